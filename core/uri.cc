@@ -1,0 +1,295 @@
+#include "core/uri.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "core/errors.h"
+
+namespace authurl {
+namespace {
+
+constexpr size_t kMaxHostNameBytes = 253;
+constexpr size_t kMaxLabelBytes = 63;
+constexpr absl::string_view kHexDigits = "0123456789ABCDEF";
+// Neither RFC 3986 nor WHATWG parsers leave these as they are.
+constexpr absl::string_view kNeverRaw = "\"<>\\^`{|}";
+
+constexpr std::array<bool, 256> kUnreserved = [] {
+  std::array<bool, 256> unreserved{};
+  for (const char c : absl::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                        "0123456789-._~")) {
+    unreserved[static_cast<unsigned char>(c)] = true;
+  }
+  return unreserved;
+}();
+
+bool IsUnreserved(char c) { return kUnreserved[static_cast<unsigned char>(c)]; }
+bool IsUpper(char c) { return absl::ascii_isupper(static_cast<unsigned char>(c)); }
+bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
+bool IsHexDigit(char c) { return absl::ascii_isxdigit(static_cast<unsigned char>(c)); }
+
+// Every message continues a sentence that begins with the name of the field.
+template <typename... Parts>
+absl::Status Refuse(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+absl::string_view AsView(boost::urls::string_view text) { return {text.data(), text.size()}; }
+
+std::string Escape(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return {'%', kHexDigits[byte >> 4], kHexDigits[byte & 15]};
+}
+
+absl::Status CheckBytes(absl::string_view text) {
+  if (text.empty()) return Refuse("must not be empty");
+  if (text.size() > kMaxRedirectUriBytes) {
+    return Refuse("is ", text.size(), " bytes long; at most ", kMaxRedirectUriBytes, " are taken");
+  }
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80) {
+      return Refuse(
+          "must be ASCII: write the host in punycode (xn--…) and percent-encode the UTF-8 bytes of "
+          "everything else");
+    }
+    if (c == ' ') return Refuse("must not contain a space: write %20");
+    if (absl::ascii_iscntrl(byte)) return Refuse("must not contain control characters");
+    if (c == '#') return Refuse("must not have a fragment: remove \"#\" and all after it");
+    if (absl::StrContains(kNeverRaw, c)) {
+      return Refuse("must not contain ", absl::string_view(&c, 1), " as it is: write ", Escape(c));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEscapes(absl::string_view text) {
+  for (size_t i = text.find('%'); i != text.npos; i = text.find('%', i + 1)) {
+    const absl::string_view escape = text.substr(i, 3);
+    if (escape.size() < 3 || !IsHexDigit(escape[1]) || !IsHexDigit(escape[2])) {
+      return Refuse("has a % without two hexadecimal digits after it: write %25 for a % itself");
+    }
+    const std::string canonical = absl::AsciiStrToUpper(escape);
+    if (canonical != escape) {
+      return Refuse("must have its percent-encoding in upper case: write ", canonical, " for ",
+                    escape);
+    }
+    const char byte =
+        static_cast<char>(kHexDigits.find(escape[1]) * 16 + kHexDigits.find(escape[2]));
+    if (IsUnreserved(byte)) {
+      return Refuse("must not percent-encode what needs no encoding: write ",
+                    absl::string_view(&byte, 1), " for ", escape);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Whether parsers that know IPv4 addresses in odd spellings (1.2.3, 0x7f.1) take `host` for one.
+bool EndsInNumber(absl::string_view host) {
+  absl::string_view last = host.substr(host.rfind('.') + 1);
+  if (last.empty()) return false;
+  if (std::all_of(last.begin(), last.end(), IsDigit)) return true;
+  return absl::ConsumePrefix(&last, "0x") && std::all_of(last.begin(), last.end(), IsHexDigit);
+}
+
+absl::Status CheckLabel(absl::string_view label) {
+  if (label.empty()) return Refuse("must have no dot at its begin or end and no two in a row");
+  if (label.size() > kMaxLabelBytes) {
+    return Refuse("must have at most ", kMaxLabelBytes, " characters between two dots");
+  }
+  if (label.front() == '-' || label.back() == '-') {
+    return Refuse("must have no hyphen next to a dot, at its begin or at its end");
+  }
+  return absl::OkStatus();
+}
+
+// Dot-separated labels of lower-case letters, digits and inner hyphens.
+absl::Status CheckLabels(absl::string_view name) {
+  for (const char c : name) {
+    if (IsUpper(c)) {
+      return Refuse("must be lower case: write ", Quoted(absl::AsciiStrToLower(name)));
+    }
+    if (static_cast<unsigned char>(c) >= 0x80) return Refuse("must be in punycode (xn--…)");
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.') {
+      return Refuse("must hold letters, digits, hyphens and dots only");
+    }
+  }
+  for (const absl::string_view label : absl::StrSplit(name, '.')) {
+    if (absl::Status status = CheckLabel(label); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// The address in the spelling of inet_ntop, which for IPv6 is RFC 5952's; empty if it is none.
+std::string Canonical(int family, absl::string_view address) {
+  std::array<unsigned char, sizeof(in6_addr)> bytes;
+  std::array<char, INET6_ADDRSTRLEN> text;
+  if (inet_pton(family, std::string(address).c_str(), bytes.data()) != 1) return "";
+  return inet_ntop(family, bytes.data(), text.data(), text.size());
+}
+
+absl::StatusOr<HostKind> ReadIpv4(absl::string_view host) {
+  if (Canonical(AF_INET, host) != host) {
+    return Refuse(
+        "ends in a number but is no IPv4 address of four decimal numbers without leading zeros");
+  }
+  return absl::StartsWith(host, "127.") ? HostKind::kLoopbackIp : HostKind::kIp;
+}
+
+absl::StatusOr<HostKind> ReadIpv6(absl::string_view host) {
+  const std::string canonical = Canonical(AF_INET6, host);
+  if (canonical.empty()) return Refuse("is no IPv6 address, or has a zone");
+  // An IPv4 address in it is where parsers differ, and they differ about its spelling, too.
+  if (absl::StrContains(canonical, '.')) return Refuse("must be written as IPv4 address");
+  if (canonical != host) {
+    return Refuse("must be spelled as in RFC 5952: write \"[", canonical, "]\"");
+  }
+  return host == "::1" ? HostKind::kLoopbackIp : HostKind::kIp;
+}
+
+absl::StatusOr<HostKind> ReadHost(const boost::urls::url_view& url) {
+  const absl::string_view host = AsView(url.encoded_host_address());
+  if (url.host_type() == boost::urls::host_type::ipv6) return ReadIpv6(host);
+  if (url.host_type() == boost::urls::host_type::ipvfuture) return Refuse("is of no known kind");
+  if (EndsInNumber(host)) return ReadIpv4(host);
+  if (absl::Status status = CheckHostName(host); !status.ok()) return status;
+  return host == "localhost" ? HostKind::kLocalhost : HostKind::kName;
+}
+
+absl::StatusOr<std::optional<uint16_t>> ReadPort(const boost::urls::url_view& url) {
+  if (!url.has_port()) return std::nullopt;
+  const absl::string_view text = AsView(url.port());
+  if (text.empty()) return Refuse("has a \":\" without a port after the host: remove it");
+  uint32_t port = 0;
+  if (text.front() == '0' || !absl::SimpleAtoi(text, &port) || port > 65535) {
+    return Refuse("must have a port from 1 to 65535 without leading zeros");
+  }
+  if (port == (url.scheme() == "https" ? 443 : 80)) {
+    return Refuse("must not name the port that ", AsView(url.scheme()),
+                  " has anyway: remove \":", port, "\"");
+  }
+  return static_cast<uint16_t>(port);
+}
+
+absl::Status CheckPath(absl::string_view path) {
+  for (const absl::string_view segment : absl::StrSplit(path, '/')) {
+    if (segment == "." || segment == "..") {
+      return Refuse("must have no \".\" or \"..\" in its path: write the path that they lead to");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// https and http.
+absl::Status ReadWeb(const boost::urls::url_view& url, RedirectUri& uri) {
+  if (!url.has_authority() || url.encoded_host().empty()) {
+    return Refuse("must name a host after ", uri.scheme, "://");
+  }
+  // Boost.URL 1.81 ends the host early in "1.2.3.4.example", "[::1]x" and ":80a", and takes the
+  // rest for the path.
+  if (!uri.path.empty() && uri.path.front() != '/') {
+    return Refuse("must have a \"/\" after ", AsView(url.encoded_authority()),
+                  ", which is read as its host and port");
+  }
+  if (url.has_userinfo()) return Refuse("must not have a user name or password before the host");
+  uri.host = std::string(AsView(url.encoded_host_address()));
+  const absl::StatusOr<HostKind> kind = ReadHost(url);
+  if (!kind.ok()) {
+    return Refuse("has the host ", Quoted(uri.host), ", which ", kind.status().message());
+  }
+  uri.host_kind = *kind;
+  const absl::StatusOr<std::optional<uint16_t>> port = ReadPort(url);
+  if (!port.ok()) return port.status();
+  uri.port = *port;
+  if (!url.has_query()) return absl::OkStatus();
+  // Some parsers read the host on to the next slash, and take what follows an "@" for it.
+  if (uri.path.empty()) return Refuse("must have a path before its query: write \"/?\" for \"?\"");
+  uri.query = std::string(AsView(url.encoded_query()));
+  // Browsers change it there, and only there.
+  if (absl::StrContains(*uri.query, '\'')) return Refuse("must not have ' in its query: write %27");
+  return absl::OkStatus();
+}
+
+// Schemes of native apps. The dot keeps out every scheme that means something to a browser.
+absl::Status ReadPrivateUse(const boost::urls::url_view& url, const RedirectUri& uri) {
+  if (!absl::StrContains(uri.scheme, '.')) {
+    return Refuse("must begin with https://, or with an app's own scheme in the form of ",
+                  "com.example.app:/ and not with ", Quoted(uri.scheme));
+  }
+  if (absl::Status status = CheckLabels(uri.scheme); !status.ok()) {
+    return Refuse("has the scheme ", Quoted(uri.scheme), ", which ", status.message());
+  }
+  if (url.has_authority() || !absl::StartsWith(uri.path, "/")) {
+    return Refuse("must have one slash after the scheme: write ", uri.scheme, ":/ and the path");
+  }
+  if (url.has_query()) return Refuse("must not have a query after an app's own scheme");
+  return absl::OkStatus();
+}
+
+absl::Status NotParsed(absl::string_view text) {
+  if (text.find_first_of("[]") != text.npos) {
+    return Refuse("has [ or ] elsewhere than around an IPv6 address: write %5B or %5D");
+  }
+  return Refuse("must be an absolute URI such as https://app.example.com/callback");
+}
+
+}  // namespace
+
+absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text) {
+  if (absl::Status status = CheckBytes(text); !status.ok()) return status;
+  if (absl::Status status = CheckEscapes(text); !status.ok()) return status;
+  const auto url = boost::urls::parse_uri({text.data(), text.size()});
+  if (!url.has_value()) return NotParsed(text);
+  RedirectUri uri;
+  uri.scheme = std::string(AsView(url->scheme()));
+  uri.path = std::string(AsView(url->encoded_path()));
+  if (std::any_of(uri.scheme.begin(), uri.scheme.end(), IsUpper)) {
+    return Refuse("must have its scheme in lower case: write ", absl::AsciiStrToLower(uri.scheme));
+  }
+  const bool web = uri.scheme == "https" || uri.scheme == "http";
+  if (absl::Status status = web ? ReadWeb(*url, uri) : ReadPrivateUse(*url, uri); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = CheckPath(uri.path); !status.ok()) return status;
+  return uri;
+}
+
+absl::Status CheckHostName(absl::string_view host) {
+  if (host.empty()) return Refuse("must not be empty");
+  if (host.size() > kMaxHostNameBytes) {
+    return Refuse("is ", host.size(), " bytes long; a host name has at most ", kMaxHostNameBytes);
+  }
+  if (absl::Status status = CheckLabels(host); !status.ok()) return status;
+  if (EndsInNumber(host)) return Refuse("must be a host name; a name does not end in a number");
+  return absl::OkStatus();
+}
+
+std::string PercentEncode(absl::string_view text) {
+  const auto kept = static_cast<size_t>(std::count_if(text.begin(), text.end(), IsUnreserved));
+  std::string encoded(kept + 3 * (text.size() - kept), '%');
+  char* out = encoded.data();
+  for (const char c : text) {
+    if (IsUnreserved(c)) {
+      *out++ = c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out[1] = kHexDigits[byte >> 4];
+    out[2] = kHexDigits[byte & 15];
+    out += 3;
+  }
+  return encoded;
+}
+
+}  // namespace authurl

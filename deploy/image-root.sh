@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Puts together the root folder of the container image: the given programs, the shared libraries they load, a user
+# without rights, and nothing else: no shell, no package manager.
+#
+#   deploy/image-root.sh ROOT PROGRAM...
+set -euo pipefail
+
+[ $# -ge 2 ] || { echo "usage: image-root.sh ROOT PROGRAM..." >&2; exit 2; }
+root=$1
+shift
+mkdir -p "$root/usr/bin" "$root/etc" "$root/var/lib/authurl" "$root/run/secrets"
+chmod 0700 "$root/var/lib/authurl"
+
+echo 'authurl:x:65532:65532::/var/lib/authurl:/nonexistent' >"$root/etc/passwd"
+echo 'authurl:x:65532:' >"$root/etc/group"
+echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
+
+for program in "$@"; do
+  strip -o "$root/usr/bin/$(basename "$program")" "$program"
+  libraries=$(ldd "$program")
+  if grep 'not found' <<<"$libraries"; then
+    echo "image-root: $program needs the libraries above" >&2
+    exit 1
+  fi
+  # "libz.so.1 => /lib/libz.so.1 (0x…)" and, for the dynamic linker itself, "/lib64/ld-linux-x86-64.so.2 (0x…)".
+  sed -nE 's#^[^/]*(/[^ ]+) \(0x[0-9a-f]+\)$#\1#p' <<<"$libraries" | xargs cp -L --parents -t "$root"
+done

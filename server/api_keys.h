@@ -1,0 +1,58 @@
+// api_keys.h: who calls, and what they may do.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include <grpcpp/support/string_ref.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "authurl/record/v1/record.pb.h"
+#include "core/api_key.h"
+#include "storage/credential_store.h"
+
+namespace authurl {
+
+// What an rpc needs its caller to be allowed.
+enum class Access {
+  kAdminister,  // ADMIN
+  kConfigure,   // ORG, SERVICE
+  kMint,        // ORG, MINT, SERVICE
+};
+
+// Who a call acts for, once it is authenticated and authorised.
+struct Caller {
+  std::string key_id;
+  record::v1::Role role = record::v1::ROLE_UNSPECIFIED;
+  // The organisation that the call acts for; empty for ADMIN.
+  std::string org_id;
+};
+
+// What a call's metadata says; nothing of it is proven yet.
+struct Credentials {
+  ParsedApiKey api_key;
+  std::optional<std::string> org_id;  // x-org-id
+};
+
+using Metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
+
+// Cheap and without I/O, so that noise is refused before it costs anything.
+// UNAUTHENTICATED API_KEY_MISSING or API_KEY_INVALID.
+absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata);
+
+// Looks the key up and checks, in this order: the key (UNAUTHENTICATED API_KEY_INVALID), its role
+// (PERMISSION_DENIED ROLE_NOT_ALLOWED), its organisation (INVALID_ARGUMENT INVALID_PAYLOAD when a
+// SERVICE key names none; NOT_FOUND ORGANIZATION_NOT_FOUND when it names one that is not there, or
+// any key one that is not its own). Blocks on the store.
+absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
+                                 Access access);
+
+// Makes sure that the ADMIN key in `key_text` is in the store. InvalidArgumentError if the text is
+// no API key; FailedPreconditionError if the key is there but was revoked or has another role.
+absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now);
+
+}  // namespace authurl

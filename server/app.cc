@@ -1,0 +1,241 @@
+#include "server/app.h"
+
+#include <grpcpp/ext/channelz_service_plugin.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "authurl/v1/auth_url_service.pb.h"
+#include "authurl/v1/organization_service.pb.h"
+#include "authurl/v1/social_network_service.pb.h"
+#include "server/api_keys.h"
+#include "server/callback_frame.h"
+#include "server/files.h"
+#include "server/log.h"
+#include "server/tls.h"
+#include "storage/sqlite_backend.h"
+
+namespace authurl {
+namespace {
+
+constexpr absl::Duration kHealthInterval = absl::Seconds(1);
+constexpr int kResealBatch = 100;
+// Room for the metadata limit of config.h: beyond this gRPC closes the whole connection, and with
+// it innocent calls.
+constexpr int kTransportMetadataBytes = 64 * 1024;
+constexpr int kMaxReplyBytes = 4 * 1024 * 1024;
+// After connections are closed there is nothing left for gRPC to wait for.
+constexpr absl::Duration kServerShutdown = absl::Seconds(2);
+
+const google::protobuf::ServiceDescriptor& AuthUrlDescriptor() {
+  return *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
+}
+const google::protobuf::ServiceDescriptor& SocialNetworkDescriptor() {
+  return *v1::SocialNetwork::descriptor()->file()->service(0);
+}
+const google::protobuf::ServiceDescriptor& OrganizationDescriptor() {
+  return *v1::Organization::descriptor()->file()->service(0);
+}
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+void SetLimits(const Config& config, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(config.max_request_bytes);
+  builder.SetMaxSendMessageSize(kMaxReplyBytes);
+  // A compressed message is inflated before its size is checked.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  const std::pair<const char*, int> arguments[] = {
+      {GRPC_ARG_MAX_METADATA_SIZE, kTransportMetadataBytes},
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS, config.max_concurrent_streams},
+      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(config.handshake_timeout)},
+      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(config.max_connection_idle)},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(config.max_connection_age)},
+      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(config.max_connection_age_grace)},
+      {GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(config.keepalive_time)},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(config.keepalive_timeout)},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+       Milliseconds(config.min_client_ping_interval)},
+      {GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2},
+      {GRPC_ARG_ALLOW_REUSEPORT, 0},
+  };
+  for (const auto& [name, value] : arguments) builder.AddChannelArgument(name, value);
+}
+
+absl::Status Explain(const absl::Status& status, absl::string_view what, const std::string& path) {
+  return absl::Status(status.code(), absl::StrCat(what, " ", path, ": ", status.message()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock) {
+  if (absl::Status status = InitCrypto(); !status.ok()) return status;
+  absl::StatusOr<std::string> key_text = ReadSecretFile("the key ring", config.key_ring_file);
+  if (!key_text.ok()) return key_text.status();
+  absl::StatusOr<KeyRing> keys = KeyRing::Parse(*key_text);
+  Wipe(*key_text);
+  if (!keys.ok()) return Explain(keys.status(), "--key_ring_file", config.key_ring_file);
+  absl::StatusOr<NetworkCatalog> catalog = NetworkCatalog::Parse(BuiltInNetworksText());
+  if (!catalog.ok()) return catalog.status();
+
+  std::unique_ptr<App> app(new App(config, clock, *std::move(keys), *std::move(catalog)));
+  if (absl::Status status = app->Open(); !status.ok()) return status;
+  if (absl::Status status = app->StartServing(); !status.ok()) return status;
+  return app;
+}
+
+App::App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog catalog)
+    : config_(config),
+      clock_(clock),
+      keys_(std::move(keys)),
+      sealer_(keys_),
+      catalog_(std::move(catalog)) {}
+
+App::~App() { Stop(); }
+
+absl::Status App::Open() {
+  absl::StatusOr<std::unique_ptr<Backend>> backend = OpenSqliteBackend(config_.database);
+  if (!backend.ok()) return backend.status();
+  absl::StatusOr<std::unique_ptr<CredentialStore>> store =
+      CredentialStore::Open(*std::move(backend), sealer_, FillRandom);
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+
+  if (config_.admin_key_file.empty()) {
+    const auto keys = store_->ListApiKeys(std::nullopt, "", 1);
+    if (!keys.ok()) return keys.status();
+    if (!keys->empty()) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat("the database ", config_.database,
+                     " has no API key yet: make one with authurl-keygen api-key FILE and name it "
+                     "with --admin_key_file"));
+  }
+  absl::StatusOr<std::string> key = ReadSecretFile("the admin key", config_.admin_key_file);
+  if (!key.ok()) return key.status();
+  const absl::Status ensured = EnsureAdminKey(*store_, *key, clock_());
+  Wipe(*key);
+  if (!ensured.ok()) return Explain(ensured, "--admin_key_file", config_.admin_key_file);
+  return absl::OkStatus();
+}
+
+absl::Status App::StartServing() {
+  auto credentials = MakeServerCredentials(config_);
+  if (!credentials.ok()) return credentials.status();
+  auto listener = Listener::Bind(config_.listen, config_.max_connections);
+  if (!listener.ok()) return listener.status();
+  listener_ = *std::move(listener);
+
+  workers_ = std::make_unique<WorkerPool>(config_.workers, config_.max_queued_calls);
+  pipeline_ = std::make_unique<Pipeline>(*store_, *workers_, admission_, FillRandom,
+                                         config_.max_metadata_bytes);
+  auth_urls_ = std::make_unique<AuthUrlService>(catalog_, sealer_, *store_, clock_, FillRandom,
+                                                config_.public_base_url, config_.state_ttl);
+  social_networks_ =
+      std::make_unique<SocialNetworkService>(catalog_, sealer_, *store_, clock_, FillRandom);
+  organizations_ = std::make_unique<OrganizationService>(sealer_, *store_, clock_, FillRandom);
+  services_.push_back(MakeCallbackService(AuthUrlDescriptor(), auth_urls_->Methods(), *pipeline_));
+  services_.push_back(
+      MakeCallbackService(SocialNetworkDescriptor(), social_networks_->Methods(), *pipeline_));
+  services_.push_back(
+      MakeCallbackService(OrganizationDescriptor(), organizations_->Methods(), *pipeline_));
+
+  // All three are switches of the process, not of the server.
+  grpc::EnableDefaultHealthCheckService(true);
+  if (config_.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (config_.channelz) grpc::channelz::experimental::InitChannelzService();
+  grpc::ServerBuilder builder;
+  SetLimits(config_, builder);
+  // Only reflection and channelz are served by threads that may block.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  for (const auto& service : services_) builder.RegisterService(service.get());
+  auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, *credentials);
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) return absl::InternalError("gRPC did not start");
+  for (const auto* service :
+       {&AuthUrlDescriptor(), &SocialNetworkDescriptor(), &OrganizationDescriptor()}) {
+    server_->GetHealthCheckService()->SetServingStatus(service->full_name(), true);
+  }
+  listener_->Start(std::move(acceptor));
+
+  watcher_ = std::thread([this] { WatchStore(); });
+  resealer_ = std::thread([this] { ResealOldRecords(); });
+  Log(LogLevel::kInfo, "serving",
+      {{"address", address()},
+       {"tls", config_.tls_cert_file.empty()        ? "off"
+               : config_.tls_client_ca_file.empty() ? "server"
+                                                    : "mutual"},
+       {"networks", static_cast<int64_t>(catalog_.networks().size())}});
+  return absl::OkStatus();
+}
+
+void App::Stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (std::exchange(stopping_, true)) return;
+  }
+  stop_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
+  if (resealer_.joinable()) resealer_.join();
+  if (server_ == nullptr) return;
+
+  Log(LogLevel::kInfo, "draining", {{"delay", absl::FormatDuration(config_.drain_delay)}});
+  server_->GetHealthCheckService()->Shutdown();
+  absl::SleepFor(config_.drain_delay);
+
+  listener_->StopAccepting();
+  admission_.Close();
+  if (!admission_.WaitUntilEmpty(config_.shutdown_grace)) {
+    Log(LogLevel::kWarning, "calls_cut_off",
+        {{"after", absl::FormatDuration(config_.shutdown_grace)}});
+  }
+  // Shutdown() would end calls that arrive meanwhile with CANCELLED; a closed connection is
+  // UNAVAILABLE to clients.
+  listener_->SeverConnections();
+  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kServerShutdown));
+  server_->Wait();
+  workers_->Stop();
+  Log(LogLevel::kInfo, "stopped");
+}
+
+void App::WatchStore() {
+  do {
+    const absl::Status status = store_->Probe();
+    if (status.ok() == healthy_) continue;
+    healthy_ = status.ok();
+    auto* health = server_->GetHealthCheckService();
+    health->SetServingStatus(healthy_);
+    Log(healthy_ ? LogLevel::kInfo : LogLevel::kError,
+        healthy_ ? "store_recovered" : "store_failed", {{"cause", CauseOf(status)}});
+  } while (!WaitOrStopping(kHealthInterval));
+}
+
+void App::ResealOldRecords() {
+  int64_t total = 0;
+  while (!WaitOrStopping(absl::ZeroDuration())) {
+    const absl::StatusOr<int> resealed = store_->ResealSome(kResealBatch);
+    if (!resealed.ok()) {
+      Log(LogLevel::kWarning, "reseal_stopped", {{"cause", CauseOf(resealed.status())}});
+      if (WaitOrStopping(absl::Minutes(1))) return;
+      continue;
+    }
+    if (*resealed == 0) break;
+    total += *resealed;
+  }
+  if (total > 0) Log(LogLevel::kInfo, "resealed", {{"records", total}});
+}
+
+bool App::WaitOrStopping(absl::Duration duration) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return stop_.wait_for(lock, absl::ToChronoNanoseconds(duration), [this] { return stopping_; });
+}
+
+}  // namespace authurl

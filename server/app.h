@@ -1,0 +1,87 @@
+// app.h: the one place where the parts of the server are put together, started and stopped.
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "core/crypto.h"
+#include "core/key_ring.h"
+#include "core/network_catalog.h"
+#include "core/sealer.h"
+#include "server/admission.h"
+#include "server/auth_url_service.h"
+#include "server/clock.h"
+#include "server/config.h"
+#include "server/listener.h"
+#include "server/organization_service.h"
+#include "server/rpc.h"
+#include "server/social_network_service.h"
+#include "server/worker_pool.h"
+#include "storage/credential_store.h"
+
+namespace authurl {
+
+// A running server. Start() and Stop() are for one thread.
+class App final {
+ public:
+  // Opens everything and serves. An error is one sentence for the operator. REQUIRES:
+  // VerifyConfig(config) is OK.
+  static absl::StatusOr<std::unique_ptr<App>> Start(const Config& config,
+                                                    const Clock& clock = absl::Now);
+  // Stops, if Stop() was not called.
+  ~App();
+  App(const App&) = delete;
+  App& operator=(const App&) = delete;
+
+  // Where it listens, with the real port.
+  const std::string& address() const { return listener_->address(); }
+
+  // Leaves politely: health says NOT_SERVING; after the drain delay new calls get UNAVAILABLE;
+  // calls in flight finish; connections close; then gRPC, the workers and the store. No accepted
+  // call ends in CANCELLED. Idempotent.
+  void Stop();
+
+ private:
+  App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog catalog);
+  absl::Status Open();
+  absl::Status StartServing();
+  // Sets every service's health to what the store says, once a second, and re-seals old records in
+  // the background.
+  void WatchStore();
+  void ResealOldRecords();
+  bool WaitOrStopping(absl::Duration duration);
+
+  // Declared in the order in which they are needed, so that they go in the reverse one.
+  const Config config_;
+  const Clock clock_;
+  const KeyRing keys_;
+  const Sealer sealer_;
+  const NetworkCatalog catalog_;
+  std::unique_ptr<CredentialStore> store_;
+  std::unique_ptr<Listener> listener_;
+  Admission admission_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<AuthUrlService> auth_urls_;
+  std::unique_ptr<SocialNetworkService> social_networks_;
+  std::unique_ptr<OrganizationService> organizations_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::Server> server_;
+
+  std::mutex mutex_;
+  std::condition_variable stop_;
+  bool stopping_ = false;  // Guarded by mutex_.
+  bool healthy_ = true;    // Of the watcher's thread.
+  std::thread watcher_;
+  std::thread resealer_;
+};
+
+}  // namespace authurl

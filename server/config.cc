@@ -1,0 +1,234 @@
+#include "server/config.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/auth_state.h"
+#include "core/errors.h"
+#include "core/uri.h"
+
+// One flag for each member of Config, with the same name and the same default.
+#define AUTHURL_FLAG(type, name, help) ABSL_FLAG(type, name, authurl::Config().name, help)
+
+AUTHURL_FLAG(std::string, listen,
+             "Where to listen: host:port (port 0: any free one) or unix:/path");
+AUTHURL_FLAG(std::string, database, "Required. SQLite file; made if it is not there");
+AUTHURL_FLAG(std::string, key_ring_file, "Required. Key ring; made by authurl-keygen key-ring");
+AUTHURL_FLAG(
+    std::string, admin_key_file,
+    "File with an API key that gets role ADMIN; made by authurl-keygen api-key. Needed for "
+    "a new database");
+AUTHURL_FLAG(std::string, public_base_url,
+             "https://host[:port][/path] under which this service takes callbacks; used where "
+             "neither request nor configuration names a redirect URI");
+AUTHURL_FLAG(absl::Duration, state_ttl, "How long a handed-out URL is good for; at most 1h");
+AUTHURL_FLAG(std::string, tls_cert_file, "PEM file with the server's certificate chain");
+AUTHURL_FLAG(std::string, tls_key_file, "PEM file with the private key of that certificate");
+AUTHURL_FLAG(std::string, tls_client_ca_file,
+             "PEM file with the authorities whose client certificates are taken; with it, every "
+             "client must show one");
+AUTHURL_FLAG(bool, dangerously_serve_strangers,
+             "Listen on an address that other machines reach without asking for client "
+             "certificates. Anyone who reaches it can then stop this server");
+AUTHURL_FLAG(bool, reflection, "Serve gRPC reflection, so that grpcurl needs no proto files");
+AUTHURL_FLAG(bool, channelz, "Serve gRPC channelz, for debugging connections");
+AUTHURL_FLAG(int, workers, "Threads that do database work");
+AUTHURL_FLAG(int, max_queued_calls, "Calls that may wait for a worker; more are shed");
+AUTHURL_FLAG(int, max_request_bytes, "Largest request message");
+AUTHURL_FLAG(int, max_metadata_bytes, "Largest sum of a call's metadata");
+AUTHURL_FLAG(int, max_connections, "Connections at a time; more are closed at once");
+AUTHURL_FLAG(int, max_concurrent_streams, "Calls at a time on one connection");
+AUTHURL_FLAG(absl::Duration, handshake_timeout,
+             "A connection that has not said hello by then is closed");
+AUTHURL_FLAG(absl::Duration, max_connection_idle,
+             "A connection without calls is closed after that");
+AUTHURL_FLAG(absl::Duration, max_connection_age, "A connection is renewed after that");
+AUTHURL_FLAG(absl::Duration, max_connection_age_grace, "Calls on an aged connection may take that");
+AUTHURL_FLAG(absl::Duration, keepalive_time, "A silent connection is pinged after that");
+AUTHURL_FLAG(absl::Duration, keepalive_timeout, "A ping that is not answered by then closes it");
+AUTHURL_FLAG(absl::Duration, min_client_ping_interval,
+             "Clients that ping more often without calls are sent away");
+AUTHURL_FLAG(absl::Duration, drain_delay,
+             "After SIGTERM: how long to go on serving while load balancers notice");
+AUTHURL_FLAG(absl::Duration, shutdown_grace,
+             "After the drain delay: how long calls in flight may take");
+AUTHURL_FLAG(std::string, log_level, "debug, info, warning or error");
+
+namespace authurl {
+namespace {
+
+absl::Status Wrong(absl::string_view flag, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", what));
+}
+
+absl::Status VerifyNumbers(const Config& config) {
+  const struct {
+    absl::string_view flag;
+    int value, min, max;
+  } numbers[] = {
+      {"workers", config.workers, 1, 256},
+      {"max_queued_calls", config.max_queued_calls, 1, 1'000'000},
+      {"max_request_bytes", config.max_request_bytes, 1024, 16 * 1024 * 1024},
+      {"max_metadata_bytes", config.max_metadata_bytes, 1024, 64 * 1024},
+      {"max_connections", config.max_connections, 1, 1'000'000},
+      {"max_concurrent_streams", config.max_concurrent_streams, 1, 1'000'000},
+  };
+  for (const auto& number : numbers) {
+    if (number.value < number.min || number.value > number.max) {
+      return Wrong(number.flag, absl::StrCat("is ", number.value, "; set it to ", number.min,
+                                             " to ", number.max));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status VerifyDurations(const Config& config) {
+  const absl::Duration day = absl::Hours(24);
+  const struct {
+    absl::string_view flag;
+    absl::Duration value, min, max;
+  } durations[] = {
+      {"state_ttl", config.state_ttl, absl::Seconds(1), kMaxStateLifetime},
+      {"handshake_timeout", config.handshake_timeout, absl::Milliseconds(100), absl::Minutes(2)},
+      {"max_connection_idle", config.max_connection_idle, absl::Seconds(1), day},
+      {"max_connection_age", config.max_connection_age, absl::Seconds(1), day},
+      {"max_connection_age_grace", config.max_connection_age_grace, absl::Seconds(1), day},
+      {"keepalive_time", config.keepalive_time, absl::Seconds(1), day},
+      {"keepalive_timeout", config.keepalive_timeout, absl::Seconds(1), absl::Minutes(10)},
+      {"min_client_ping_interval", config.min_client_ping_interval, absl::Seconds(1), day},
+      {"drain_delay", config.drain_delay, absl::ZeroDuration(), absl::Minutes(10)},
+      {"shutdown_grace", config.shutdown_grace, absl::Milliseconds(100), absl::Minutes(10)},
+  };
+  for (const auto& duration : durations) {
+    if (duration.value < duration.min || duration.value > duration.max) {
+      return Wrong(duration.flag, absl::StrCat("is ", absl::FormatDuration(duration.value),
+                                               "; set it to ", absl::FormatDuration(duration.min),
+                                               " to ", absl::FormatDuration(duration.max)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status VerifyListener(const Config& config) {
+  if (absl::StartsWith(config.listen, "unix:")) {
+    if (config.listen.size() < 6 || config.listen[5] != '/') {
+      return Wrong("listen", "names no absolute path: write unix:/path");
+    }
+    return absl::OkStatus();
+  }
+  const size_t colon = config.listen.rfind(':');
+  int port = -1;
+  if (colon == std::string::npos || colon == 0 ||
+      !absl::SimpleAtoi(config.listen.substr(colon + 1), &port) || port < 0 || port > 65535) {
+    return Wrong("listen",
+                 absl::StrCat("is ", Quoted(config.listen), "; write host:port or unix:/path"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status VerifyTls(const Config& config) {
+  if (config.tls_cert_file.empty() != config.tls_key_file.empty()) {
+    return Wrong(config.tls_cert_file.empty() ? "tls_cert_file" : "tls_key_file",
+                 "is missing: certificate and key go together");
+  }
+  if (!config.tls_client_ca_file.empty() && config.tls_cert_file.empty()) {
+    return Wrong("tls_client_ca_file", "needs --tls_cert_file and --tls_key_file");
+  }
+  if (IsLocalAddress(config.listen) || config.dangerously_serve_strangers) return absl::OkStatus();
+  if (!config.tls_client_ca_file.empty()) return absl::OkStatus();
+  return Wrong("listen", absl::StrCat("is ", config.listen,
+                                      ", which other machines can reach: ask for client "
+                                      "certificates with --tls_client_ca_file, or listen on "
+                                      "127.0.0.1 or a Unix socket behind the gateway"));
+}
+
+absl::Status VerifyPublicBaseUrl(const std::string& url) {
+  if (url.empty()) return absl::OkStatus();
+  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(url);
+  if (!uri.ok()) return Wrong("public_base_url", uri.status().message());
+  if (uri->scheme != "https") return Wrong("public_base_url", "must begin with https://");
+  if (uri->query.has_value()) return Wrong("public_base_url", "must not have a query");
+  if (absl::EndsWith(url, "/")) return Wrong("public_base_url", "must not end with a slash");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Config ConfigFromFlags(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "hands out OAuth authorization URLs of social networks over gRPC.\n"
+      "  authurl-server --database FILE --key_ring_file FILE [--admin_key_file FILE] [flags]\n"
+      "All flags: --help=config. Flags from a file: --flagfile=FILE.");
+  const std::vector<char*> positional = absl::ParseCommandLine(argc, argv);
+  Config config;
+  config.listen = absl::GetFlag(FLAGS_listen);
+  config.database = absl::GetFlag(FLAGS_database);
+  config.key_ring_file = absl::GetFlag(FLAGS_key_ring_file);
+  config.admin_key_file = absl::GetFlag(FLAGS_admin_key_file);
+  config.public_base_url = absl::GetFlag(FLAGS_public_base_url);
+  config.state_ttl = absl::GetFlag(FLAGS_state_ttl);
+  config.tls_cert_file = absl::GetFlag(FLAGS_tls_cert_file);
+  config.tls_key_file = absl::GetFlag(FLAGS_tls_key_file);
+  config.tls_client_ca_file = absl::GetFlag(FLAGS_tls_client_ca_file);
+  config.dangerously_serve_strangers = absl::GetFlag(FLAGS_dangerously_serve_strangers);
+  config.reflection = absl::GetFlag(FLAGS_reflection);
+  config.channelz = absl::GetFlag(FLAGS_channelz);
+  config.workers = absl::GetFlag(FLAGS_workers);
+  config.max_queued_calls = absl::GetFlag(FLAGS_max_queued_calls);
+  config.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
+  config.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
+  config.max_connections = absl::GetFlag(FLAGS_max_connections);
+  config.max_concurrent_streams = absl::GetFlag(FLAGS_max_concurrent_streams);
+  config.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
+  config.max_connection_idle = absl::GetFlag(FLAGS_max_connection_idle);
+  config.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
+  config.max_connection_age_grace = absl::GetFlag(FLAGS_max_connection_age_grace);
+  config.keepalive_time = absl::GetFlag(FLAGS_keepalive_time);
+  config.keepalive_timeout = absl::GetFlag(FLAGS_keepalive_timeout);
+  config.min_client_ping_interval = absl::GetFlag(FLAGS_min_client_ping_interval);
+  config.drain_delay = absl::GetFlag(FLAGS_drain_delay);
+  config.shutdown_grace = absl::GetFlag(FLAGS_shutdown_grace);
+  config.log_level = absl::GetFlag(FLAGS_log_level);
+  if (positional.size() > 1) config.unexpected_argument = positional[1];
+  return config;
+}
+
+absl::Status VerifyConfig(const Config& config) {
+  if (!config.unexpected_argument.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unexpected argument ", Quoted(config.unexpected_argument),
+                     ": every setting is a flag such as --listen=127.0.0.1:50051"));
+  }
+  if (config.database.empty()) return Wrong("database", "is missing: name the SQLite file");
+  if (config.key_ring_file.empty()) {
+    return Wrong("key_ring_file", "is missing: make one with authurl-keygen key-ring FILE");
+  }
+  constexpr std::array<absl::string_view, 4> kLevels = {"debug", "info", "warning", "error"};
+  if (std::find(kLevels.begin(), kLevels.end(), config.log_level) == kLevels.end()) {
+    return Wrong("log_level", absl::StrCat("is ", Quoted(config.log_level),
+                                           "; write debug, info, warning or error"));
+  }
+  for (const auto verify : {VerifyNumbers, VerifyDurations, VerifyListener, VerifyTls}) {
+    if (absl::Status status = verify(config); !status.ok()) return status;
+  }
+  return VerifyPublicBaseUrl(config.public_base_url);
+}
+
+bool IsLocalAddress(const std::string& listen) {
+  if (absl::StartsWith(listen, "unix:")) return true;
+  const std::string host = listen.substr(0, listen.rfind(':'));
+  if (host == "localhost" || host == "[::1]") return true;
+  // 127.0.0.0/8 in its one canonical spelling, as core/uri.h reads hosts.
+  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(absl::StrCat("https://", host, "/"));
+  return uri.ok() && uri->host_kind == HostKind::kLoopbackIp;
+}
+
+}  // namespace authurl

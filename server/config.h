@@ -1,0 +1,78 @@
+// config.h: everything an operator can set, as flags (see `authurl-server --help`; `--flagfile`
+// reads them from a file). Secrets are named as files and never given as values.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace authurl {
+
+struct Config {
+  // Where to listen: "host:port" (port 0: any free one) or "unix:/path".
+  std::string listen = "127.0.0.1:50051";
+  // SQLite file; made if it is not there.
+  std::string database;
+  // See core/key_ring.h.
+  std::string key_ring_file;
+  // Holds the text of an API key that gets role ADMIN. Empty: the database must have one already.
+  std::string admin_key_file;
+  // "https://host[:port][/path]" of the server's own callback address; empty for none.
+  std::string public_base_url;
+  absl::Duration state_ttl = absl::Minutes(10);
+
+  // PEM files. Certificate and key together or neither; a client CA asks every client for a
+  // certificate (mTLS).
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_client_ca_file;
+  // Serve peers that show no client certificate on an address other machines can reach. SECURITY:
+  // one such peer can stop this gRPC version.
+  bool dangerously_serve_strangers = false;
+
+  bool reflection = false;
+  bool channelz = false;
+
+  // Threads that serve gRPC; 0 means one per core. Threads for database work, and how many calls
+  // may wait for them.
+  int grpc_threads = 0;
+  int workers = 4;
+  int max_queued_calls = 1024;
+
+  int max_request_bytes = 64 * 1024;
+  int max_metadata_bytes = 8 * 1024;
+  int max_connections = 4096;
+  int max_concurrent_streams = 128;
+  absl::Duration handshake_timeout = absl::Seconds(5);
+  absl::Duration max_connection_idle = absl::Minutes(5);
+  absl::Duration max_connection_age = absl::Minutes(10);
+  absl::Duration max_connection_age_grace = absl::Seconds(15);
+  absl::Duration keepalive_time = absl::Seconds(60);
+  absl::Duration keepalive_timeout = absl::Seconds(10);
+  absl::Duration min_client_ping_interval = absl::Seconds(30);
+
+  // How long to go on serving after SIGTERM while load balancers notice, and how long calls in
+  // flight may then take.
+  absl::Duration drain_delay = absl::Seconds(1);
+  absl::Duration shutdown_grace = absl::Seconds(10);
+
+  // "debug", "info", "warning" or "error".
+  std::string log_level = "info";
+
+  // A word on the command line that is no flag; always a mistake.
+  std::string unexpected_argument;
+};
+
+// Reads the flags. Unknown flags and malformed values end the process with one line on stderr and
+// exit code 1; it is Abseil that does this.
+Config ConfigFromFlags(int argc, char** argv);
+
+// InvalidArgumentError with one sentence that names the flag and says what to change, if a value or
+// a combination of values cannot work or is not safe.
+absl::Status VerifyConfig(const Config& config);
+
+// Whether only this machine can reach the address: a loopback IP, "localhost", or a Unix socket.
+bool IsLocalAddress(const std::string& listen);
+
+}  // namespace authurl

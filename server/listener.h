@@ -1,0 +1,71 @@
+// listener.h: the server's sockets.
+//
+// We accept connections ourselves and hand them to gRPC, for three reasons: gRPC 1.51's own accept
+// loop dies for good when the process runs out of file descriptors (CVE-2023-4785); the number of
+// connections can be limited; and a server that stops can close its connections before gRPC ends
+// the calls on them with CANCELLED, a code that clients do not retry.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <grpcpp/server_builder.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace authurl {
+
+class Listener final {
+ public:
+  // Binds "host:port" or "unix:/path" and listens; connections wait until Start(). An error is one
+  // sentence for the operator.
+  static absl::StatusOr<std::unique_ptr<Listener>> Bind(const std::string& listen,
+                                                        int max_connections);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  // What it was bound to, with the port that the system chose where it was 0.
+  const std::string& address() const { return address_; }
+
+  // Hands every connection to `acceptor` from now on.
+  void Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor);
+  // New connections are refused from now on; those that are open stay. Idempotent.
+  void StopAccepting();
+  // Closes every connection that is still open, both ways. What was written before still arrives.
+  void SeverConnections();
+
+ private:
+  // A connection that gRPC owns. The inode tells whether the descriptor still is that connection.
+  struct Connection {
+    int fd;
+    ino_t inode;
+  };
+
+  Listener(std::vector<int> sockets, std::string address, std::string unix_path,
+           int max_connections);
+  void AcceptLoop();
+  void Accept(int socket);
+  // Whether there is room for one more. Forgets the connections that are gone.
+  bool HasRoom();
+
+  const std::vector<int> sockets_;
+  const std::string address_;
+  const std::string unix_path_;  // To remove at the end; empty for TCP.
+  const size_t max_connections_;
+  int wake_fd_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::vector<Connection> connections_;  // Guarded by mutex_.
+  size_t prune_at_;                      // Guarded by mutex_.
+};
+
+}  // namespace authurl

@@ -1,0 +1,118 @@
+#include "server/log.h"
+
+#include <grpc/support/log.h>
+#include <spdlog/async.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace authurl {
+namespace {
+
+constexpr size_t kMaxWaitingLines = 8192;
+
+// Both guarded by the mutex for writing; readers copy the pointer.
+std::mutex mutex;
+std::shared_ptr<spdlog::details::thread_pool> writer;
+std::shared_ptr<spdlog::logger> logger;
+
+spdlog::level::level_enum ToSpdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+absl::string_view NameOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+  }
+  return "error";
+}
+
+// gRPC logs at error level what strangers send (malformed headers, and so on): cut it, and let at
+// most a few a second through.
+void LogFromGrpc(gpr_log_func_args* args) {
+  if (args->severity < GPR_LOG_SEVERITY_ERROR) return;
+  constexpr size_t kMaxBytes = 300;
+  constexpr int kMaxPerSecond = 10;
+  static std::atomic<int64_t> current_second = 0;
+  static std::atomic<int> in_second = 0;
+  const int64_t second = absl::ToUnixSeconds(absl::Now());
+  if (current_second.exchange(second) != second) in_second = 0;
+  if (++in_second > kMaxPerSecond) return;
+  Log(LogLevel::kError, "grpc",
+      {{"message", absl::string_view(args->message).substr(0, kMaxBytes)}});
+}
+
+std::string ToText(absl::string_view view) { return std::string(view); }
+
+}  // namespace
+
+void StartLog(absl::string_view level) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (logger == nullptr) {
+    writer = std::make_shared<spdlog::details::thread_pool>(kMaxWaitingLines, 1);
+    logger = std::make_shared<spdlog::async_logger>(
+        "authurl", std::make_shared<spdlog::sinks::stderr_sink_mt>(), writer,
+        spdlog::async_overflow_policy::overrun_oldest);
+    logger->set_pattern("%v");
+    gpr_set_log_function(LogFromGrpc);
+  }
+  logger->set_level(spdlog::level::from_str(ToText(level)));
+}
+
+void StopLog() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  // The pool writes out what is waiting before its thread ends.
+  logger.reset();
+  writer.reset();
+}
+
+void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields) {
+  std::shared_ptr<spdlog::logger> target;
+  std::shared_ptr<spdlog::details::thread_pool> keep;
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    target = logger;
+    keep = writer;
+  }
+  if (target == nullptr || !target->should_log(ToSpdlog(level))) return;
+  nlohmann::ordered_json line;
+  line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
+  line["level"] = ToText(NameOf(level));
+  line["event"] = ToText(event);
+  for (const LogField& field : fields) {
+    const auto* text = std::get_if<absl::string_view>(&field.value);
+    if (text != nullptr && text->empty()) continue;
+    auto& value = line[ToText(field.name)];
+    if (text != nullptr) value = ToText(*text);
+    if (const auto* number = std::get_if<int64_t>(&field.value)) value = *number;
+    if (const auto* number = std::get_if<double>(&field.value)) value = *number;
+  }
+  // Bytes that are no UTF-8 become U+FFFD: a log line must always be valid JSON.
+  target->log(ToSpdlog(level), "{}",
+              line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+}  // namespace authurl

@@ -1,0 +1,35 @@
+// log.h: one JSON object per line on stderr.
+//
+//   {"time":"2026-11-23T10:00:00.123Z","level":"info","event":"serving","address":"127.0.0.1:50051"}
+//
+// Lines are written by a thread of their own; when it can't keep up, the oldest waiting ones are
+// dropped, so that no call ever waits for the log. Never pass a secret, a request or a URL. Safe to
+// call from many threads at once.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <variant>
+
+#include "absl/strings/string_view.h"
+
+namespace authurl {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+struct LogField {
+  absl::string_view name;
+  std::variant<absl::string_view, int64_t, double> value;
+};
+
+// Starts the log at a level of config.h ("debug", "info", "warning", "error") and sends gRPC's own
+// messages there. May be called again to change the level. Before the first call nothing is logged.
+void StartLog(absl::string_view level);
+// Writes out what is waiting and stops. Nothing is logged afterwards.
+void StopLog();
+
+// Empty texts are left out.
+void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields = {});
+
+}  // namespace authurl

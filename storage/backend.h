@@ -1,0 +1,108 @@
+// backend.h: what the credential store needs from a database: rows with identity columns and opaque
+// bytes.
+//
+// A backend knows no secrets, no protobuf and no rules of the domain. Every backend must pass the
+// conformance suite in tests/storage/backend_conformance.h, which holds the obligations below as
+// tests.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace authurl {
+
+struct OrganizationRow {
+  std::string org_id;
+  std::string sealed;
+};
+
+struct ApiKeyRow {
+  std::string key_id;
+  std::string org_id;  // Empty for keys of no organisation.
+  uint64_t version = 1;
+  std::string sealed;
+};
+
+struct SocialNetworkRow {
+  std::string id;
+  std::string org_id;
+  std::string network;
+  std::string instance;  // Empty for networks without instances.
+  uint64_t version = 1;
+  std::string settings;
+  std::string secret;  // Filled by GetSocialNetworkSecret only; a write needs it.
+};
+
+// Obligations:
+// - A write that returned OK is durable: it survives the process being killed and, if the disk
+//   honours fsync, a power loss. One that returned an error had no effect, or its effect is unknown
+//   only after UNAVAILABLE.
+// - Reads see every write that returned OK before they began.
+// - Ids and names are compared byte for byte.
+// - Lists come in ascending byte order of the id, begin after `after` (exclusive; empty: at the
+//   start) and hold at most `limit` rows.
+// - Errors (codes only, no reasons): NOT_FOUND for an absent row, ALREADY_EXISTS for a taken key,
+//   ABORTED where what an update expects to find is not what is stored. UNAVAILABLE
+//   (StorageUnavailable in core/errors.h, with the cause) for all that the database itself does
+//   wrong.
+// - Safe to use from many threads at once.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // Facts about the database itself, by name. Put replaces.
+  virtual absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) = 0;
+  virtual absl::Status PutMeta(absl::string_view name, absl::string_view value) = 0;
+
+  virtual absl::Status InsertOrganization(const OrganizationRow& row) = 0;
+  virtual absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) = 0;
+  virtual absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
+                                                                         int limit) = 0;
+  // Replaces sealed where the stored bytes are `expected_sealed`.
+  virtual absl::Status UpdateOrganization(const OrganizationRow& row,
+                                          absl::string_view expected_sealed) = 0;
+  // Removes the organisation, its keys and its configurations in one step.
+  virtual absl::Status DeleteOrganization(absl::string_view org_id) = 0;
+
+  // NOT_FOUND when org_id is not empty and names no organisation.
+  virtual absl::Status InsertApiKey(const ApiKeyRow& row) = 0;
+  virtual absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) = 0;
+  // With `org_id`: only the keys of that organisation (empty: of none).
+  virtual absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(
+      std::optional<absl::string_view> org_id, absl::string_view after, int limit) = 0;
+  // Replaces version and sealed where the stored version is `expected_version`.
+  virtual absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) = 0;
+
+  // NOT_FOUND when org_id names no organisation; ALREADY_EXISTS when (org_id, id) or
+  // (org_id, network, instance) is taken.
+  virtual absl::Status InsertSocialNetwork(const SocialNetworkRow& row) = 0;
+  // Without the secret.
+  virtual absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
+                                                            absl::string_view id) = 0;
+  // Without the secret.
+  virtual absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
+                                                             absl::string_view network,
+                                                             absl::string_view instance) = 0;
+  // The whole row.
+  virtual absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
+                                                                  absl::string_view id) = 0;
+  // Without the secrets.
+  virtual absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
+                                                                           absl::string_view after,
+                                                                           int limit) = 0;
+  // Replaces version, settings and secret where the stored version is `expected_version`.
+  virtual absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
+                                           uint64_t expected_version) = 0;
+  virtual absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) = 0;
+
+  // OK when the database can be read and written. Cheap; called every second.
+  virtual absl::Status Probe() = 0;
+};
+
+}  // namespace authurl

@@ -1,0 +1,112 @@
+// credential_store.h: the organisations, API keys and OAuth apps that authurl keeps. The only door
+// to storage for the server.
+//
+// Every record is sealed whole (core/sealer.h) before the backend sees it; table, organisation,
+// record id, part and version are associated data, so that a value copied to another row, rolled to
+// another version or damaged does not open. What does not open is an INTERNAL error without reason
+// (its message, for the log, names table and id), never a wrong answer.
+//
+// All functions are safe to call from many threads at once and may block on the disk: never call
+// one on a gRPC thread. Errors that are meant for callers carry reasons (core/errors.h):
+// ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, API_KEY_EXISTS, API_KEY_NOT_FOUND,
+// SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED,
+// CLIENT_SECRET_NOT_FOUND, STORAGE_UNAVAILABLE.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "authurl/record/v1/record.pb.h"
+#include "core/crypto.h"
+#include "core/sealer.h"
+#include "storage/backend.h"
+#include "storage/record_sealer.h"
+#include "storage/resealer.h"
+
+namespace authurl {
+
+class CredentialStore final {
+ public:
+  // Takes the backend and checks that the sealer's key ring is the one the database was made with.
+  // FAILED_PRECONDITION with a sentence for the operator if it is not. `sealer` must outlive the
+  // store; `random` is called from many threads at once.
+  static absl::StatusOr<std::unique_ptr<CredentialStore>> Open(std::unique_ptr<Backend> backend,
+                                                               const Sealer& sealer,
+                                                               RandomSource random);
+
+  absl::Status CreateOrganization(const record::v1::Organization& organization);
+  absl::StatusOr<record::v1::Organization> GetOrganization(absl::string_view org_id);
+  // Lists begin after the id `after` (empty: at the start) and hold at most `limit` records.
+  absl::StatusOr<std::vector<record::v1::Organization>> ListOrganizations(absl::string_view after,
+                                                                          int limit);
+  // With all its keys and configurations.
+  absl::Status DeleteOrganization(absl::string_view org_id);
+
+  // ORGANIZATION_NOT_FOUND when the key names an organisation that is not there; ALREADY_EXISTS
+  // API_KEY_EXISTS when the key id is taken.
+  absl::Status CreateApiKey(const record::v1::ApiKey& key);
+  absl::StatusOr<record::v1::ApiKey> GetApiKey(absl::string_view key_id);
+  absl::StatusOr<std::vector<record::v1::ApiKey>> ListApiKeys(
+      std::optional<absl::string_view> org_id, absl::string_view after, int limit);
+  // The key as it is then. With `org_id`, a key of another organisation is API_KEY_NOT_FOUND.
+  absl::StatusOr<record::v1::ApiKey> RevokeApiKey(absl::string_view key_id,
+                                                  std::optional<absl::string_view> org_id,
+                                                  absl::Time now);
+
+  // `settings` comes with id, organisation, times and version 1 filled in.
+  absl::Status CreateSocialNetwork(const record::v1::SocialNetworkSettings& settings,
+                                   absl::string_view client_secret);
+  absl::StatusOr<record::v1::SocialNetworkSettings> GetSocialNetwork(absl::string_view org_id,
+                                                                     absl::string_view id);
+  // The request path. NETWORK_NOT_CONFIGURED when there is none. Never reads the secret.
+  absl::StatusOr<record::v1::SocialNetworkSettings> FindSocialNetwork(absl::string_view org_id,
+                                                                      absl::string_view network,
+                                                                      absl::string_view instance);
+  absl::StatusOr<std::vector<record::v1::SocialNetworkSettings>> ListSocialNetworks(
+      absl::string_view org_id, absl::string_view after, int limit);
+  // Applies `change` to the current settings and stores the result as the next version, atomically:
+  // `change` may be called again when another update came between, and must not call the store. An
+  // error that `change` returns is passed on and nothing stored. Identity, times and version are
+  // the store's: what `change` does to them is lost. A new secret replaces the old one; replaced
+  // ones are kept for kMaxStateLifetime (core/auth_state.h), then dropped with the next update.
+  absl::StatusOr<record::v1::SocialNetworkSettings> UpdateSocialNetwork(
+      absl::string_view org_id, absl::string_view id, absl::Time now,
+      const std::function<absl::Status(record::v1::SocialNetworkSettings&)>& change,
+      std::optional<absl::string_view> new_client_secret);
+  absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id);
+  // For completing a flow, and for tests: the secret that belongs to a version of the
+  // configuration. NOT_FOUND CLIENT_SECRET_NOT_FOUND when there is no such version, or its secret
+  // was dropped. The caller wipes it.
+  absl::StatusOr<std::string> GetClientSecret(absl::string_view org_id, absl::string_view id,
+                                              uint64_t version);
+
+  // Seals up to `batch` of the records that are not yet sealed under the ring's first key anew, in
+  // one small transaction each. Returns how many it did; 0 once none is left. May be stopped at any
+  // moment and called again. Once none is left, the ring's other keys may be dropped; Open()
+  // refuses a ring that lacks a key which may still be needed. A record that does not open is
+  // passed over and reported as INTERNAL when all others are done; the next call begins anew.
+  absl::StatusOr<int> ResealSome(int batch);
+
+  // OK when the database can be read and written. Cheap.
+  absl::Status Probe();
+
+ private:
+  CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random);
+
+  const std::unique_ptr<Backend> backend_;
+  const RandomSource random_;
+  const RecordSealer records_;
+  Resealer resealer_;
+  // Held from reading a record to writing it back, so that only other processes can come between.
+  std::mutex updates_;
+};
+
+}  // namespace authurl

@@ -1,0 +1,332 @@
+#include "storage/sqlite_backend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "core/errors.h"
+#include "storage/database_file.h"
+#include "storage/reader_pool.h"
+#include "storage/sqlite_connection.h"
+
+namespace authurl {
+namespace {
+
+// Reads are short and mostly served from memory: more connections than workers can run at once gain
+// nothing.
+constexpr int kReaders = 4;
+
+using Row = SqliteConnection::Row;
+using Text = SqliteConnection::Text;
+using Blob = SqliteConnection::Blob;
+using Body = absl::FunctionRef<absl::Status(SqliteConnection&)>;
+
+SqliteConnection::Value TextOrNull(absl::string_view text) {
+  if (text.empty()) return std::monostate();
+  return Text{text};
+}
+
+int64_t Stored(uint64_t version) { return static_cast<int64_t>(version); }
+
+OrganizationRow ToOrganization(const Row& row) { return {row.Bytes(0), row.Bytes(1)}; }
+
+ApiKeyRow ToApiKey(const Row& row) {
+  return {row.Bytes(0), row.Bytes(1), static_cast<uint64_t>(row.Integer(2)), row.Bytes(3)};
+}
+
+SocialNetworkRow ToSocialNetwork(const Row& row) {
+  return {.id = row.Bytes(0),
+          .org_id = row.Bytes(1),
+          .network = row.Bytes(2),
+          .instance = row.Bytes(3),
+          .version = static_cast<uint64_t>(row.Integer(4)),
+          .settings = row.Bytes(5),
+          .secret = {}};
+}
+
+SocialNetworkRow ToSocialNetworkWithSecret(const Row& row) {
+  SocialNetworkRow result = ToSocialNetwork(row);
+  result.secret = row.Bytes(6);
+  return result;
+}
+
+absl::Status NoSuchRow() { return absl::NotFoundError("no such row"); }
+
+// After an update that asked for a certain state of its row and changed nothing: why. `count`
+// counts the rows of that key.
+absl::Status WhyUnchanged(SqliteConnection& db, const char* count,
+                          std::initializer_list<SqliteConnection::Value> key) {
+  int64_t rows = 0;
+  const absl::Status status = db.Run(count, key, [&](const Row& row) { rows = row.Integer(0); });
+  if (!status.ok()) return status;
+  return rows == 0 ? NoSuchRow() : absl::AbortedError("the row has changed");
+}
+
+class SqliteBackend final : public Backend {
+ public:
+  SqliteBackend(std::unique_ptr<DatabaseFile> file, std::unique_ptr<SqliteConnection> writer,
+                std::vector<std::unique_ptr<SqliteConnection>> readers)
+      : file_(std::move(file)), writer_(std::move(writer)), readers_(std::move(readers)) {}
+
+  absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) override {
+    absl::StatusOr<std::string> value =
+        One<std::string>("SELECT value FROM meta WHERE name = ?1", {Text{name}},
+                         [](const Row& row) { return row.Bytes(0); });
+    if (absl::IsNotFound(value.status())) return std::nullopt;
+    if (!value.ok()) return value.status();
+    return *std::move(value);
+  }
+
+  absl::Status PutMeta(absl::string_view name, absl::string_view value) override {
+    return Write([&](SqliteConnection& db) {
+      return db.Run(
+          "INSERT INTO meta (name, value) VALUES (?1, ?2)"
+          " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+          {Text{name}, Blob{value}});
+    });
+  }
+
+  absl::Status InsertOrganization(const OrganizationRow& row) override {
+    return Write([&](SqliteConnection& db) {
+      return db.Run("INSERT INTO organizations (org_id, sealed) VALUES (?1, ?2)",
+                    {Text{row.org_id}, Blob{row.sealed}});
+    });
+  }
+
+  absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) override {
+    return One<OrganizationRow>("SELECT org_id, sealed FROM organizations WHERE org_id = ?1",
+                                {Text{org_id}}, ToOrganization);
+  }
+
+  absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
+                                                                 int limit) override {
+    return All<OrganizationRow>(
+        "SELECT org_id, sealed FROM organizations WHERE org_id > ?1 ORDER BY org_id LIMIT ?2",
+        {Text{after}, Limit(limit)}, ToOrganization);
+  }
+
+  absl::Status UpdateOrganization(const OrganizationRow& row,
+                                  absl::string_view expected_sealed) override {
+    return Write([&](SqliteConnection& db) {
+      const absl::Status status =
+          db.Run("UPDATE organizations SET sealed = ?2 WHERE org_id = ?1 AND sealed = ?3",
+                 {Text{row.org_id}, Blob{row.sealed}, Blob{expected_sealed}});
+      if (!status.ok() || db.changes() > 0) return status;
+      return WhyUnchanged(db, "SELECT count(*) FROM organizations WHERE org_id = ?1",
+                          {Text{row.org_id}});
+    });
+  }
+
+  // Keys and configurations go by ON DELETE CASCADE.
+  absl::Status DeleteOrganization(absl::string_view org_id) override {
+    return Write([&](SqliteConnection& db) {
+      const absl::Status status =
+          db.Run("DELETE FROM organizations WHERE org_id = ?1", {Text{org_id}});
+      if (!status.ok() || db.changes() > 0) return status;
+      return NoSuchRow();
+    });
+  }
+
+  absl::Status InsertApiKey(const ApiKeyRow& row) override {
+    return Write([&](SqliteConnection& db) {
+      return db.Run(
+          "INSERT INTO api_keys (key_id, org_id, version, sealed) VALUES (?1, ?2, ?3, ?4)",
+          {Text{row.key_id}, TextOrNull(row.org_id), Stored(row.version), Blob{row.sealed}});
+    });
+  }
+
+  absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) override {
+    return One<ApiKeyRow>("SELECT key_id, org_id, version, sealed FROM api_keys WHERE key_id = ?1",
+                          {Text{key_id}}, ToApiKey);
+  }
+
+  absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(std::optional<absl::string_view> org_id,
+                                                     absl::string_view after, int limit) override {
+    if (!org_id) {
+      return All<ApiKeyRow>(
+          "SELECT key_id, org_id, version, sealed FROM api_keys"
+          " WHERE key_id > ?1 ORDER BY key_id LIMIT ?2",
+          {Text{after}, Limit(limit)}, ToApiKey);
+    }
+    return All<ApiKeyRow>(
+        "SELECT key_id, org_id, version, sealed FROM api_keys"
+        " WHERE org_id IS ?1 AND key_id > ?2 ORDER BY key_id LIMIT ?3",
+        {TextOrNull(*org_id), Text{after}, Limit(limit)}, ToApiKey);
+  }
+
+  absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
+    return Write([&](SqliteConnection& db) {
+      const absl::Status status = db.Run(
+          "UPDATE api_keys SET version = ?2, sealed = ?3 WHERE key_id = ?1 AND version = ?4",
+          {Text{row.key_id}, Stored(row.version), Blob{row.sealed}, Stored(expected_version)});
+      if (!status.ok() || db.changes() > 0) return status;
+      return WhyUnchanged(db, "SELECT count(*) FROM api_keys WHERE key_id = ?1",
+                          {Text{row.key_id}});
+    });
+  }
+
+  absl::Status InsertSocialNetwork(const SocialNetworkRow& row) override {
+    return Write([&](SqliteConnection& db) {
+      return db.Run(
+          "INSERT INTO social_networks (id, org_id, network, instance, version, settings, secret)"
+          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+          {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance},
+           Stored(row.version), Blob{row.settings}, Blob{row.secret}});
+    });
+  }
+
+  absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
+                                                    absl::string_view id) override {
+    return One<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, version, settings FROM social_networks"
+        " WHERE org_id = ?1 AND id = ?2",
+        {Text{org_id}, Text{id}}, ToSocialNetwork);
+  }
+
+  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
+                                                     absl::string_view network,
+                                                     absl::string_view instance) override {
+    return One<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, version, settings FROM social_networks"
+        " WHERE org_id = ?1 AND network = ?2 AND instance = ?3",
+        {Text{org_id}, Text{network}, Text{instance}}, ToSocialNetwork);
+  }
+
+  absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
+                                                          absl::string_view id) override {
+    return One<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, version, settings, secret FROM social_networks"
+        " WHERE org_id = ?1 AND id = ?2",
+        {Text{org_id}, Text{id}}, ToSocialNetworkWithSecret);
+  }
+
+  absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
+                                                                   absl::string_view after,
+                                                                   int limit) override {
+    return All<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, version, settings FROM social_networks"
+        " WHERE org_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        {Text{org_id}, Text{after}, Limit(limit)}, ToSocialNetwork);
+  }
+
+  absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
+                                   uint64_t expected_version) override {
+    return Write([&](SqliteConnection& db) {
+      const absl::Status status = db.Run(
+          "UPDATE social_networks SET version = ?3, settings = ?4, secret = ?5"
+          " WHERE org_id = ?1 AND id = ?2 AND version = ?6",
+          {Text{row.org_id}, Text{row.id}, Stored(row.version), Blob{row.settings},
+           Blob{row.secret}, Stored(expected_version)});
+      if (!status.ok() || db.changes() > 0) return status;
+      return WhyUnchanged(db, "SELECT count(*) FROM social_networks WHERE org_id = ?1 AND id = ?2",
+                          {Text{row.org_id}, Text{row.id}});
+    });
+  }
+
+  absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) override {
+    return Write([&](SqliteConnection& db) {
+      const absl::Status status = db.Run(
+          "DELETE FROM social_networks WHERE org_id = ?1 AND id = ?2", {Text{org_id}, Text{id}});
+      if (!status.ok() || db.changes() > 0) return status;
+      return NoSuchRow();
+    });
+  }
+
+  // A write of its own only while the last one had failed: that is how it is noticed that the disk
+  // has room again.
+  absl::Status Probe() override {
+    if (write_failed_.load(std::memory_order_relaxed)) return PutMeta("write_probe", "");
+    return Read(
+        [](SqliteConnection& db) { return db.Run("SELECT name FROM meta ORDER BY name LIMIT 1"); });
+  }
+
+ private:
+  static int64_t Limit(int limit) { return std::max(limit, 0); }  // Negative means none to SQLite.
+
+  // Every write goes through here: one at a time, in a transaction of its own.
+  absl::Status Write(Body body) {
+    const std::lock_guard lock(writer_mutex_);
+    absl::Status status = file_->CheckInPlace();
+    if (status.ok()) status = writer_->Transact(body);
+    write_failed_.store(absl::IsUnavailable(status), std::memory_order_relaxed);
+    return status;
+  }
+
+  // Every read goes through here.
+  absl::Status Read(Body body) {
+    if (const absl::Status status = file_->CheckInPlace(); !status.ok()) return status;
+    const ReaderPool::Lease reader = readers_.Take();
+    return body(*reader);
+  }
+
+  template <typename T>
+  absl::StatusOr<std::vector<T>> All(const char* sql,
+                                     std::initializer_list<SqliteConnection::Value> values,
+                                     absl::FunctionRef<T(const Row&)> convert) {
+    std::vector<T> rows;
+    const absl::Status status = Read([&](SqliteConnection& db) {
+      return db.Run(sql, values, [&](const Row& row) { rows.push_back(convert(row)); });
+    });
+    if (!status.ok()) return status;
+    return rows;
+  }
+
+  template <typename T>
+  absl::StatusOr<T> One(const char* sql, std::initializer_list<SqliteConnection::Value> values,
+                        absl::FunctionRef<T(const Row&)> convert) {
+    absl::StatusOr<std::vector<T>> rows = All<T>(sql, values, convert);
+    if (!rows.ok()) return rows.status();
+    if (rows->empty()) return NoSuchRow();
+    return std::move(rows->front());
+  }
+
+  // Declared in the order in which they must be closed, reversed: readers, writer (its end is the
+  // last checkpoint), and the file with its lock.
+  const std::unique_ptr<DatabaseFile> file_;
+  std::mutex writer_mutex_;
+  const std::unique_ptr<SqliteConnection> writer_;
+  ReaderPool readers_;
+  std::atomic<bool> write_failed_ = false;
+};
+
+absl::Status CannotUse(const std::string& path, const absl::Status& status) {
+  if (absl::IsFailedPrecondition(status)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the database ", path, " was made by a newer authurl: ", status.message(),
+                     "; it was left as it is; run that version or a newer one"));
+  }
+  return absl::UnavailableError(absl::StrCat(
+      "cannot use the database ", path, ": ", CauseOf(status),
+      "; check the disk and the permissions of its folder, or restore it from a backup"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<DatabaseFile>> file = DatabaseFile::Open(path);
+  if (!file.ok()) return file.status();
+  using Role = SqliteConnection::Role;
+  auto writer = SqliteConnection::Open((*file)->real_path(), Role::kWriter);
+  if (!writer.ok()) return CannotUse(path, writer.status());
+  absl::Status status = (*writer)->Prepare();
+  if (status.ok()) status = (*file)->RememberLog();
+  if (!status.ok()) return CannotUse(path, status);
+
+  std::vector<std::unique_ptr<SqliteConnection>> readers;
+  for (int i = 0; i < kReaders; ++i) {
+    auto reader = SqliteConnection::Open((*file)->real_path(), Role::kReader);
+    if (!reader.ok()) return CannotUse(path, reader.status());
+    readers.push_back(*std::move(reader));
+  }
+  return std::make_unique<SqliteBackend>(*std::move(file), *std::move(writer), std::move(readers));
+}
+
+}  // namespace authurl

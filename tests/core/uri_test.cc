@@ -1,0 +1,358 @@
+#include "core/uri.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "tests/support/status_matchers.h"
+
+namespace authurl {
+namespace {
+
+using ::authurl::testing::StatusIs;
+using ::testing::HasSubstr;
+
+std::string Repeat(const std::string& text, size_t times) {
+  std::string repeated;
+  for (size_t i = 0; i < times; ++i) repeated.append(text);
+  return repeated;
+}
+
+struct Accepted {
+  std::string uri;
+  HostKind host_kind;
+  std::string host;
+};
+
+TEST(ParseRedirectUriTest, TakesWhatEveryParserReadsAlike) {
+  const std::string label(63, 'a');
+  const std::string longest_host = absl::StrCat(Repeat(label + ".", 3), std::string(61, 'b'));
+  ASSERT_EQ(longest_host.size(), 253u);
+  const std::vector<Accepted> cases = {
+      {"https://app.example.com/callback", HostKind::kName, "app.example.com"},
+      {"https://a.example", HostKind::kName, "a.example"},
+      {"https://a.example/?", HostKind::kName, "a.example"},
+      {"https://a.example/?a=b&c=d/?:@!$()*+,;", HostKind::kName, "a.example"},
+      {"https://a.example/it's/~me//x;v=1,2/@:$&()*+!", HostKind::kName, "a.example"},
+      {"https://a.example/%2F%5C%00%7F%C3%A9?x=%27%20", HostKind::kName, "a.example"},
+      {"https://a.example/.../.a/..b/a.", HostKind::kName, "a.example"},
+      {"https://a.example:8443/", HostKind::kName, "a.example"},
+      {"https://a.example:80/", HostKind::kName, "a.example"},
+      {"https://a.example:65535/", HostKind::kName, "a.example"},
+      {"https://xn--bcher-kva.example/", HostKind::kName, "xn--bcher-kva.example"},
+      {"https://1.2.3.example/", HostKind::kName, "1.2.3.example"},
+      {"https://0xg/", HostKind::kName, "0xg"},
+      {"https://a--b.c-d/", HostKind::kName, "a--b.c-d"},
+      {"https://sub.localhost/", HostKind::kName, "sub.localhost"},
+      {absl::StrCat("https://", longest_host, "/"), HostKind::kName, longest_host},
+      {"http://localhost:3000/cb", HostKind::kLocalhost, "localhost"},
+      {"https://localhost/cb", HostKind::kLocalhost, "localhost"},
+      {"http://127.0.0.1/cb", HostKind::kLoopbackIp, "127.0.0.1"},
+      {"http://127.255.0.9:1/cb", HostKind::kLoopbackIp, "127.255.0.9"},
+      {"http://[::1]:8080/cb", HostKind::kLoopbackIp, "::1"},
+      {"https://192.0.2.1/", HostKind::kIp, "192.0.2.1"},
+      {"https://0.0.0.0/", HostKind::kIp, "0.0.0.0"},
+      {"https://[2001:db8::1]/", HostKind::kIp, "2001:db8::1"},
+      {"https://[2001:db8:0:1:1:1:1:1]/", HostKind::kIp, "2001:db8:0:1:1:1:1:1"},
+      {"https://[::]/", HostKind::kIp, "::"},
+      {"com.example.app:/callback", HostKind::kNone, ""},
+      {"com.example.app-2:/", HostKind::kNone, ""},
+      {absl::StrCat("https://a.example/", std::string(kMaxRedirectUriBytes - 18, 'a')),
+       HostKind::kName, "a.example"},
+  };
+  for (const Accepted& accepted : cases) {
+    SCOPED_TRACE(accepted.uri);
+    const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(accepted.uri);
+    ASSERT_OK(uri);
+    EXPECT_EQ(uri->host_kind, accepted.host_kind);
+    EXPECT_EQ(uri->host, accepted.host);
+  }
+}
+
+TEST(ParseRedirectUriTest, GivesThePartsAsTheyWereWritten) {
+  ASSERT_OK_AND_ASSIGN(const RedirectUri uri,
+                       ParseRedirectUri("https://app.example.com:8443/a%2Fb/?x=%20&y"));
+  EXPECT_EQ(uri.scheme, "https");
+  EXPECT_EQ(uri.host, "app.example.com");
+  EXPECT_EQ(uri.port, 8443);
+  EXPECT_EQ(uri.path, "/a%2Fb/");
+  EXPECT_EQ(uri.query, "x=%20&y");
+
+  ASSERT_OK_AND_ASSIGN(const RedirectUri bare, ParseRedirectUri("https://app.example.com"));
+  EXPECT_EQ(bare.port, std::nullopt);
+  EXPECT_EQ(bare.path, "");
+  EXPECT_EQ(bare.query, std::nullopt);
+
+  ASSERT_OK_AND_ASSIGN(const RedirectUri empty_query, ParseRedirectUri("https://a.example/?"));
+  EXPECT_EQ(empty_query.query, "");
+
+  ASSERT_OK_AND_ASSIGN(const RedirectUri app, ParseRedirectUri("com.example.app:/a/b"));
+  EXPECT_EQ(app.scheme, "com.example.app");
+  EXPECT_EQ(app.path, "/a/b");
+}
+
+struct Refused {
+  std::string uri;
+  std::string message;
+};
+
+void ExpectRefused(const std::vector<Refused>& cases) {
+  for (const Refused& refused : cases) {
+    SCOPED_TRACE(refused.uri);
+    EXPECT_THAT(ParseRedirectUri(refused.uri),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(refused.message)));
+  }
+}
+
+TEST(ParseRedirectUriTest, RefusesBytesThatAreNotPlainAscii) {
+  using std::string_literals::operator""s;
+  ExpectRefused({
+      {"", "must not be empty"},
+      {absl::StrCat("https://a.example/", std::string(kMaxRedirectUriBytes - 17, 'a')),
+       "is 2049 bytes long; at most 2048"},
+      {" https://a.example/", "write %20"},
+      {"https://a.example/a b", "write %20"},
+      {"https://a.example/\t", "control characters"},
+      {"https://a.example/\r\n", "control characters"},
+      {"https://a.exa\nmple/", "control characters"},
+      {"https://a.example/\0x"s, "control characters"},
+      {"https://a.example/\x7f", "control characters"},
+      {"https://b\xc3\xbc"
+       "cher.example/",
+       "punycode"},
+      {"https://a.example/\xe2\x82\xac", "percent-encode"},
+      {"https://a.example/\xff", "must be ASCII"},
+      {"https://a.example\\@evil.example/", "write %5C"},
+      {"https://a.example/\"", "write %22"},
+      {"https://a.example/<", "write %3C"},
+      {"https://a.example/>", "write %3E"},
+      {"https://a.example/^", "write %5E"},
+      {"https://a.example/`", "write %60"},
+      {"https://a.example/{", "write %7B"},
+      {"https://a.example/|", "write %7C"},
+      {"https://a.example/?}", "write %7D"},
+      {"https://a.example/[", "write %5B"},
+      {"https://a.example/?a[]=1", "write %5B or %5D"},
+      {"https://a.example/?it's", "write %27"},
+  });
+}
+
+TEST(ParseRedirectUriTest, RefusesEverythingButAbsoluteUrisOfKnownKinds) {
+  ExpectRefused({
+      {"/callback", "must be an absolute URI such as https://"},
+      {"//a.example/callback", "must be an absolute URI"},
+      {"a.example", "must be an absolute URI"},
+      {"?x", "must be an absolute URI"},
+      {":/x", "must be an absolute URI"},
+      {"1a.b:/x", "must be an absolute URI"},
+      {"HTTPS://a.example/", "scheme in lower case: write https"},
+      {"hTTp://localhost/", "scheme in lower case: write http"},
+      {"Com.example.app:/x", "scheme in lower case: write com.example.app"},
+      {"javascript:alert(1)", "not with \"javascript\""},
+      {"javascript:/x", "not with \"javascript\""},
+      {"javascript://a.example/%0Aalert(1)", "must begin with https://"},
+      {"data:text/html,x", "must begin with https://"},
+      {"vbscript:x", "must begin with https://"},
+      {"file:///etc/passwd", "must begin with https://"},
+      {"blob:https://a.example/1", "must begin with https://"},
+      {"about:blank", "must begin with https://"},
+      {"intent://a#Intent;end", "must not have a fragment"},
+      {"intent:/a", "must begin with https://"},
+      {"view-source:https://a.example/", "must begin with https://"},
+      {"ws://a.example/", "must begin with https://"},
+      {"ftp://a.example/", "must begin with https://"},
+      {"urn:ietf:wg:oauth:2.0:oob", "must begin with https://"},
+      {"fb123://authorize", "must begin with https://"},
+      {"com.example.app:callback", "write com.example.app:/ and the path"},
+      {"com.example.app:", "one slash after the scheme"},
+      {"com.example.app://callback", "one slash after the scheme"},
+      {"com.example.app:///callback", "one slash after the scheme"},
+      {"com.example.app:/callback?x=1", "must not have a query"},
+      {"com.example.app:/callback#x", "must not have a fragment"},
+      {"com.example.app:/a/../b", "\".\" or \"..\""},
+      {"com.example.a+b:/x", "letters, digits, hyphens and dots only"},
+      {"javascript.:/x", "no dot at its begin or end"},
+      {"com..app:/x", "no two in a row"},
+      {"https:a.example", "must name a host after https://"},
+      {"https:/a.example", "must name a host after https://"},
+      {"https://", "must name a host"},
+      {"https:///a", "must name a host"},
+      {"https://?x", "must name a host"},
+      {"https://:8443/", "must name a host"},
+  });
+}
+
+TEST(ParseRedirectUriTest, RefusesAuthoritiesThatParsersReadDifferently) {
+  ExpectRefused({
+      {"https://user@a.example/", "user name or password"},
+      {"https://a.example:443@evil.example/", "user name or password"},
+      {"https://@a.example/", "user name or password"},
+      {"https://:@a.example/", "user name or password"},
+      {"https://App.Example.com/cb", "must be lower case: write \"app.example.com\""},
+      {"https://a.example%2Eevil.example/", "write . for %2E"},
+      {"https://a%2Fb.example/", "letters, digits, hyphens and dots only"},
+      {"https://a_b.example/", "letters, digits, hyphens and dots only"},
+      {"https://a.example;x/", "letters, digits, hyphens and dots only"},
+      {"https://a.example,b/", "letters, digits, hyphens and dots only"},
+      {"https://a.example!/", "letters, digits, hyphens and dots only"},
+      {"https://a.example./", "no dot at its begin or end"},
+      {"https://.a.example/", "no dot at its begin or end"},
+      {"https://a..example/", "no two in a row"},
+      {"https://a.example?x", "write \"/?\" for \"?\""},
+      {"https://a.example?@evil.example/", "write \"/?\" for \"?\""},
+      {"https://-a.example/", "no hyphen next to a dot"},
+      {"https://a-.example/", "no hyphen next to a dot"},
+      {"https://xn--a-.example/", "no hyphen next to a dot"},
+      {absl::StrCat("https://", std::string(64, 'a'), ".example/"), "at most 63"},
+      {absl::StrCat("https://", Repeat(std::string(63, 'a') + ".", 3), std::string(62, 'b'), "/"),
+       "is 254 bytes long; a host name has at most 253"},
+      {"https://a.example:/", "without a port"},
+      {"https://a.example:443/", "remove \":443\""},
+      {"http://localhost:80/", "remove \":80\""},
+      {"https://a.example:0/", "from 1 to 65535"},
+      {"https://a.example:0443/", "from 1 to 65535"},
+      {"https://a.example:65536/", "from 1 to 65535"},
+      {"https://a.example:99999999999999999999/", "from 1 to 65535"},
+      {"https://a.example:-1/", "must have a \"/\" after a.example:, which is read as its host"},
+      {"https://a.example:80a/", "must have a \"/\" after a.example:80, which"},
+  });
+}
+
+TEST(ParseRedirectUriTest, RefusesIpAddressesInOddSpellings) {
+  for (const absl::string_view host :
+       {"1", "1.2.3", "127.1", "0x7f.1", "0x7f.0.0.0x1", "0x7f000001", "2130706433", "0177.0.0.1",
+        "127.0.0.01", "256.1.1.1", "a.1", "a.0x", "a.0x1f"}) {
+    SCOPED_TRACE(host);
+    EXPECT_THAT(ParseRedirectUri(absl::StrCat("https://", host, "/")),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("four decimal numbers without leading zeros")));
+  }
+  ExpectRefused({
+      {"https://[2001:DB8::1]/", "write \"[2001:db8::1]\""},
+      {"https://[2001:db8::0001]/", "write \"[2001:db8::1]\""},
+      {"https://[2001:db8:0:0:0:0:0:1]/", "write \"[2001:db8::1]\""},
+      {"https://[2001:db8::1:1:1:1:1]/", "write \"[2001:db8:0:1:1:1:1:1]\""},
+      {"https://[0:0:0:0:0:0:0:1]/", "write \"[::1]\""},
+      {"https://[::ffff:127.0.0.1]/", "must be written as IPv4 address"},
+      {"https://[::ffff:7f00:1]/", "must be written as IPv4 address"},
+      {"https://[::127.0.0.1]/", "must be written as IPv4 address"},
+      {"https://[::7f00:1]/", "must be written as IPv4 address"},
+      {"https://[v1.fe]/", "is of no known kind"},
+      {"https://[fe80::1%25eth0]/", "[ or ] elsewhere"},
+      {"https://[::1/", "[ or ] elsewhere"},
+      {"https://[::1]x/", "must have a \"/\" after [::1], which"},
+      {"https://[]/", "[ or ] elsewhere"},
+      {"https://1.2.3.4.5/", "must have a \"/\" after 1.2.3.4, which"},
+      {"https://127.0.0.1.evil.example/", "must have a \"/\" after 127.0.0.1, which"},
+      {"https://::1/", "must name a host"},
+  });
+}
+
+TEST(ParseRedirectUriTest, RefusesEscapesThatHaveAnotherSpelling) {
+  ExpectRefused({
+      {"https://a.example/%", "write %25"},
+      {"https://a.example/%4", "write %25"},
+      {"https://a.example/%zz", "write %25"},
+      {"https://a.example/%2%46", "write %25"},
+      {"https://a.example/?100%", "write %25"},
+      {"https://a.example/%c3%A9", "write %C3 for %c3"},
+      {"https://a.example/%2f", "write %2F for %2f"},
+      {"https://a.example/%41", "write A for %41"},
+      {"https://a.example/%7E", "write ~ for %7E"},
+      {"https://a.example/?%5F", "write _ for %5F"},
+      {"https://a.example/%2E%2E/x", "write . for %2E"},
+      {"https://a.example/.%2e/x", "write %2E for %2e"},
+      {"https://a.example/./x", "\".\" or \"..\""},
+      {"https://a.example/x/..", "\".\" or \"..\""},
+      {"https://a.example/..", "\".\" or \"..\""},
+      {"https://a.example/../?x", "\".\" or \"..\""},
+  });
+}
+
+// Whatever bytes come, there is an answer, and what is taken holds none of the bytes that are not.
+TEST(ParseRedirectUriTest, NeverTakesAnOddByteInAMutatedUri) {
+  std::mt19937 random(20261123);
+  const std::string seed = "https://app.example.com:8443/a/b?c=d";
+  const std::string odd = "\\@#%[]{}|^`\"<>:/?.-'\x01\x7f\x80\xff A0";
+  int taken = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string uri = seed;
+    for (int edits = static_cast<int>(random() % 3) + 1; edits > 0; --edits) {
+      const char c = odd[random() % odd.size()];
+      const size_t at = random() % uri.size();
+      if (random() % 2 == 0) {
+        uri[at] = c;
+      } else {
+        uri.insert(at, 1, c);
+      }
+    }
+    const absl::StatusOr<RedirectUri> parsed = ParseRedirectUri(uri);
+    if (!parsed.ok()) {
+      EXPECT_FALSE(parsed.status().message().empty());
+      continue;
+    }
+    ++taken;
+    // "@" is a character of paths and queries like any other.
+    EXPECT_EQ(uri.find_first_of("\\#[]{}|^`\"<> \x01\x7f\x80\xff"), uri.npos) << uri;
+    EXPECT_EQ(uri.substr(0, uri.find('/', 8)).find('@'), uri.npos) << uri;
+    EXPECT_EQ(absl::AsciiStrToLower(parsed->host), parsed->host) << uri;
+  }
+  EXPECT_GT(taken, 500);
+}
+
+TEST(CheckHostNameTest, TakesNamesOnly) {
+  for (const absl::string_view host : {"mastodon.social", "xn--bcher-kva.example", "a-1.b2"}) {
+    EXPECT_OK(CheckHostName(host)) << host;
+  }
+  const std::vector<Refused> cases = {
+      {"", "must not be empty"},
+      {"Mastodon.social", "must be lower case: write \"mastodon.social\""},
+      {"https://mastodon.social", "letters, digits, hyphens and dots only"},
+      {"mastodon.social/x", "letters, digits, hyphens and dots only"},
+      {"mastodon.social:443", "letters, digits, hyphens and dots only"},
+      {"me@mastodon.social", "letters, digits, hyphens and dots only"},
+      {"[::1]", "letters, digits, hyphens and dots only"},
+      {std::string("a\0b", 3), "letters, digits, hyphens and dots only"},
+      {"b\xc3\xbc"
+       "cher.example",
+       "punycode"},
+      {"127.0.0.1", "a name does not end in a number"},
+      {"a.0x7f", "a name does not end in a number"},
+      {"a.", "no dot at its begin or end"},
+      {std::string(254, 'a'), "at most 253"},
+  };
+  for (const Refused& refused : cases) {
+    EXPECT_THAT(CheckHostName(refused.uri),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(refused.message)));
+  }
+}
+
+TEST(PercentEncodeTest, EncodesAsRfc3986Says) {
+  EXPECT_EQ(PercentEncode(""), "");
+  EXPECT_EQ(PercentEncode("AZaz09-._~"), "AZaz09-._~");
+  EXPECT_EQ(PercentEncode(" %&+\xc2\xa3\xe2\x82\xac"), "%20%25%26%2B%C2%A3%E2%82%AC");
+  EXPECT_EQ(PercentEncode("https://a.example/?x=1#y"), "https%3A%2F%2Fa.example%2F%3Fx%3D1%23y");
+  EXPECT_EQ(PercentEncode(absl::string_view("\0\n\x7f\xff", 4)), "%00%0A%7F%FF");
+}
+
+TEST(PercentEncodeTest, KeepsUnreservedCharactersAndEncodesEveryOtherByte) {
+  const absl::string_view unreserved =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string text(1, static_cast<char>(byte));
+    const std::string expected =
+        unreserved.find(text) != unreserved.npos
+            ? text
+            : absl::AsciiStrToUpper(absl::StrCat("%", absl::Hex(byte, absl::kZeroPad2)));
+    EXPECT_EQ(PercentEncode(text), expected);
+  }
+}
+
+}  // namespace
+}  // namespace authurl

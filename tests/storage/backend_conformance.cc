@@ -1,0 +1,409 @@
+#include "tests/storage/backend_conformance.h"
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <limits>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/status_matchers.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::_;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Optional;
+
+constexpr absl::StatusCode kNotFound = absl::StatusCode::kNotFound;
+constexpr absl::StatusCode kAlreadyExists = absl::StatusCode::kAlreadyExists;
+constexpr absl::StatusCode kAborted = absl::StatusCode::kAborted;
+
+// Every byte value, so that nothing on the way may take it for text.
+std::string AllBytes() {
+  std::string bytes;
+  for (int i = 0; i < 256; ++i) bytes.push_back(static_cast<char>(i));
+  return bytes;
+}
+
+SocialNetworkRow NetworkRow(const std::string& org_id, const std::string& id,
+                            const std::string& network, const std::string& instance = "") {
+  return {.id = id,
+          .org_id = org_id,
+          .network = network,
+          .instance = instance,
+          .version = 1,
+          .settings = absl::StrCat("settings of ", id),
+          .secret = absl::StrCat("secret of ", id)};
+}
+
+ApiKeyRow KeyRow(const std::string& key_id, const std::string& org_id) {
+  return {.key_id = key_id, .org_id = org_id, .version = 1, .sealed = "sealed " + key_id};
+}
+
+std::vector<std::string> OrgIds(const absl::StatusOr<std::vector<OrganizationRow>>& rows) {
+  EXPECT_OK(rows);
+  std::vector<std::string> ids;
+  if (rows.ok()) {
+    for (const auto& row : *rows) ids.push_back(row.org_id);
+  }
+  return ids;
+}
+
+std::vector<std::string> KeyIds(const absl::StatusOr<std::vector<ApiKeyRow>>& rows) {
+  EXPECT_OK(rows);
+  std::vector<std::string> ids;
+  if (rows.ok()) {
+    for (const auto& row : *rows) ids.push_back(row.key_id);
+  }
+  return ids;
+}
+
+std::vector<std::string> NetworkIds(const absl::StatusOr<std::vector<SocialNetworkRow>>& rows) {
+  EXPECT_OK(rows);
+  std::vector<std::string> ids;
+  if (rows.ok()) {
+    for (const auto& row : *rows) ids.push_back(row.id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+void BackendConformanceTest::SetUp() {
+  database_ = GetParam()();
+  Reopen();
+}
+
+void BackendConformanceTest::Reopen() {
+  backend_.reset();
+  ASSERT_OK_AND_ASSIGN(backend_, database_->Open());
+}
+
+TEST_P(BackendConformanceTest, ANewDatabaseHasNothing) {
+  EXPECT_OK(backend_->Probe());
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 10)), IsEmpty());
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)), IsEmpty());
+  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)), IsEmpty());
+}
+
+TEST_P(BackendConformanceTest, AMetaValueIsAbsentUntilItIsPutAndPuttingReplacesIt) {
+  ASSERT_OK_AND_ASSIGN(std::optional<std::string> value, backend_->GetMeta("name"));
+  EXPECT_EQ(value, std::nullopt);
+  ASSERT_OK(backend_->PutMeta("name", "first"));
+  ASSERT_OK(backend_->PutMeta("name", AllBytes()));
+  ASSERT_OK(backend_->PutMeta("empty", ""));
+  ASSERT_OK_AND_ASSIGN(value, backend_->GetMeta("name"));
+  EXPECT_THAT(value, Optional(AllBytes()));
+  ASSERT_OK_AND_ASSIGN(value, backend_->GetMeta("empty"));
+  EXPECT_THAT(value, Optional(std::string()));
+  ASSERT_OK_AND_ASSIGN(value, backend_->GetMeta("Name"));
+  EXPECT_EQ(value, std::nullopt);
+}
+
+TEST_P(BackendConformanceTest, AnOrganizationComesBackAsItWasInserted) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", AllBytes()}));
+  ASSERT_OK(backend_->InsertOrganization({"empty", ""}));
+  ASSERT_OK_AND_ASSIGN(OrganizationRow row, backend_->GetOrganization("acme"));
+  EXPECT_EQ(row.org_id, "acme");
+  EXPECT_EQ(row.sealed, AllBytes());
+  ASSERT_OK_AND_ASSIGN(row, backend_->GetOrganization("empty"));
+  EXPECT_EQ(row.sealed, "");
+}
+
+TEST_P(BackendConformanceTest, IdsAreComparedByteForByte) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "lower"}));
+  ASSERT_OK(backend_->InsertOrganization({"ACME", "upper"}));
+  EXPECT_THAT(backend_->GetOrganization("Acme"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->GetOrganization("acme "), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->GetOrganization(absl::string_view("acme\0", 5)), StatusIs(kNotFound, _));
+  ASSERT_OK_AND_ASSIGN(const OrganizationRow row, backend_->GetOrganization("ACME"));
+  EXPECT_EQ(row.sealed, "upper");
+}
+
+TEST_P(BackendConformanceTest, AnIdIsAValueAndNeverPartOfAQuery) {
+  const std::string id = "a'; DROP TABLE organizations; --\" %_*?\n";
+  ASSERT_OK(backend_->InsertOrganization({id, "sealed"}));
+  ASSERT_OK(backend_->GetOrganization(id));
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 10)), ElementsAre(id));
+}
+
+TEST_P(BackendConformanceTest, ATakenOrganizationIdIsRefusedAndTheFirstStays) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "first"}));
+  EXPECT_THAT(backend_->InsertOrganization({"acme", "second"}), StatusIs(kAlreadyExists, _));
+  ASSERT_OK_AND_ASSIGN(const OrganizationRow row, backend_->GetOrganization("acme"));
+  EXPECT_EQ(row.sealed, "first");
+}
+
+TEST_P(BackendConformanceTest, AnOrganizationIsUpdatedOnlyFromTheExpectedBytes) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "first"}));
+  EXPECT_THAT(backend_->UpdateOrganization({"acme", "third"}, "second"), StatusIs(kAborted, _));
+  EXPECT_THAT(backend_->UpdateOrganization({"other", "x"}, "first"), StatusIs(kNotFound, _));
+  ASSERT_OK(backend_->UpdateOrganization({"acme", "second"}, "first"));
+  ASSERT_OK_AND_ASSIGN(const OrganizationRow row, backend_->GetOrganization("acme"));
+  EXPECT_EQ(row.sealed, "second");
+}
+
+TEST_P(BackendConformanceTest, ListsAreInByteOrderAndCutIntoPages) {
+  for (const char* id : {"b", "a", "B", "\xC3\xA9", "_", "aa", "1"}) {
+    ASSERT_OK(backend_->InsertOrganization({id, "sealed"}));
+  }
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 10)),
+              ElementsAre("1", "B", "_", "a", "aa", "b", "\xC3\xA9"));
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 3)), ElementsAre("1", "B", "_"));
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("_", 3)), ElementsAre("a", "aa", "b"));
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("ab", 3)), ElementsAre("b", "\xC3\xA9"));
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("\xC3\xA9", 3)), IsEmpty());
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 0)), IsEmpty());
+  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", -1)), IsEmpty());
+}
+
+TEST_P(BackendConformanceTest, DeletingAnOrganizationTakesItsKeysAndConfigurationsAndNoOthers) {
+  for (const char* org : {"acme", "other"}) {
+    ASSERT_OK(backend_->InsertOrganization({org, "sealed"}));
+    ASSERT_OK(backend_->InsertApiKey(KeyRow(absl::StrCat("key-", org), org)));
+    ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow(org, absl::StrCat("sn-", org), "google")));
+  }
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("key-admin", "")));
+  ASSERT_OK(backend_->DeleteOrganization("acme"));
+
+  EXPECT_THAT(backend_->GetOrganization("acme"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->GetApiKey("key-acme"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->GetSocialNetwork("acme", "sn-acme"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", ""), StatusIs(kNotFound, _));
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)),
+              ElementsAre("key-admin", "key-other"));
+  EXPECT_OK(backend_->GetSocialNetwork("other", "sn-other"));
+  EXPECT_THAT(backend_->DeleteOrganization("acme"), StatusIs(kNotFound, _));
+
+  // Nothing of the first one comes back with a second of that name.
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)), IsEmpty());
+}
+
+TEST_P(BackendConformanceTest, AnApiKeyComesBackAsItWasInserted) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertApiKey({"k1", "acme", 7, AllBytes()}));
+  ASSERT_OK(backend_->InsertApiKey({"k2", "", 1, "sealed"}));
+  ASSERT_OK_AND_ASSIGN(ApiKeyRow row, backend_->GetApiKey("k1"));
+  EXPECT_EQ(row.key_id, "k1");
+  EXPECT_EQ(row.org_id, "acme");
+  EXPECT_EQ(row.version, 7u);
+  EXPECT_EQ(row.sealed, AllBytes());
+  ASSERT_OK_AND_ASSIGN(row, backend_->GetApiKey("k2"));
+  EXPECT_EQ(row.org_id, "");
+  EXPECT_THAT(backend_->GetApiKey("k3"), StatusIs(kNotFound, _));
+}
+
+TEST_P(BackendConformanceTest, AnApiKeyNeedsItsOrganizationAndAFreeId) {
+  EXPECT_THAT(backend_->InsertApiKey(KeyRow("k1", "acme")), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->GetApiKey("k1"), StatusIs(kNotFound, _));
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("k1", "")));
+  EXPECT_THAT(backend_->InsertApiKey(KeyRow("k1", "")), StatusIs(kAlreadyExists, _));
+}
+
+TEST_P(BackendConformanceTest, ApiKeysAreListedOfAllOfOneOrOfNoOrganization) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
+  for (const char* id : {"c", "a", "e"}) ASSERT_OK(backend_->InsertApiKey(KeyRow(id, "acme")));
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("b", "other")));
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("d", "")));
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)),
+              ElementsAre("a", "b", "c", "d", "e"));
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "b", 2)), ElementsAre("c", "d"));
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys("acme", "", 10)), ElementsAre("a", "c", "e"));
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys("acme", "a", 1)), ElementsAre("c"));
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys("", "", 10)), ElementsAre("d"));
+  EXPECT_THAT(KeyIds(backend_->ListApiKeys("nobody", "", 10)), IsEmpty());
+}
+
+TEST_P(BackendConformanceTest, AnApiKeyIsUpdatedOnlyFromTheExpectedVersion) {
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "")));
+  EXPECT_THAT(backend_->UpdateApiKey({"k", "", 3, "third"}, 2), StatusIs(kAborted, _));
+  EXPECT_THAT(backend_->UpdateApiKey({"x", "", 2, "second"}, 1), StatusIs(kNotFound, _));
+  ASSERT_OK(backend_->UpdateApiKey({"k", "", 2, "second"}, 1));
+  ASSERT_OK_AND_ASSIGN(const ApiKeyRow row, backend_->GetApiKey("k"));
+  EXPECT_EQ(row.version, 2u);
+  EXPECT_EQ(row.sealed, "second");
+}
+
+TEST_P(BackendConformanceTest, AConfigurationIsFoundByItsIdAndByItsNetwork) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  SocialNetworkRow inserted = NetworkRow("acme", "sn", "mastodon", "example.social");
+  inserted.settings = AllBytes();
+  inserted.secret = AllBytes() + "secret";
+  ASSERT_OK(backend_->InsertSocialNetwork(inserted));
+  for (const absl::StatusOr<SocialNetworkRow>& row :
+       {backend_->GetSocialNetwork("acme", "sn"),
+        backend_->FindSocialNetwork("acme", "mastodon", "example.social"),
+        backend_->GetSocialNetworkSecret("acme", "sn")}) {
+    ASSERT_OK(row);
+    EXPECT_EQ(row->id, "sn");
+    EXPECT_EQ(row->org_id, "acme");
+    EXPECT_EQ(row->network, "mastodon");
+    EXPECT_EQ(row->instance, "example.social");
+    EXPECT_EQ(row->version, 1u);
+    EXPECT_EQ(row->settings, AllBytes());
+  }
+}
+
+TEST_P(BackendConformanceTest, TheSecretComesOnlyWhenItIsAskedFor) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK_AND_ASSIGN(SocialNetworkRow row, backend_->GetSocialNetwork("acme", "sn"));
+  EXPECT_EQ(row.secret, "");
+  ASSERT_OK_AND_ASSIGN(row, backend_->FindSocialNetwork("acme", "google", ""));
+  EXPECT_EQ(row.secret, "");
+  ASSERT_OK_AND_ASSIGN(const auto rows, backend_->ListSocialNetworks("acme", "", 10));
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].secret, "");
+  ASSERT_OK_AND_ASSIGN(row, backend_->GetSocialNetworkSecret("acme", "sn"));
+  EXPECT_EQ(row.secret, "secret of sn");
+}
+
+TEST_P(BackendConformanceTest, AConfigurationBelongsToOneOrganization) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  EXPECT_THAT(backend_->GetSocialNetwork("other", "sn"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->GetSocialNetworkSecret("other", "sn"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->FindSocialNetwork("other", "google", ""), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->DeleteSocialNetwork("other", "sn"), StatusIs(kNotFound, _));
+  SocialNetworkRow update = NetworkRow("other", "sn", "google");
+  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kNotFound, _));
+  // Neither ids nor networks of one organisation are in the way of another.
+  EXPECT_OK(backend_->InsertSocialNetwork(NetworkRow("other", "sn", "google")));
+}
+
+TEST_P(BackendConformanceTest, AnOrganizationHasOneConfigurationPerNetworkAndInstance) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "mastodon", "a.example")));
+  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("acme", "s2", "mastodon", "a.example")),
+              StatusIs(kAlreadyExists, _));
+  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "google")),
+              StatusIs(kAlreadyExists, _));
+  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("nobody", "s3", "google")),
+              StatusIs(kNotFound, _));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s4", "mastodon", "b.example")));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s5", "mastodon")));
+  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)),
+              ElementsAre("s1", "s4", "s5"));
+  ASSERT_OK_AND_ASSIGN(const SocialNetworkRow row,
+                       backend_->FindSocialNetwork("acme", "mastodon", ""));
+  EXPECT_EQ(row.id, "s5");
+  EXPECT_THAT(backend_->FindSocialNetwork("acme", "Mastodon", ""), StatusIs(kNotFound, _));
+}
+
+TEST_P(BackendConformanceTest, ConfigurationsAreListedInPages) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  for (int i = 9; i >= 0; --i) {
+    ASSERT_OK(backend_->InsertSocialNetwork(
+        NetworkRow("acme", absl::StrCat("s", i), absl::StrCat("network", i))));
+  }
+  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 2)), ElementsAre("s0", "s1"));
+  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "s7", 5)), ElementsAre("s8", "s9"));
+  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 0)), IsEmpty());
+}
+
+TEST_P(BackendConformanceTest, AConfigurationIsUpdatedOnlyFromTheExpectedVersion) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  SocialNetworkRow update = NetworkRow("acme", "sn", "google");
+  update.version = 2;
+  update.settings = "new settings";
+  update.secret = "new secret";
+  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 5), StatusIs(kAborted, _));
+  ASSERT_OK_AND_ASSIGN(SocialNetworkRow row, backend_->GetSocialNetworkSecret("acme", "sn"));
+  EXPECT_EQ(row.version, 1u);
+  EXPECT_EQ(row.settings, "settings of sn");
+  ASSERT_OK(backend_->UpdateSocialNetwork(update, 1));
+  ASSERT_OK_AND_ASSIGN(row, backend_->GetSocialNetworkSecret("acme", "sn"));
+  EXPECT_EQ(row.version, 2u);
+  EXPECT_EQ(row.settings, "new settings");
+  EXPECT_EQ(row.secret, "new secret");
+  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kAborted, _));
+}
+
+TEST_P(BackendConformanceTest, ADeletedConfigurationIsGoneAndItsNetworkFree) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "sn"));
+  EXPECT_THAT(backend_->GetSocialNetwork("acme", "sn"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->DeleteSocialNetwork("acme", "sn"), StatusIs(kNotFound, _));
+  EXPECT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+}
+
+TEST_P(BackendConformanceTest, VersionsAndValuesMayBeLarge) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", std::string(1 << 20, '\xFF')}));
+  ASSERT_OK_AND_ASSIGN(const OrganizationRow organization, backend_->GetOrganization("acme"));
+  EXPECT_EQ(organization.sealed.size(), size_t{1} << 20);
+  constexpr uint64_t kLargest = std::numeric_limits<uint64_t>::max();
+  ASSERT_OK(backend_->InsertApiKey({"k", "", kLargest, "sealed"}));
+  ASSERT_OK(backend_->UpdateApiKey({"k", "", kLargest - 1, "sealed"}, kLargest));
+  ASSERT_OK_AND_ASSIGN(const ApiKeyRow key, backend_->GetApiKey("k"));
+  EXPECT_EQ(key.version, kLargest - 1);
+}
+
+TEST_P(BackendConformanceTest, WhatWasWrittenIsThereAfterReopening) {
+  ASSERT_OK(backend_->PutMeta("name", "value"));
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "acme")));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const std::optional<std::string> value, backend_->GetMeta("name"));
+  EXPECT_THAT(value, Optional(std::string("value")));
+  EXPECT_OK(backend_->GetOrganization("acme"));
+  EXPECT_OK(backend_->GetApiKey("k"));
+  ASSERT_OK_AND_ASSIGN(const auto row, backend_->GetSocialNetworkSecret("acme", "sn"));
+  EXPECT_EQ(row.secret, "secret of sn");
+}
+
+TEST_P(BackendConformanceTest, EveryThreadReadsWhatItHasWritten) {
+  constexpr int kThreads = 8;
+  constexpr int kWrites = 25;
+  std::atomic<int> missing = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kWrites; ++i) {
+        const std::string id = absl::StrCat(t, "-", i);
+        if (!backend_->InsertOrganization({id, "sealed"}).ok()) ++missing;
+        if (!backend_->GetOrganization(id).ok()) ++missing;
+        if (!backend_->ListOrganizations("", 5).ok()) ++missing;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(missing, 0);
+  EXPECT_EQ(OrgIds(backend_->ListOrganizations("", 1000)).size(), size_t{kThreads} * kWrites);
+}
+
+TEST_P(BackendConformanceTest, OfTwoUpdatesFromOneVersionExactlyOneWins) {
+  constexpr int kThreads = 8;
+  constexpr uint64_t kVersions = 50;
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "")));
+  std::atomic<uint64_t> won = 0;
+  std::atomic<int> odd = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (uint64_t version = 1; version <= kVersions; ++version) {
+        const absl::Status status =
+            backend_->UpdateApiKey({"k", "", version + 1, "sealed"}, version);
+        if (status.ok()) ++won;
+        if (!status.ok() && !absl::IsAborted(status)) ++odd;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(odd, 0);
+  ASSERT_OK_AND_ASSIGN(const ApiKeyRow row, backend_->GetApiKey("k"));
+  EXPECT_EQ(row.version, won + 1);
+}
+
+}  // namespace authurl::testing

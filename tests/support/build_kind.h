@@ -1,0 +1,13 @@
+// build_kind.h: whether the tests run under a sanitizer, where everything is several times slower
+// and larger.
+#pragma once
+
+namespace authurl::testing {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
+}  // namespace authurl::testing

@@ -1,0 +1,34 @@
+// raw_connection.h: a TCP connection to a server that speaks no gRPC.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace authurl::testing {
+
+class RawConnection final {
+ public:
+  // `address` is "127.0.0.1:port".
+  explicit RawConnection(const std::string& address);
+  ~RawConnection();
+  RawConnection(RawConnection&& other) noexcept;
+  RawConnection& operator=(RawConnection&& other) = delete;
+  RawConnection(const RawConnection&) = delete;
+  RawConnection& operator=(const RawConnection&) = delete;
+
+  bool connected() const { return fd_ >= 0; }
+  bool Send(absl::string_view bytes) const;
+  // Reads until the server closes the connection. Whether it does before `timeout` is over.
+  bool WaitUntilClosed(absl::Duration timeout) const;
+
+ private:
+  int fd_;
+};
+
+// A port of 127.0.0.1 that is free and that the system hands out to nobody who asks for any, so
+// that a server can be stopped and started on it again.
+int FindFixedPort();
+
+}  // namespace authurl::testing
