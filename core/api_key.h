@@ -19,6 +19,8 @@ struct ParsedApiKey {
   std::string key_id;
   // SHA-256 of the whole text: what the store keeps.
   std::string digest;
+
+  friend bool operator==(const ParsedApiKey&, const ParsedApiKey&) = default;
 };
 
 // The text of a new key.

@@ -14,6 +14,11 @@ constexpr absl::string_view kBadRequestUrl = "type.googleapis.com/google.rpc.Bad
 constexpr absl::string_view kRetryInfoUrl = "type.googleapis.com/google.rpc.RetryInfo";
 // Never leaves the process: server/grpc_status.h passes on the three above only.
 constexpr absl::string_view kCauseUrl = "authurl/cause";
+// A status travels as metadata, of which a gRPC client takes 8 KiB in all unless it is told
+// otherwise: the message twice, once of it in base64, as the violations are.
+constexpr size_t kMaxMessageBytes = 1024;
+constexpr size_t kMaxViolationBytes = 2560;
+constexpr size_t kMaxDescriptionBytes = 512;
 
 void Attach(absl::Status& status, absl::string_view url, const google::protobuf::Message& detail) {
   status.SetPayload(url, absl::Cord(detail.SerializeAsString()));
@@ -27,6 +32,14 @@ std::optional<Detail> DetailOf(const absl::Status& status, absl::string_view url
   return detail;
 }
 
+// Never cut inside of a UTF-8 character, which would make the whole detail invalid.
+std::string Shortened(absl::string_view text) {
+  if (text.size() <= kMaxDescriptionBytes) return std::string(text);
+  size_t end = kMaxDescriptionBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return absl::StrCat(text.substr(0, end), "…");
+}
+
 }  // namespace
 
 void FieldViolations::Add(absl::string_view field, absl::string_view description) {
@@ -37,12 +50,31 @@ absl::Status FieldViolations::ToStatus() const {
   if (violations_.empty()) return absl::OkStatus();
   google::rpc::BadRequest bad_request;
   std::string message = "Invalid payload:";
+  size_t told = 0;
+  size_t detailed = 0;
   for (const FieldViolation& violation : violations_) {
+    const std::string description = Shortened(violation.description);
+    if (bad_request.ByteSizeLong() + violation.field.size() + description.size() >
+        kMaxViolationBytes) {
+      break;
+    }
     auto* added = bad_request.add_field_violations();
     added->set_field(violation.field);
-    added->set_description(violation.description);
-    absl::StrAppend(&message, &violation == violations_.data() ? " " : "; ", violation.field, ": ",
-                    violation.description);
+    added->set_description(description);
+    // In the message too, as long as there is room and none was passed over.
+    const std::string sentence =
+        absl::StrCat(detailed == 0 ? " " : "; ", violation.field, ": ", description);
+    if (told == detailed++ && message.size() + sentence.size() <= kMaxMessageBytes) {
+      absl::StrAppend(&message, sentence);
+      ++told;
+    }
+  }
+  if (told < violations_.size()) {
+    absl::StrAppend(&message, "; and ", violations_.size() - told, " more");
+  }
+  if (detailed < violations_.size()) {
+    bad_request.add_field_violations()->set_description(absl::StrCat(
+        violations_.size() - detailed, " more faults are not shown; correct these first"));
   }
   absl::Status status = MakeError(absl::StatusCode::kInvalidArgument, "INVALID_PAYLOAD", message);
   Attach(status, kBadRequestUrl, bad_request);

@@ -31,7 +31,8 @@ class FieldViolations final {
   void Add(absl::string_view field, absl::string_view description);
   bool empty() const { return violations_.empty(); }
   const std::vector<FieldViolation>& list() const { return violations_; }
-  // OK when empty; otherwise INVALID_ARGUMENT INVALID_PAYLOAD with every fault.
+  // OK when empty; otherwise INVALID_ARGUMENT INVALID_PAYLOAD with every fault, or with the first
+  // ones and the number of the others where they are too many for the metadata that a client takes.
   absl::Status ToStatus() const;
 
  private:

@@ -54,6 +54,19 @@ bool Changes(const v1::UpdateSocialNetworkRequest& request, absl::string_view fi
   return request.has_update_mask() ? IsNamed(request, field) : is_set;
 }
 
+// What can be said of an update without knowing the configuration.
+void CheckUpdate(const v1::UpdateSocialNetworkRequest& request, FieldViolations& violations) {
+  if (request.id().empty()) violations.Add("id", "Required");
+  for (const std::string& path : request.update_mask().paths()) {
+    if (std::find(kMaskPaths.begin(), kMaskPaths.end(), path) == kMaskPaths.end()) {
+      violations.Add("update_mask", absl::StrCat(Quoted(path), " is no field that can be changed"));
+    }
+  }
+  if (UpdatesSecret(request)) {
+    CheckCredential("client_secret", request.client_secret(), violations);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
@@ -94,15 +107,7 @@ absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
 
 absl::Status ValidateUpdate(const v1::UpdateSocialNetworkRequest& request) {
   FieldViolations violations;
-  if (request.id().empty()) violations.Add("id", "Required");
-  for (const std::string& path : request.update_mask().paths()) {
-    if (std::find(kMaskPaths.begin(), kMaskPaths.end(), path) == kMaskPaths.end()) {
-      violations.Add("update_mask", absl::StrCat(Quoted(path), " is no field that can be changed"));
-    }
-  }
-  if (UpdatesSecret(request)) {
-    CheckCredential("client_secret", request.client_secret(), violations);
-  }
+  CheckUpdate(request, violations);
   return violations.ToStatus();
 }
 
@@ -112,6 +117,7 @@ absl::Status ApplyUpdate(const NetworkCatalog& catalog,
   FieldViolations violations;
   const catalog::v1::Network* network = CheckNetwork(catalog, settings.network(), violations);
   if (network == nullptr) return violations.ToStatus();
+  CheckUpdate(request, violations);
   if (Changes(request, "client_key", request.has_client_key())) {
     settings.set_client_key(request.client_key());
   }

@@ -22,7 +22,7 @@ absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
 // for an id that is missing or a mask that names what can't be changed.
 absl::Status ValidateUpdate(const v1::UpdateSocialNetworkRequest& request);
 // Changes what the request sets (see its update_mask) and nothing else. INVALID_ARGUMENT
-// INVALID_PAYLOAD with every faulty field. REQUIRES: ValidateUpdate() said OK.
+// INVALID_PAYLOAD with every faulty field, those that ValidateUpdate() finds among them.
 absl::Status ApplyUpdate(const NetworkCatalog& catalog,
                          const v1::UpdateSocialNetworkRequest& request,
                          record::v1::SocialNetworkSettings& settings);

@@ -10,4 +10,7 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
+// Divide large counts of repetitions by this.
+inline constexpr int kSlowdown = kSanitized ? 20 : 1;
+
 }  // namespace authurl::testing

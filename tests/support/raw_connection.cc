@@ -68,8 +68,7 @@ int FindFixedPort() {
     const int port = ports(random);
     const sockaddr_in address = Loopback(port);
     const int fd = NewSocket();
-    const bool free =
-        bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    const bool free = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
     close(fd);
     if (free) return port;
   }

@@ -52,6 +52,7 @@ absl::StatusOr<Spawned> SpawnServer(const ServerFolder& folder, const ServerProc
   std::vector<std::string> arguments = {
       kServerBinary,
       "--listen=127.0.0.1:0",
+      "--drain_delay=0",
       absl::StrCat("--database=", folder.database()),
       absl::StrCat("--key_ring_file=", folder.key_ring_file()),
       absl::StrCat("--admin_key_file=", folder.admin_key_file()),
@@ -114,8 +115,8 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   Eventually([&] { return server->ReadAddress() || server->HasEnded(); });
   if (!server->address_.empty()) return server;
   return absl::UnavailableError(absl::StrCat(
-      "the server ", server->ended_ ? "ended instead of serving: " : "does not serve: ",
-      server->Log()));
+      "the server ",
+      server->ended_ ? "ended instead of serving: " : "does not serve: ", server->Log()));
 }
 
 FailedStart ServerProcess::StartExpectingFailure(const ServerFolder& folder, const Flags& flags) {

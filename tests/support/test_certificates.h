@@ -29,7 +29,8 @@ class CertificateAuthority final {
   Certificate IssueClient() const;
 
  private:
-  Certificate Issue(const std::string& name, const char* usage, const char* alternative_names) const;
+  Certificate Issue(const std::string& name, const char* usage,
+                    const char* alternative_names) const;
 
   EVP_PKEY* const key_;
   X509* const x509_;

@@ -1,6 +1,5 @@
 #include "tests/support/test_client.h"
 
-#include <google/protobuf/empty.pb.h>
 #include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -40,22 +39,22 @@ std::string OneField(int number, const std::string& text) {
   return bytes;
 }
 
-UnknownFieldSet ReadFields(const std::string& bytes) {
+std::vector<std::string> TextFields(const std::string& message, int number) {
   UnknownFieldSet fields;
-  fields.ParseFromString(bytes);
-  return fields;
-}
-
-std::vector<std::string> TextFields(const UnknownFieldSet& fields, int number) {
+  fields.ParseFromString(message);
   std::vector<std::string> values;
   for (int i = 0; i < fields.field_count(); ++i) {
     const google::protobuf::UnknownField& field = fields.field(i);
-    if (field.number() != number) continue;
-    if (field.type() == google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED) {
-      values.push_back(field.length_delimited());
-    }
+    if (field.number() == number) values.push_back(field.length_delimited());
   }
   return values;
+}
+
+// The value of the only field of a message, which is an enum; 0 is left out on the wire.
+uint64_t OnlyEnum(const std::string& message) {
+  UnknownFieldSet fields;
+  fields.ParseFromString(message);
+  return fields.field_count() == 1 ? fields.field(0).varint() : 0;
 }
 
 }  // namespace
@@ -246,8 +245,7 @@ absl::StatusOr<std::string> TestClient::Health(const std::string& service) const
       CallBytes("/grpc.health.v1.Health/Check", OneField(1, service));
   if (!reply.ok()) return reply.status();
   static constexpr const char* kNames[] = {"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"};
-  const UnknownFieldSet fields = ReadFields(*reply);
-  const uint64_t value = fields.field_count() == 1 ? fields.field(0).varint() : 0;
+  const uint64_t value = OnlyEnum(*reply);
   return value < std::size(kNames) ? kNames[value] : absl::StrCat(value);
 }
 
@@ -258,9 +256,9 @@ absl::StatusOr<std::vector<std::string>> TestClient::ReflectedServices() const {
   if (!reply.ok()) return reply.status();
   std::vector<std::string> names;
   // ServerReflectionResponse.list_services_response.service.name.
-  for (const std::string& list : TextFields(ReadFields(*reply), 6)) {
-    for (const std::string& service : TextFields(ReadFields(list), 1)) {
-      for (std::string& name : TextFields(ReadFields(service), 1)) names.push_back(std::move(name));
+  for (const std::string& list : TextFields(*reply, 6)) {
+    for (const std::string& service : TextFields(list, 1)) {
+      for (std::string& name : TextFields(service, 1)) names.push_back(std::move(name));
     }
   }
   return names;

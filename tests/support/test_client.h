@@ -64,7 +64,8 @@ class TestClient final {
   absl::StatusOr<v1::ListOrganizationsResponse> ListOrganizations() const;
   absl::StatusOr<v1::DeleteOrganizationResponse> DeleteOrganization(
       const std::string& org_id) const;
-  absl::StatusOr<v1::CreateApiKeyResponse> CreateApiKey(const v1::CreateApiKeyRequest& request) const;
+  absl::StatusOr<v1::CreateApiKeyResponse> CreateApiKey(
+      const v1::CreateApiKeyRequest& request) const;
   absl::StatusOr<v1::ListApiKeysResponse> ListApiKeys() const;
   absl::StatusOr<v1::RevokeApiKeyResponse> RevokeApiKey(const std::string& key_id) const;
 

@@ -1,0 +1,111 @@
+#include "core/auth_request.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/auth_fixture.h"
+#include "tests/support/status_matchers.h"
+
+namespace authurl {
+namespace {
+
+using ::authurl::testing::HasReason;
+using ::authurl::testing::HasViolation;
+using ::authurl::testing::StatusIs;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class AuthRequestTest : public testing::AuthFixture {
+ protected:
+  absl::StatusOr<std::string> Choose(const v1::GetAuthUrlRequest& request,
+                                     const record::v1::SocialNetworkSettings& settings,
+                                     absl::string_view public_base_url = "") const {
+    return ChooseRedirectUri({catalog_.Find(request.network()), &request}, settings,
+                             public_base_url);
+  }
+};
+
+TEST_F(AuthRequestTest, AcceptsARequestThatSetsEverything) {
+  v1::GetAuthUrlRequest request = Request("youtube");
+  request.set_redirect_uri("https://app.example.com/cb");
+  request.set_tenant_id("customer_42");
+  request.add_scopes("https://www.googleapis.com/auth/youtube");
+  request.set_force_account_selection(true);
+  request.set_login_hint("user@example.com");
+  request.set_session_binding("0123456789abcdef");
+  ASSERT_OK_AND_ASSIGN(const AuthRequest valid, ValidateAuthRequest(catalog_, request));
+  EXPECT_EQ(valid.network->id(), "youtube");
+  EXPECT_EQ(valid.request, &request);
+}
+
+TEST_F(AuthRequestTest, ReportsEveryFaultAtOnce) {
+  v1::GetAuthUrlRequest request = Request("nowhere");
+  request.set_redirect_uri("http://user@app.example.com/#x");
+  request.set_tenant_id("");
+  request.add_scopes("a b");
+  request.set_login_hint("");
+  request.set_session_binding("short");
+  const absl::Status status = ValidateAuthRequest(catalog_, request).status();
+  EXPECT_THAT(status, HasReason("INVALID_PAYLOAD"));
+  EXPECT_THAT(ViolationsOf(status), SizeIs(6));
+  for (const char* field :
+       {"network", "redirect_uri", "tenant_id", "scopes[0]", "login_hint", "session_binding"}) {
+    EXPECT_THAT(status, HasViolation(field, ::testing::_)) << field;
+  }
+}
+
+TEST_F(AuthRequestTest, AnEmptyOptionalFieldIsAnErrorAndAnUnsetOneIsNot) {
+  v1::GetAuthUrlRequest request = Request("linkedin");
+  EXPECT_OK(ValidateAuthRequest(catalog_, request));
+  request.set_tenant_id("");
+  request.set_redirect_uri("");
+  request.set_instance("");
+  const absl::Status status = ValidateAuthRequest(catalog_, request).status();
+  EXPECT_THAT(ViolationsOf(status), SizeIs(3));
+}
+
+TEST_F(AuthRequestTest, ANetworkThatNeedsACallFirstSaysWhatToDo) {
+  EXPECT_THAT(ValidateAuthRequest(catalog_, Request("bluesky")),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("Bluesky")));
+  EXPECT_THAT(ValidateAuthRequest(catalog_, Request("bluesky")),
+              HasReason("NETWORK_HAS_NO_AUTH_URL"));
+}
+
+TEST_F(AuthRequestTest, RedirectUriIsTheRequestsElseTheDefaultElseTheServers) {
+  v1::GetAuthUrlRequest request = Request("linkedin");
+  record::v1::SocialNetworkSettings settings = Settings("linkedin");
+  EXPECT_THAT(Choose(request, settings), HasReason("NO_REDIRECT_URI"));
+  ASSERT_OK_AND_ASSIGN(std::string chosen, Choose(request, settings, "https://auth.example.com"));
+  EXPECT_EQ(chosen, "https://auth.example.com/v1/social-networks/linkedin/callback");
+  settings.set_default_redirect_uri("https://app.example.com/default");
+  ASSERT_OK_AND_ASSIGN(chosen, Choose(request, settings, "https://auth.example.com"));
+  EXPECT_EQ(chosen, "https://app.example.com/default");
+  request.set_redirect_uri("https://app.example.com/mine");
+  ASSERT_OK_AND_ASSIGN(chosen, Choose(request, settings, "https://auth.example.com"));
+  EXPECT_EQ(chosen, "https://app.example.com/mine");
+}
+
+TEST_F(AuthRequestTest, AllowedRedirectUrisAreComparedByteForByte) {
+  v1::GetAuthUrlRequest request = Request("linkedin");
+  record::v1::SocialNetworkSettings settings = Settings("linkedin");
+  settings.add_allowed_redirect_uris("https://app.example.com/cb");
+  request.set_redirect_uri("https://app.example.com/cb");
+  EXPECT_OK(Choose(request, settings));
+  for (const char* other : {"https://app.example.com/cb/", "https://app.example.com/cb?",
+                            "https://app.example.com/CB", "https://app.example.com/cb2"}) {
+    request.set_redirect_uri(other);
+    EXPECT_THAT(Choose(request, settings),
+                HasViolation("redirect_uri", HasSubstr("allowed_redirect_uris")));
+  }
+  request.clear_redirect_uri();
+  EXPECT_THAT(Choose(request, settings, "https://auth.example.com"), HasReason("NO_REDIRECT_URI"));
+}
+
+TEST_F(AuthRequestTest, ADefaultThatTheNetworkDoesNotTakeIsNotSent) {
+  record::v1::SocialNetworkSettings settings = Settings("instagram");
+  settings.set_default_redirect_uri("https://localhost/cb");
+  EXPECT_THAT(Choose(Request("instagram"), settings), HasReason("NO_REDIRECT_URI"));
+}
+
+}  // namespace
+}  // namespace authurl

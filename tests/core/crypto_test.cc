@@ -1,0 +1,134 @@
+#include "core/crypto.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <set>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "tests/support/status_matchers.h"
+
+namespace authurl {
+namespace {
+
+using ::testing::Optional;
+
+class CryptoTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_OK(InitCrypto()); }
+};
+
+SecretKey CountingKey(uint8_t first) {
+  std::array<uint8_t, kKeyBytes> bytes;
+  std::iota(bytes.begin(), bytes.end(), first);
+  return SecretKey(bytes);
+}
+
+// draft-irtf-cfrg-xchacha-03, appendix A.3.1.
+TEST_F(CryptoTest, SealsThePublishedXChaCha20Poly1305Vector) {
+  const SecretKey key = CountingKey(0x80);
+  Nonce nonce;
+  std::iota(nonce.begin(), nonce.end(), uint8_t{0x40});
+  const std::string plaintext =
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
+      "sunscreen would be it.";
+  const std::string associated_data = absl::HexStringToBytes("50515253c0c1c2c3c4c5c6c7");
+  const std::string expected = absl::HexStringToBytes(
+      "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
+      "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
+      "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
+      "21f9664c97637da9768812f615c68b13b52e"
+      "c0875924c1c7987947deafd8780acf49");
+  EXPECT_EQ(AeadSeal(key, nonce, plaintext, associated_data), expected);
+  EXPECT_THAT(AeadOpen(key, nonce, expected, associated_data), Optional(plaintext));
+}
+
+TEST_F(CryptoTest, OpensNothingUnderAnotherKeyNonceOrAssociatedData) {
+  const SecretKey key = CountingKey(1);
+  const Nonce nonce = {};
+  const std::string sealed = AeadSeal(key, nonce, "text", "data");
+  EXPECT_EQ(AeadOpen(CountingKey(2), nonce, sealed, "data"), std::nullopt);
+  EXPECT_EQ(AeadOpen(key, Nonce{1}, sealed, "data"), std::nullopt);
+  EXPECT_EQ(AeadOpen(key, nonce, sealed, "Data"), std::nullopt);
+  EXPECT_EQ(AeadOpen(key, nonce, sealed.substr(1), "data"), std::nullopt);
+  EXPECT_EQ(AeadOpen(key, nonce, "", "data"), std::nullopt);
+}
+
+// FIPS 180-2, appendix B.1.
+TEST_F(CryptoTest, HashesThePublishedSha256Vector) {
+  EXPECT_EQ(HexEncode(AsChars(Sha256("abc"))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_F(CryptoTest, DerivesOneKeyForEachPurpose) {
+  const SecretKey master = CountingKey(0);
+  std::set<std::string> seen;
+  for (uint64_t purpose = 1; purpose <= 100; ++purpose) {
+    const SecretKey derived = master.Derive(purpose);
+    seen.emplace(AsChars({derived.data(), kKeyBytes}));
+  }
+  EXPECT_EQ(seen.size(), 100u);
+}
+
+TEST_F(CryptoTest, KeyedHashDependsOnKeyAndMessage) {
+  const auto hash = KeyedHash(CountingKey(0), "message");
+  EXPECT_EQ(hash, KeyedHash(CountingKey(0), "message"));
+  EXPECT_NE(hash, KeyedHash(CountingKey(1), "message"));
+  EXPECT_NE(hash, KeyedHash(CountingKey(0), "Message"));
+}
+
+// RFC 4648 section 10, without padding.
+TEST_F(CryptoTest, EncodesBase64Url) {
+  EXPECT_EQ(Base64UrlEncode(""), "");
+  EXPECT_EQ(Base64UrlEncode("f"), "Zg");
+  EXPECT_EQ(Base64UrlEncode("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(Base64UrlEncode("\xfb\xff"), "-_8");
+}
+
+TEST_F(CryptoTest, DecodesOnlyTheOneSpellingOfEachBase64UrlText) {
+  EXPECT_THAT(Base64UrlDecode(""), Optional(std::string()));
+  EXPECT_THAT(Base64UrlDecode("Zm9vYmFy"), Optional(std::string("foobar")));
+  for (const char* wrong : {"Zg==", "Zg=", "Zh", "Z", "Zm9v YmFy", "Zm9vYmFy\n", "Zm9v+mFy",
+                            "Zm9v/mFy", "Zm9vYmF\xc3\xa9", "Zm9vYmFy="}) {
+    EXPECT_EQ(Base64UrlDecode(wrong), std::nullopt) << wrong;
+  }
+}
+
+TEST_F(CryptoTest, DecodesNoByteOutsideTheBase64UrlAlphabet) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const bool in_alphabet =
+        absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_';
+    EXPECT_EQ(Base64UrlDecode(absl::StrCat("Zm9v", absl::string_view(&c, 1), "mFy")).has_value(),
+              in_alphabet)
+        << byte;
+  }
+}
+
+TEST_F(CryptoTest, EveryByteStringSurvivesBase64Url) {
+  for (size_t size = 0; size < 70; ++size) {
+    std::string bytes(size, '\0');
+    FillRandom({reinterpret_cast<uint8_t*>(bytes.data()), size});
+    EXPECT_THAT(Base64UrlDecode(Base64UrlEncode(bytes)), Optional(bytes));
+  }
+}
+
+TEST_F(CryptoTest, ComparesSizesAndContents) {
+  EXPECT_TRUE(EqualInConstantTime("", ""));
+  EXPECT_TRUE(EqualInConstantTime("abc", "abc"));
+  EXPECT_FALSE(EqualInConstantTime("abc", "abd"));
+  EXPECT_FALSE(EqualInConstantTime("abc", "ab"));
+}
+
+TEST_F(CryptoTest, WipingLeavesAnEmptyText) {
+  std::string secret = "a secret that is too long for the small-string buffer of the library";
+  Wipe(secret);
+  EXPECT_EQ(secret, "");
+}
+
+}  // namespace
+}  // namespace authurl
