@@ -1,0 +1,167 @@
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "storage/credential_store.h"
+#include "tests/storage/child_process.h"
+#include "tests/storage/store_fixture.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::google::protobuf::util::MessageDifferencer;
+
+constexpr int kFlips = 10'000;
+constexpr int kLogFlips = 300;
+// Writes wait for the disk, so not every flip gets them.
+constexpr int kFlipsPerWrite = 20;
+constexpr std::array<const char*, 2> kOrganizations = {"acme", "other"};
+constexpr std::array<const char*, 3> kNetworks = {"google", "github", "tiktok"};
+
+const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
+
+std::string IdOf(const char* org, const char* network) { return absl::StrCat(org, "-", network); }
+
+class BitFlipTest : public StoreTest {
+ protected:
+  static void FillStore(CredentialStore& store) {
+    for (const char* org : kOrganizations) {
+      ASSERT_OK(store.CreateOrganization(TestOrganization(org)));
+      ASSERT_OK(store.CreateApiKey(TestApiKey(org, org)));
+      for (const char* network : kNetworks) {
+        const std::string id = IdOf(org, network);
+        ASSERT_OK(store.CreateSocialNetwork(TestSettings(org, id, network), TestSecret(id)));
+      }
+    }
+  }
+
+  void Restore(const std::string& bytes) const {
+    for (const char* suffix : {"-wal", "-shm", "-journal"}) {
+      std::filesystem::remove(path_ + suffix);
+    }
+    folder_.Write("test.db", bytes);
+  }
+
+  // Counts an answer that is neither an error nor the right one.
+  template <typename Record>
+  void Judge(const absl::StatusOr<Record>& answer, const Record& right) {
+    ++(answer.ok() ? right_ : errors_);
+    if (!answer.ok()) return;
+    EXPECT_TRUE(MessageDifferencer::Equals(*answer, right))
+        << answer->ShortDebugString() << " is not " << right.ShortDebugString();
+  }
+
+  void ReadEverything(CredentialStore& store) {
+    for (const char* org : kOrganizations) {
+      Judge(store.GetOrganization(org), TestOrganization(org));
+      Judge(store.GetApiKey(org), TestApiKey(org, org));
+      for (const char* network : kNetworks) {
+        const std::string id = IdOf(org, network);
+        const auto right = TestSettings(org, id, network);
+        Judge(store.FindSocialNetwork(org, network, ""), right);
+        Judge(store.GetSocialNetwork(org, id), right);
+        const auto secret = store.GetClientSecret(org, id, 1);
+        if (secret.ok()) {
+          EXPECT_EQ(*secret, TestSecret(id));
+        }
+      }
+      const auto list = store.ListSocialNetworks(org, "", 10);
+      if (!list.ok()) continue;
+      for (const auto& settings : *list) {
+        EXPECT_TRUE(MessageDifferencer::Equals(
+            settings, TestSettings(org, settings.id(), settings.network())))
+            << settings.ShortDebugString();
+      }
+    }
+  }
+
+  // A write may succeed or fail, but what is read then is the old or the new.
+  static void Write(CredentialStore& store) {
+    const auto updated = store.UpdateSocialNetwork(
+        "acme", "acme-google", kNow,
+        [](record::v1::SocialNetworkSettings& settings) {
+          settings.set_client_key("changed");
+          return absl::OkStatus();
+        },
+        std::nullopt);
+    const auto read = store.FindSocialNetwork("acme", "google", "");
+    if (!updated.ok() || !read.ok()) return;
+    EXPECT_EQ(read->client_key(), "changed");
+    EXPECT_EQ(read->id(), "acme-google");
+  }
+
+  int right_ = 0;
+  int errors_ = 0;
+};
+
+TEST_F(BitFlipTest, ADamagedFileYieldsErrorsOrTheTruthAndNeverWrongSettings) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, OpenStore(keys_));
+    FillStore(*store);
+  }
+  const std::string sound = ReadFile(path_);
+  std::mt19937_64 random(20260103);
+  std::uniform_int_distribution<size_t> any_bit(0, sound.size() * 8 - 1);
+  int refused = 0;
+  for (int i = 0; i < kFlips && !HasFailure(); ++i) {
+    const size_t bit = any_bit(random);
+    SCOPED_TRACE(absl::StrCat("flip ", i, ": bit ", bit % 8, " of byte ", bit / 8));
+    std::string damaged = sound;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    Restore(damaged);
+    const auto store = OpenStore(keys_);
+    if (!store.ok()) {
+      ++refused;
+      continue;
+    }
+    ReadEverything(**store);
+    if (i % kFlipsPerWrite == 0) Write(**store);
+  }
+  // The flips did hit something.
+  EXPECT_GT(refused, 0);
+  EXPECT_GT(errors_, 0);
+  EXPECT_GT(right_, kFlips);
+  RecordProperty("refused", refused);
+  RecordProperty("errors", errors_);
+  RecordProperty("right", right_);
+}
+
+TEST_F(BitFlipTest, ADamagedWriteAheadLogYieldsErrorsOrTheTruth) {
+  const int code = RunInChild([&] {
+    // Never closed, so that everything stays in the log.
+    const auto store = OpenStore(keys_);
+    if (!store.ok()) return 1;
+    FillStore(**store);
+    _exit(HasFailure() ? 1 : 0);
+    return 1;
+  });
+  ASSERT_EQ(code, 0);
+  const std::string sound = ReadFile(path_);
+  const std::string sound_log = ReadFile(path_ + "-wal");
+  std::mt19937_64 random(20260104);
+  std::uniform_int_distribution<size_t> any_bit(0, sound_log.size() * 8 - 1);
+  for (int i = 0; i < kLogFlips && !HasFailure(); ++i) {
+    const size_t bit = any_bit(random);
+    SCOPED_TRACE(absl::StrCat("flip ", i, ": bit ", bit % 8, " of byte ", bit / 8));
+    std::string damaged = sound_log;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    Restore(sound);
+    folder_.Write("test.db-wal", damaged);
+    const auto store = OpenStore(keys_);
+    if (store.ok()) ReadEverything(**store);
+  }
+  EXPECT_GT(right_, 0);
+  EXPECT_GT(errors_, 0);
+}
+
+}  // namespace
+}  // namespace authurl::testing

@@ -1,0 +1,545 @@
+#include "storage/credential_store.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "core/auth_state.h"
+#include "tests/storage/child_process.h"
+#include "tests/storage/raw_database.h"
+#include "tests/storage/store_fixture.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::google::protobuf::util::MessageDifferencer;
+using ::testing::_;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+using record::v1::SocialNetworkSettings;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
+
+MATCHER_P(EqualsProto, message, "equals " + message.ShortDebugString()) {
+  return MessageDifferencer::Equals(arg, message);
+}
+
+absl::Status NoChange(SocialNetworkSettings&) { return absl::OkStatus(); }
+
+// Matches what comes of a damaged record: an internal fault that callers learn nothing of.
+auto DoesNotOpen(const std::string& table) {
+  return AllOf(StatusIs(absl::StatusCode::kInternal, HasSubstr(table)), HasReason(""));
+}
+
+class CredentialStoreTest : public StoreTest {
+ protected:
+  void SetUp() override { Reopen(); }
+
+  void Reopen() {
+    store_.reset();
+    ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
+  }
+
+  // Two organisations with a key and two configurations each.
+  void Fill() {
+    for (const std::string org : {"acme", "other"}) {
+      ASSERT_OK(store_->CreateOrganization(TestOrganization(org)));
+      ASSERT_OK(store_->CreateApiKey(TestApiKey(org + "-key", org)));
+      for (const std::string network : {"google", "github"}) {
+        const std::string id = absl::StrCat(org, "-", network);
+        ASSERT_OK(store_->CreateSocialNetwork(TestSettings(org, id, network), TestSecret(id)));
+      }
+    }
+    ASSERT_OK(store_->CreateApiKey(TestApiKey("admin-key", "")));
+  }
+
+  // Edits the file behind the store's back.
+  void Edit(const std::string& sql) {
+    store_.reset();
+    RawDatabase(path_).Execute(sql);
+    Reopen();
+  }
+
+  std::unique_ptr<CredentialStore> store_;
+};
+
+TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
+  Fill();
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const auto organization, store_->GetOrganization("acme"));
+  EXPECT_THAT(organization, EqualsProto(TestOrganization("acme")));
+  ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey("acme-key"));
+  EXPECT_THAT(key, EqualsProto(TestApiKey("acme-key", "acme")));
+  const SocialNetworkSettings expected = TestSettings("acme", "acme-google", "google");
+  ASSERT_OK_AND_ASSIGN(const auto by_id, store_->GetSocialNetwork("acme", "acme-google"));
+  EXPECT_THAT(by_id, EqualsProto(expected));
+  ASSERT_OK_AND_ASSIGN(const auto found, store_->FindSocialNetwork("acme", "google", ""));
+  EXPECT_THAT(found, EqualsProto(expected));
+  ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
+  EXPECT_EQ(secret, TestSecret("acme-google"));
+  EXPECT_OK(store_->Probe());
+}
+
+TEST_F(CredentialStoreTest, ListsHoldTheRecordsInOrder) {
+  Fill();
+  ASSERT_OK_AND_ASSIGN(const auto organizations, store_->ListOrganizations("", 10));
+  ASSERT_EQ(organizations.size(), 2u);
+  EXPECT_EQ(organizations[1].org_id(), "other");
+  ASSERT_OK_AND_ASSIGN(const auto keys, store_->ListApiKeys(std::nullopt, "", 2));
+  ASSERT_EQ(keys.size(), 2u);
+  EXPECT_EQ(keys[1].key_id(), "admin-key");
+  ASSERT_OK_AND_ASSIGN(const auto networks, store_->ListSocialNetworks("acme", "", 10));
+  ASSERT_EQ(networks.size(), 2u);
+  EXPECT_EQ(networks[0].id(), "acme-github");
+}
+
+TEST_F(CredentialStoreTest, WhatIsAbsentOrTakenHasAReason) {
+  Fill();
+  EXPECT_THAT(store_->GetOrganization("x"), HasReason("ORGANIZATION_NOT_FOUND"));
+  EXPECT_THAT(store_->DeleteOrganization("x"), HasReason("ORGANIZATION_NOT_FOUND"));
+  EXPECT_THAT(store_->CreateOrganization(TestOrganization("acme")),
+              AllOf(HasReason("ORGANIZATION_EXISTS"),
+                    StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("acme"))));
+  EXPECT_THAT(store_->GetApiKey("x"), HasReason("API_KEY_NOT_FOUND"));
+  EXPECT_THAT(store_->CreateApiKey(TestApiKey("k", "x")), HasReason("ORGANIZATION_NOT_FOUND"));
+  EXPECT_THAT(store_->CreateApiKey(TestApiKey("acme-key", "acme")), HasReason("API_KEY_EXISTS"));
+  EXPECT_THAT(store_->GetSocialNetwork("acme", "x"), HasReason("SOCIAL_NETWORK_NOT_FOUND"));
+  EXPECT_THAT(store_->GetSocialNetwork("acme", "other-google"),
+              HasReason("SOCIAL_NETWORK_NOT_FOUND"));
+  EXPECT_THAT(store_->DeleteSocialNetwork("acme", "other-google"),
+              HasReason("SOCIAL_NETWORK_NOT_FOUND"));
+  EXPECT_THAT(store_->UpdateSocialNetwork("acme", "other-google", kNow, NoChange, std::nullopt),
+              HasReason("SOCIAL_NETWORK_NOT_FOUND"));
+  EXPECT_THAT(store_->GetClientSecret("acme", "other-google", 1),
+              HasReason("SOCIAL_NETWORK_NOT_FOUND"));
+  EXPECT_THAT(store_->FindSocialNetwork("acme", "tiktok", ""), HasReason("NETWORK_NOT_CONFIGURED"));
+  EXPECT_THAT(store_->CreateSocialNetwork(TestSettings("acme", "new", "google"), "secret"),
+              HasReason("SOCIAL_NETWORK_EXISTS"));
+  EXPECT_THAT(store_->CreateSocialNetwork(TestSettings("x", "new", "google"), "secret"),
+              HasReason("ORGANIZATION_NOT_FOUND"));
+}
+
+TEST_F(CredentialStoreTest, DeletingAnOrganizationTakesEverythingOfIt) {
+  Fill();
+  ASSERT_OK(store_->DeleteOrganization("acme"));
+  EXPECT_THAT(store_->GetApiKey("acme-key"), HasReason("API_KEY_NOT_FOUND"));
+  EXPECT_THAT(store_->FindSocialNetwork("acme", "google", ""), HasReason("NETWORK_NOT_CONFIGURED"));
+  EXPECT_OK(store_->FindSocialNetwork("other", "google", ""));
+}
+
+TEST_F(CredentialStoreTest, ARevokedKeyStaysRevokedSinceTheFirstTime) {
+  Fill();
+  EXPECT_THAT(store_->RevokeApiKey("acme-key", "other", kNow), HasReason("API_KEY_NOT_FOUND"));
+  EXPECT_THAT(store_->RevokeApiKey("x", std::nullopt, kNow), HasReason("API_KEY_NOT_FOUND"));
+  ASSERT_OK_AND_ASSIGN(auto key, store_->RevokeApiKey("acme-key", "acme", kNow));
+  EXPECT_EQ(key.revoked_at_ms(), absl::ToUnixMillis(kNow));
+  ASSERT_OK_AND_ASSIGN(key, store_->RevokeApiKey("acme-key", std::nullopt, kNow + absl::Hours(1)));
+  EXPECT_EQ(key.revoked_at_ms(), absl::ToUnixMillis(kNow));
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(key, store_->GetApiKey("acme-key"));
+  EXPECT_EQ(key.revoked_at_ms(), absl::ToUnixMillis(kNow));
+}
+
+TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
+  Fill();
+  ASSERT_OK_AND_ASSIGN(const auto updated, store_->UpdateSocialNetwork(
+                                               "acme", "acme-google", kNow,
+                                               [](SocialNetworkSettings& settings) {
+                                                 settings.set_client_key("new key");
+                                                 settings.set_id("evil");
+                                                 settings.set_org_id("other");
+                                                 settings.set_network("evil");
+                                                 settings.set_instance("evil");
+                                                 settings.set_version(77);
+                                                 settings.set_created_at_ms(5);
+                                                 return absl::OkStatus();
+                                               },
+                                               std::nullopt));
+  SocialNetworkSettings expected = TestSettings("acme", "acme-google", "google");
+  expected.set_client_key("new key");
+  expected.set_version(2);
+  expected.set_updated_at_ms(absl::ToUnixMillis(kNow));
+  EXPECT_THAT(updated, EqualsProto(expected));
+  ASSERT_OK_AND_ASSIGN(const auto read, store_->FindSocialNetwork("acme", "google", ""));
+  EXPECT_THAT(read, EqualsProto(expected));
+  ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 2));
+  EXPECT_EQ(secret, TestSecret("acme-google"));
+}
+
+TEST_F(CredentialStoreTest, AnUpdateThatIsRefusedByItsChangeStoresNothing) {
+  Fill();
+  EXPECT_THAT(store_->UpdateSocialNetwork(
+                  "acme", "acme-google", kNow,
+                  [](SocialNetworkSettings& settings) {
+                    settings.set_client_key("new key");
+                    return absl::InvalidArgumentError("no");
+                  },
+                  "new secret"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "no"));
+  ASSERT_OK_AND_ASSIGN(const auto read, store_->GetSocialNetwork("acme", "acme-google"));
+  EXPECT_THAT(read, EqualsProto(TestSettings("acme", "acme-google", "google")));
+  ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
+  EXPECT_EQ(secret, TestSecret("acme-google"));
+}
+
+TEST_F(CredentialStoreTest, AReplacedSecretIsKeptForAWhileAndThenDropped) {
+  Fill();
+  const auto update = [&](absl::Time now, std::optional<absl::string_view> secret) {
+    return store_->UpdateSocialNetwork("acme", "acme-google", now, NoChange, secret).status();
+  };
+  ASSERT_OK(update(kNow, "second secret"));
+  ASSERT_OK_AND_ASSIGN(std::string secret, store_->GetClientSecret("acme", "acme-google", 1));
+  EXPECT_EQ(secret, TestSecret("acme-google"));
+  ASSERT_OK_AND_ASSIGN(secret, store_->GetClientSecret("acme", "acme-google", 2));
+  EXPECT_EQ(secret, "second secret");
+  EXPECT_THAT(store_->GetClientSecret("acme", "acme-google", 3),
+              HasReason("CLIENT_SECRET_NOT_FOUND"));
+  EXPECT_THAT(store_->GetClientSecret("acme", "acme-google", 0),
+              HasReason("CLIENT_SECRET_NOT_FOUND"));
+
+  ASSERT_OK(update(kNow + kMaxStateLifetime + absl::Seconds(1), std::nullopt));
+  EXPECT_THAT(store_->GetClientSecret("acme", "acme-google", 1),
+              HasReason("CLIENT_SECRET_NOT_FOUND"));
+  ASSERT_OK_AND_ASSIGN(secret, store_->GetClientSecret("acme", "acme-google", 3));
+  EXPECT_EQ(secret, "second secret");
+}
+
+TEST_F(CredentialStoreTest, ConcurrentUpdatesAreAllApplied) {
+  constexpr int kThreads = 8;
+  constexpr int kUpdates = 50;
+  Fill();
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < kUpdates; ++i) {
+        const auto count = [](SocialNetworkSettings& settings) {
+          int value = 0;
+          if (!absl::SimpleAtoi(settings.client_key(), &value)) value = 0;
+          settings.set_client_key(absl::StrCat(value + 1));
+          return absl::OkStatus();
+        };
+        if (!store_->UpdateSocialNetwork("acme", "acme-google", kNow, count, std::nullopt).ok() ||
+            !store_->FindSocialNetwork("acme", "google", "").ok()) {
+          ++failed;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 0);
+  ASSERT_OK_AND_ASSIGN(const auto settings, store_->GetSocialNetwork("acme", "acme-google"));
+  EXPECT_EQ(settings.version(), 401u);
+  EXPECT_EQ(settings.client_key(), "400");
+}
+
+TEST_F(CredentialStoreTest, NoSealedPartOpensInPlaceOfAnother) {
+  Fill();
+  const std::vector<std::string> ids = {"acme-google", "acme-github", "other-google",
+                                        "other-github"};
+  store_.reset();
+  RawDatabase(path_).Execute("CREATE TABLE copy AS SELECT * FROM social_networks");
+  for (const std::string& to : ids) {
+    const std::string org = to.substr(0, to.find('-'));
+    for (const std::string& from : ids) {
+      for (const auto& [to_part, from_part] :
+           std::vector<std::pair<std::string, std::string>>{{"settings", "settings"},
+                                                            {"secret", "secret"},
+                                                            {"settings", "secret"},
+                                                            {"secret", "settings"}}) {
+        if (to == from && to_part == from_part) continue;
+        Edit(absl::StrCat("UPDATE social_networks SET ", to_part, " = (SELECT ", from_part,
+                          " FROM copy WHERE id = '", from, "') WHERE id = '", to, "'"));
+        if (to_part == "settings") {
+          EXPECT_THAT(store_->GetSocialNetwork(org, to), DoesNotOpen("social_networks"));
+          EXPECT_THAT(store_->ListSocialNetworks(org, "", 10), DoesNotOpen("social_networks"));
+        }
+        if (to_part == "secret") {
+          EXPECT_THAT(store_->GetClientSecret(org, to, 1), DoesNotOpen("social_networks"));
+        }
+        EXPECT_THAT(store_->UpdateSocialNetwork(org, to, kNow, NoChange, std::nullopt),
+                    DoesNotOpen("social_networks"));
+        Edit(absl::StrCat("UPDATE social_networks SET ", to_part, " = (SELECT ", to_part,
+                          " FROM copy WHERE id = '", to, "') WHERE id = '", to, "'"));
+        EXPECT_OK(store_->GetSocialNetwork(org, to));
+      }
+    }
+  }
+}
+
+TEST_F(CredentialStoreTest, ARowWhoseIdentityWasEditedDoesNotOpen) {
+  Fill();
+  for (const char* edit :
+       {"network = 'tiktok'", "instance = 'x'", "id = 'x'", "version = 2", "org_id = 'third'"}) {
+    store_.reset();
+    const std::string saved = ReadFile(path_);
+    Reopen();
+    ASSERT_OK(store_->CreateOrganization(TestOrganization("third")));
+    Edit(absl::StrCat("UPDATE social_networks SET ", edit, " WHERE id = 'acme-google'"));
+    for (const std::string org : {"acme", "third"}) {
+      for (const std::string network : {"google", "tiktok"}) {
+        for (const std::string instance : {"", "x"}) {
+          EXPECT_FALSE(store_->FindSocialNetwork(org, network, instance).ok()) << edit;
+        }
+      }
+      for (const std::string id : {"acme-google", "x"}) {
+        EXPECT_FALSE(store_->GetSocialNetwork(org, id).ok()) << edit;
+      }
+    }
+    store_.reset();
+    folder_.Write("test.db", saved);
+    Reopen();
+  }
+}
+
+TEST_F(CredentialStoreTest, OrganizationsAndKeysDoNotOpenInPlaceOfOthers) {
+  Fill();
+  Edit(
+      "UPDATE organizations SET sealed = (SELECT sealed FROM organizations WHERE org_id = 'other')"
+      " WHERE org_id = 'acme'");
+  EXPECT_THAT(store_->GetOrganization("acme"), DoesNotOpen("organizations"));
+  EXPECT_THAT(store_->ListOrganizations("", 10), DoesNotOpen("organizations"));
+  EXPECT_OK(store_->GetOrganization("other"));
+  Edit(
+      "UPDATE api_keys SET sealed = (SELECT sealed FROM api_keys WHERE key_id = 'admin-key')"
+      " WHERE key_id = 'acme-key'");
+  EXPECT_THAT(store_->GetApiKey("acme-key"), DoesNotOpen("api_keys"));
+  // A key cannot be made one of no organisation, nor be given to another one, nor be rolled back.
+  Edit("UPDATE api_keys SET org_id = NULL WHERE key_id = 'other-key'");
+  EXPECT_THAT(store_->GetApiKey("other-key"), DoesNotOpen("api_keys"));
+  Edit("UPDATE api_keys SET org_id = 'acme' WHERE key_id = 'other-key'");
+  EXPECT_THAT(store_->GetApiKey("other-key"), DoesNotOpen("api_keys"));
+  Edit("UPDATE api_keys SET version = 2 WHERE key_id = 'admin-key'");
+  EXPECT_THAT(store_->GetApiKey("admin-key"), DoesNotOpen("api_keys"));
+}
+
+TEST_F(CredentialStoreTest, ADamagedIndexThatLeadsToASoundRowServesNothing) {
+  Fill();
+  store_.reset();
+  // Entries of the two unique indexes for the fourth row: their columns and, last, the row's
+  // number. Now they lead to the third row, which is of another network.
+  std::string bytes = ReadFile(path_);
+  for (const std::string entry : {"othergithub\x04", "otherother-github\x04"}) {
+    const size_t found = bytes.find(entry);
+    ASSERT_NE(found, std::string::npos);
+    bytes[found + entry.size() - 1] = 3;
+  }
+  folder_.Write("test.db", bytes);
+  Reopen();
+  EXPECT_THAT(store_->FindSocialNetwork("other", "github", ""), DoesNotOpen("social_networks"));
+  EXPECT_THAT(store_->GetSocialNetwork("other", "other-github"), DoesNotOpen("social_networks"));
+  EXPECT_THAT(store_->GetClientSecret("other", "other-github", 1), DoesNotOpen("social_networks"));
+  EXPECT_THAT(store_->UpdateSocialNetwork("other", "other-github", kNow, NoChange, "evil").status(),
+              DoesNotOpen("social_networks"));
+  EXPECT_OK(store_->FindSocialNetwork("other", "google", ""));
+}
+
+TEST_F(CredentialStoreTest, NothingSecretOrPrivateIsReadableInTheFiles) {
+  store_.reset();
+  ASSERT_EQ(RunInChild([&] {
+              Reopen();
+              Fill();
+              const absl::Status status =
+                  store_->UpdateSocialNetwork("acme", "acme-google", kNow, NoChange, "fresh-secret")
+                      .status();
+              _exit(status.ok() && !HasFailure() ? 0 : 1);  // The write-ahead log stays.
+              return 1;
+            }),
+            0);
+  const std::string log = ReadFile(path_ + "-wal");
+  ASSERT_THAT(log, HasSubstr("acme-google"));
+  Reopen();
+  store_.reset();
+  const std::string file = ReadFile(path_);
+  ASSERT_THAT(file, HasSubstr("acme-google"));
+  for (const std::string& bytes : {log, file}) {
+    for (const char* secret : {"client-secret-of", "fresh-secret", "client-key-of", "digest-of",
+                               "https://", "callback", "The people", "test key", "consent"}) {
+      EXPECT_EQ(bytes.find(secret), std::string::npos) << secret;
+    }
+  }
+}
+
+TEST_F(CredentialStoreTest, AWrongKeyRingIsRefusedWithASentence) {
+  Fill();
+  store_.reset();
+  const Keys other_bytes(NewKeyRingText(random_));
+  EXPECT_THAT(OpenStore(other_bytes),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another one")));
+  ASSERT_OK_AND_ASSIGN(const std::string text,
+                       RotatedKeyRingText(NewKeyRingText(random_), random_));
+  const Keys other_rotated(text);
+  EXPECT_THAT(OpenStore(other_rotated),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another one")));
+  EXPECT_OK(OpenStore(keys_));
+}
+
+TEST_F(CredentialStoreTest, ADatabaseThatLostItsProofOfTheKeyRingIsRefused) {
+  Fill();
+  store_.reset();
+  RawDatabase(path_).Execute("UPDATE meta SET value = substr(value, 1, 30)");
+  EXPECT_THAT(OpenStore(keys_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("damaged")));
+  RawDatabase(path_).Execute("DELETE FROM meta");
+  EXPECT_THAT(OpenStore(keys_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("missing")));
+}
+
+// The database after a key rotation. Key texts: first the old key only, then both, then the new one
+// only.
+class RotationTest : public CredentialStoreTest {
+ protected:
+  void SetUp() override {
+    CredentialStoreTest::SetUp();
+    Fill();
+    store_.reset();
+    const absl::StatusOr<std::string> rotated = RotatedKeyRingText(key_text_, random_);
+    ASSERT_OK(rotated);
+    both_ = std::make_unique<Keys>(*rotated);
+    // The first line that is no comment is the new key.
+    std::string new_line, old_line;
+    for (absl::string_view rest = *rotated; !rest.empty();) {
+      const std::string line(rest.substr(0, rest.find('\n')));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      if (line.empty() || line[0] == '#') continue;
+      (new_line.empty() ? new_line : old_line) = line;
+    }
+    new_only_ = std::make_unique<Keys>(new_line + "\n");
+    back_ = std::make_unique<Keys>(old_line + "\n" + new_line + "\n");
+  }
+
+  static void ExpectEverythingReadable(CredentialStore& store) {
+    for (const std::string org : {"acme", "other"}) {
+      EXPECT_OK(store.GetOrganization(org));
+      EXPECT_OK(store.GetApiKey(org + "-key"));
+      for (const std::string network : {"google", "github"}) {
+        const std::string id = absl::StrCat(org, "-", network);
+        const auto settings = store.FindSocialNetwork(org, network, "");
+        ASSERT_OK(settings);
+        EXPECT_EQ(settings->client_key(), "client-key-of-" + id);
+        const auto secret = store.GetClientSecret(org, id, settings->version());
+        ASSERT_OK(secret);
+        EXPECT_EQ(*secret, TestSecret(id));
+      }
+    }
+    EXPECT_OK(store.GetApiKey("admin-key"));
+  }
+
+  static constexpr int kRecords = 9;
+  std::unique_ptr<Keys> both_, new_only_, back_;
+};
+
+TEST_F(RotationTest, AfterResealingTheOldKeyMayGo) {
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  ExpectEverythingReadable(*store_);
+  ASSERT_OK_AND_ASSIGN(const int done, store_->ResealSome(1000));
+  EXPECT_EQ(done, kRecords);
+  ASSERT_OK_AND_ASSIGN(const int more, store_->ResealSome(1000));
+  EXPECT_EQ(more, 0);
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
+  ExpectEverythingReadable(*store_);
+  store_.reset();
+  EXPECT_THAT(OpenStore(keys_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not in the ring")));
+}
+
+TEST_F(RotationTest, ResealingMayStopAnywhereAndGoOnInAnotherProcess) {
+  int done = 0;
+  while (done < kRecords) {
+    ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_OK_AND_ASSIGN(const int step, store_->ResealSome(2));
+      EXPECT_LE(step, 2);
+      done += step;
+    }
+    ExpectEverythingReadable(*store_);
+    store_.reset();
+    if (done == kRecords) break;
+    EXPECT_THAT(OpenStore(*new_only_),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("put that key back")));
+  }
+  EXPECT_EQ(done, kRecords);
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  ASSERT_OK_AND_ASSIGN(const int more, store_->ResealSome(2));
+  EXPECT_EQ(more, 0);
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
+  ExpectEverythingReadable(*store_);
+}
+
+TEST_F(RotationTest, AKeyThatSealedBeforeARotationWasTakenBackIsStillNeeded) {
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("new")));
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*back_));
+  store_.reset();
+  EXPECT_THAT(OpenStore(keys_), StatusIs(absl::StatusCode::kFailedPrecondition, _));
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*back_));
+  ASSERT_OK_AND_ASSIGN(const int done, store_->ResealSome(100));
+  EXPECT_EQ(done, 1);
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
+  EXPECT_OK(store_->GetOrganization("new"));
+}
+
+TEST_F(RotationTest, ADamagedRecordIsReportedAfterAllOthersAreDone) {
+  RawDatabase(path_).Execute(
+      "UPDATE social_networks SET settings = substr(settings, 1, length(settings) - 1)"
+      " WHERE id = 'acme-github'");
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  int done = 0;
+  absl::StatusOr<int> step;
+  while ((step = store_->ResealSome(3)).ok() && *step > 0) done += *step;
+  EXPECT_THAT(step, DoesNotOpen("acme-github"));
+  EXPECT_GE(done, kRecords - 3);
+  ASSERT_OK(store_->DeleteSocialNetwork("acme", "acme-github"));
+  while ((step = store_->ResealSome(3)).ok() && *step > 0) continue;
+  EXPECT_OK(step);
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
+  EXPECT_OK(store_->FindSocialNetwork("acme", "google", ""));
+}
+
+TEST_F(RotationTest, ReadsAndUpdatesGoOnWhileRecordsAreResealed) {
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  std::atomic<bool> stop = false;
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (const char* network : {"google", "github"}) {
+    threads.emplace_back([&, network] {
+      const std::string id = absl::StrCat("acme-", network);
+      while (!stop) {
+        if (!store_->FindSocialNetwork("acme", network, "").ok()) ++failed;
+        if (!store_->GetClientSecret("acme", id, 1).ok()) ++failed;
+        if (!store_->UpdateSocialNetwork("acme", id, kNow, NoChange, std::nullopt).ok()) ++failed;
+      }
+    });
+  }
+  absl::StatusOr<int> step;
+  while ((step = store_->ResealSome(1)).ok() && *step > 0) continue;
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_OK(step);
+  EXPECT_EQ(failed, 0);
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
+  ExpectEverythingReadable(*store_);
+}
+
+}  // namespace
+}  // namespace authurl::testing
