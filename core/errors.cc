@@ -62,8 +62,8 @@ absl::Status FieldViolations::ToStatus() const {
     added->set_field(violation.field);
     added->set_description(description);
     // In the message too, as long as there is room and none was passed over.
-    const std::string sentence =
-        absl::StrCat(detailed == 0 ? " " : "; ", violation.field, ": ", description);
+    const std::string sentence = absl::StrCat(detailed == 0 ? " " : "; ", violation.field,
+                                              violation.field.empty() ? "" : ": ", description);
     if (told == detailed++ && message.size() + sentence.size() <= kMaxMessageBytes) {
       absl::StrAppend(&message, sentence);
       ++told;

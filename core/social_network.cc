@@ -51,7 +51,8 @@ bool IsNamed(const v1::UpdateSocialNetworkRequest& request, absl::string_view fi
 
 // Whether the request changes the field, which it sets or not.
 bool Changes(const v1::UpdateSocialNetworkRequest& request, absl::string_view field, bool is_set) {
-  return request.has_update_mask() ? IsNamed(request, field) : is_set;
+  // A mask without paths is no mask (AIP-134).
+  return request.update_mask().paths().empty() ? is_set : IsNamed(request, field);
 }
 
 // What can be said of an update without knowing the configuration.

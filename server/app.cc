@@ -68,6 +68,17 @@ void SetLimits(const Config& config, grpc::ServerBuilder& builder) {
   for (const auto& [name, value] : arguments) builder.AddChannelArgument(name, value);
 }
 
+// Linking gRPC's reflection library is enough to have it served: this takes it out again.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return plugin->name() == grpc::reflection::ProtoServerReflectionPlugin().name();
+    });
+  }
+};
+
 absl::Status Explain(const absl::Status& status, absl::string_view what, const std::string& path) {
   return absl::Status(status.code(), absl::StrCat(what, " ", path, ": ", status.message()));
 }
@@ -151,6 +162,7 @@ absl::Status App::StartServing() {
   if (config_.channelz) grpc::channelz::experimental::InitChannelzService();
   grpc::ServerBuilder builder;
   SetLimits(config_, builder);
+  if (!config_.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   // Only reflection and channelz are served by threads that may block.
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);

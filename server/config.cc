@@ -228,7 +228,7 @@ bool IsLocalAddress(const std::string& listen) {
   if (host == "localhost" || host == "[::1]") return true;
   // 127.0.0.0/8 in its one canonical spelling, as core/uri.h reads hosts.
   const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(absl::StrCat("https://", host, "/"));
-  return uri.ok() && uri->host_kind == HostKind::kLoopbackIp;
+  return uri.ok() && uri->host_kind == HostKind::kLoopbackIp && uri->host == host;
 }
 
 }  // namespace authurl

@@ -170,14 +170,10 @@ void Listener::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAccep
 }
 
 void Listener::StopAccepting() {
-  if (wake_fd_ < 0) return;
+  if (std::exchange(accepting_stopped_, true)) return;
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));
-  if (thread_.joinable()) {
-    thread_.join();
-  } else if (acceptor_ != nullptr) {
-    return;
-  }
+  if (thread_.joinable()) thread_.join();
   for (const int fd : sockets_) close(fd);
   if (!unix_path_.empty()) unlink(unix_path_.c_str());
 }

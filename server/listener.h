@@ -60,7 +60,8 @@ class Listener final {
   const std::string address_;
   const std::string unix_path_;  // To remove at the end; empty for TCP.
   const size_t max_connections_;
-  int wake_fd_;
+  const int wake_fd_;
+  bool accepting_stopped_ = false;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::thread thread_;
   std::mutex mutex_;

@@ -1,5 +1,6 @@
 #include "server/log.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <spdlog/async.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -78,6 +79,9 @@ void StartLog(absl::string_view level) {
         spdlog::async_overflow_policy::overrun_oldest);
     logger->set_pattern("%v");
     gpr_set_log_function(LogFromGrpc);
+    // Protobuf writes a line for every malformed message that a stranger sends; the access log has
+    // it already.
+    google::protobuf::SetLogHandler(nullptr);
   }
   logger->set_level(spdlog::level::from_str(ToText(level)));
 }

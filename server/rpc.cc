@@ -53,6 +53,8 @@ class Call final {
       return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
                        "The deadline passed while the call was waiting");
     }
+    // For the log, also when the key is refused: who tried.
+    caller_.key_id = credentials.api_key.key_id;
     const absl::StatusOr<Caller> caller = Authorize(store, credentials, method_.access);
     if (!caller.ok()) return caller.status();
     caller_ = *caller;

@@ -51,7 +51,8 @@ Method MakeMethod(std::string path, Access access, const Service* service,
     grpc::ByteBuffer bytes = request_bytes;
     if (!grpc::SerializationTraits<Request>::Deserialize(&bytes, &request).ok()) {
       FieldViolations violations;
-      violations.Add("", "is no valid message: all text must be UTF-8, and the rpc the right one");
+      violations.Add(
+          "", "The request is no valid message: all text must be UTF-8, and the rpc the right one");
       return violations.ToStatus();
     }
     Response response;

@@ -88,7 +88,8 @@ absl::Status SocialNetworkService::GetSocialNetwork(const Caller& caller,
 absl::Status SocialNetworkService::UpdateSocialNetwork(
     const Caller& caller, const v1::UpdateSocialNetworkRequest& request,
     v1::UpdateSocialNetworkResponse& response) const {
-  if (absl::Status status = ValidateUpdate(request); !status.ok()) return status;
+  // With an id, all faults are reported at once by ApplyUpdate, which knows the network.
+  if (request.id().empty()) return ValidateUpdate(request);
   const std::optional<absl::string_view> new_secret =
       UpdatesSecret(request) ? std::optional<absl::string_view>(request.client_secret())
                              : std::nullopt;

@@ -137,7 +137,8 @@ absl::StatusOr<std::unique_ptr<DatabaseFile>> DatabaseFile::Open(const std::stri
     if (Opened().ids.contains(FileId(before.st_dev, before.st_ino))) return InUse(path);
   }
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kOwnerOnly);
-  if (fd < 0) return CannotOpen(path, errno);
+  // The folder is there, so a file that "does not exist" is one that can't be made (as in /proc).
+  if (fd < 0) return CannotOpen(path, errno == ENOENT ? EACCES : errno);
   std::unique_ptr<DatabaseFile> file(new DatabaseFile(path, real_path, fd));
 
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {

@@ -10,17 +10,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "tests/support/status_matchers.h"
 
 namespace authurl {
 namespace {
 
 using ::testing::Optional;
-
-class CryptoTest : public ::testing::Test {
- protected:
-  void SetUp() override { ASSERT_OK(InitCrypto()); }
-};
 
 SecretKey CountingKey(uint8_t first) {
   std::array<uint8_t, kKeyBytes> bytes;
@@ -29,7 +23,7 @@ SecretKey CountingKey(uint8_t first) {
 }
 
 // draft-irtf-cfrg-xchacha-03, appendix A.3.1.
-TEST_F(CryptoTest, SealsThePublishedXChaCha20Poly1305Vector) {
+TEST(CryptoTest, SealsThePublishedXChaCha20Poly1305Vector) {
   const SecretKey key = CountingKey(0x80);
   Nonce nonce;
   std::iota(nonce.begin(), nonce.end(), uint8_t{0x40});
@@ -47,7 +41,7 @@ TEST_F(CryptoTest, SealsThePublishedXChaCha20Poly1305Vector) {
   EXPECT_THAT(AeadOpen(key, nonce, expected, associated_data), Optional(plaintext));
 }
 
-TEST_F(CryptoTest, OpensNothingUnderAnotherKeyNonceOrAssociatedData) {
+TEST(CryptoTest, OpensNothingUnderAnotherKeyNonceOrAssociatedData) {
   const SecretKey key = CountingKey(1);
   const Nonce nonce = {};
   const std::string sealed = AeadSeal(key, nonce, "text", "data");
@@ -59,12 +53,12 @@ TEST_F(CryptoTest, OpensNothingUnderAnotherKeyNonceOrAssociatedData) {
 }
 
 // FIPS 180-2, appendix B.1.
-TEST_F(CryptoTest, HashesThePublishedSha256Vector) {
+TEST(CryptoTest, HashesThePublishedSha256Vector) {
   EXPECT_EQ(HexEncode(AsChars(Sha256("abc"))),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-TEST_F(CryptoTest, DerivesOneKeyForEachPurpose) {
+TEST(CryptoTest, DerivesOneKeyForEachPurpose) {
   const SecretKey master = CountingKey(0);
   std::set<std::string> seen;
   for (uint64_t purpose = 1; purpose <= 100; ++purpose) {
@@ -74,7 +68,7 @@ TEST_F(CryptoTest, DerivesOneKeyForEachPurpose) {
   EXPECT_EQ(seen.size(), 100u);
 }
 
-TEST_F(CryptoTest, KeyedHashDependsOnKeyAndMessage) {
+TEST(CryptoTest, KeyedHashDependsOnKeyAndMessage) {
   const auto hash = KeyedHash(CountingKey(0), "message");
   EXPECT_EQ(hash, KeyedHash(CountingKey(0), "message"));
   EXPECT_NE(hash, KeyedHash(CountingKey(1), "message"));
@@ -82,14 +76,14 @@ TEST_F(CryptoTest, KeyedHashDependsOnKeyAndMessage) {
 }
 
 // RFC 4648 section 10, without padding.
-TEST_F(CryptoTest, EncodesBase64Url) {
+TEST(CryptoTest, EncodesBase64Url) {
   EXPECT_EQ(Base64UrlEncode(""), "");
   EXPECT_EQ(Base64UrlEncode("f"), "Zg");
   EXPECT_EQ(Base64UrlEncode("foobar"), "Zm9vYmFy");
   EXPECT_EQ(Base64UrlEncode("\xfb\xff"), "-_8");
 }
 
-TEST_F(CryptoTest, DecodesOnlyTheOneSpellingOfEachBase64UrlText) {
+TEST(CryptoTest, DecodesOnlyTheOneSpellingOfEachBase64UrlText) {
   EXPECT_THAT(Base64UrlDecode(""), Optional(std::string()));
   EXPECT_THAT(Base64UrlDecode("Zm9vYmFy"), Optional(std::string("foobar")));
   for (const char* wrong : {"Zg==", "Zg=", "Zh", "Z", "Zm9v YmFy", "Zm9vYmFy\n", "Zm9v+mFy",
@@ -98,7 +92,7 @@ TEST_F(CryptoTest, DecodesOnlyTheOneSpellingOfEachBase64UrlText) {
   }
 }
 
-TEST_F(CryptoTest, DecodesNoByteOutsideTheBase64UrlAlphabet) {
+TEST(CryptoTest, DecodesNoByteOutsideTheBase64UrlAlphabet) {
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     const bool in_alphabet =
@@ -109,7 +103,7 @@ TEST_F(CryptoTest, DecodesNoByteOutsideTheBase64UrlAlphabet) {
   }
 }
 
-TEST_F(CryptoTest, EveryByteStringSurvivesBase64Url) {
+TEST(CryptoTest, EveryByteStringSurvivesBase64Url) {
   for (size_t size = 0; size < 70; ++size) {
     std::string bytes(size, '\0');
     FillRandom({reinterpret_cast<uint8_t*>(bytes.data()), size});
@@ -117,14 +111,14 @@ TEST_F(CryptoTest, EveryByteStringSurvivesBase64Url) {
   }
 }
 
-TEST_F(CryptoTest, ComparesSizesAndContents) {
+TEST(CryptoTest, ComparesSizesAndContents) {
   EXPECT_TRUE(EqualInConstantTime("", ""));
   EXPECT_TRUE(EqualInConstantTime("abc", "abc"));
   EXPECT_FALSE(EqualInConstantTime("abc", "abd"));
   EXPECT_FALSE(EqualInConstantTime("abc", "ab"));
 }
 
-TEST_F(CryptoTest, WipingLeavesAnEmptyText) {
+TEST(CryptoTest, WipingLeavesAnEmptyText) {
   std::string secret = "a secret that is too long for the small-string buffer of the library";
   Wipe(secret);
   EXPECT_EQ(secret, "");

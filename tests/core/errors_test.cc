@@ -32,6 +32,21 @@ TEST(ErrorsTest, EveryViolationOfARequestIsReportedAtOnce) {
   EXPECT_THAT(ViolationsOf(status), SizeIs(2));
 }
 
+TEST(ErrorsTest, HoweverManyAndLongTheFaultsTheyStaySmallAndAreCounted) {
+  FieldViolations violations;
+  for (int i = 0; i < 1000; ++i) violations.Add("scopes", std::string(10'000, 'x'));
+  const absl::Status status = violations.ToStatus();
+  EXPECT_LT(status.message().size(), 2000u);
+  EXPECT_LT(status.GetPayload("type.googleapis.com/google.rpc.BadRequest")->size(), 3500u);
+  EXPECT_THAT(status, HasViolation("", HasSubstr("more faults are not shown")));
+}
+
+TEST(ErrorsTest, AFaultOfTheWholeMessageHasNoField) {
+  FieldViolations violations;
+  violations.Add("", "The request is no valid message");
+  EXPECT_EQ(violations.ToStatus().message(), "Invalid payload: The request is no valid message");
+}
+
 TEST(ErrorsTest, AnErrorCarriesItsReasonAndWhenToRetry) {
   const absl::Status plain = MakeError(absl::StatusCode::kNotFound, "GONE", "It is gone");
   EXPECT_THAT(plain, HasReason("GONE"));

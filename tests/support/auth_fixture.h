@@ -36,7 +36,6 @@ class AuthFixture : public ::testing::Test {
     return request;
   }
 
-  const bool crypto_works_ = InitCrypto().ok();
   const NetworkCatalog catalog_ = NetworkCatalog::Parse(BuiltInNetworksText()).value();
   const KeyRing keys_ = KeyRing::Parse(kZeroKeyRing).value();
   const Sealer sealer_{keys_};

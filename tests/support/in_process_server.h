@@ -33,6 +33,8 @@ class InProcessServer final {
   const std::string& address() const { return app_->address(); }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   App& app() { return *app_; }
+  // Stops the server and lets go of its files.
+  void Close() { app_.reset(); }
 
   // The server's time: a fixed moment until it is set.
   absl::Time now() const { return absl::FromUnixMillis(now_ms_); }

@@ -55,7 +55,8 @@ class ServerProcess final {
   using Flags = std::vector<std::string>;
 
   // Starts a server on `folder` that listens on any free port of 127.0.0.1 and drains without a
-  // delay, unless `flags` say otherwise, and waits until it serves. `max_open_files` limits its descriptors; 0 leaves them.
+  // delay, unless `flags` say otherwise, and waits until it serves. `max_open_files` limits its
+  // descriptors; 0 leaves them.
   static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(const ServerFolder& folder,
                                                               const Flags& flags = {},
                                                               int max_open_files = 0);

@@ -1,0 +1,215 @@
+// A whole session leaves no client secret and no API key in the database, the log or a reply.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/api_key.h"
+#include "core/crypto.h"
+#include "tests/support/server_process.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/test_client.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class SecretsTest : public ::testing::Test {
+ protected:
+  void Start() {
+    ASSERT_OK_AND_ASSIGN(server_,
+                         ServerProcess::Start(folder_, {"--log_level=debug", "--reflection"}));
+    admin_ = std::make_unique<TestClient>(server_->address(), folder_.admin_key());
+    KeepKey(folder_.admin_key());
+  }
+
+  // Every way in which a secret may come in.
+  void Configure() {
+    const TestClient org = admin_->WithKey(NewKey(v1::ROLE_ORG, "acme"));
+    const TestClient service = admin_->WithKey(NewKey(v1::ROLE_SERVICE, ""));
+    ASSERT_OK_AND_ASSIGN(const auto created, Seen(org.CreateSocialNetwork(NewSocialNetworkRequest(
+                                                 "instagram", "client-key", NewSecret("first")))));
+    EXPECT_OK(Seen(service.WithMetadata({{"x-org-id", "acme"}})
+                       .CreateSocialNetwork(
+                           NewSocialNetworkRequest("tiktok", "client-key", NewSecret("second")))));
+    v1::UpdateSocialNetworkRequest update;
+    update.set_id(created.social_network().id());
+    update.set_client_secret(NewSecret("replacement"));
+    EXPECT_OK(Seen(org.UpdateSocialNetwork(update)));
+    EXPECT_OK(Seen(org.GetSocialNetwork(update.id())));
+    EXPECT_OK(Seen(org.ListSocialNetworks()));
+    EXPECT_OK(Seen(org.GetAuthUrl(ExampleAuthUrlRequest())));
+    EXPECT_OK(Seen(org.DeleteSocialNetwork(update.id())));
+    EXPECT_OK(Seen(org.CreateSocialNetwork(
+        NewSocialNetworkRequest("instagram", "client-key", NewSecret("again")))));
+  }
+
+  // Calls that are refused although, or because, a client secret is in them.
+  void FailWithSecrets() {
+    const TestClient org = admin_->WithKey(NewKey(v1::ROLE_ORG, "acme"));
+    const TestClient mint = admin_->WithKey(NewKey(v1::ROLE_MINT, "acme"));
+    EXPECT_THAT(Seen(org.CreateSocialNetwork(
+                    NewSocialNetworkRequest("instagram", "client-key", NewSecret("duplicate")))),
+                HasReason("SOCIAL_NETWORK_EXISTS"));
+    EXPECT_THAT(Seen(mint.CreateSocialNetwork(
+                    NewSocialNetworkRequest("x", "client-key", NewSecret("forbidden")))),
+                HasReason("ROLE_NOT_ALLOWED"));
+    for (const std::string& wrong :
+         {absl::StrCat(" ", NewSecret("padded")), absl::StrCat(NewSecret("control"), "\x01"),
+          absl::StrCat(NewSecret("long"), std::string(5000, 'x'))}) {
+      EXPECT_THAT(Seen(org.CreateSocialNetwork(NewSocialNetworkRequest("x", "client-key", wrong))),
+                  HasReason("INVALID_PAYLOAD"));
+    }
+    v1::UpdateSocialNetworkRequest update;
+    update.set_id("sn_absent");
+    update.set_client_secret(NewSecret("nowhere"));
+    EXPECT_THAT(Seen(org.UpdateSocialNetwork(update)), Not(IsOk()));
+    for (const char* method : {"/authurl.v1.SocialNetworkService/CreateSocialNetwork",
+                               "/authurl.v1.SocialNetworkService/Absent"}) {
+      // Field 4 (client_secret) with a byte that is no UTF-8.
+      const std::string secret = absl::StrCat(NewSecret("bytes"), "\xff");
+      const char head[] = {'\x22', static_cast<char>(secret.size())};
+      const absl::Status refused =
+          org.CallBytes(method, absl::StrCat(absl::string_view(head, 2), secret)).status();
+      EXPECT_THAT(refused, Not(IsOk()));
+      Seen(refused);
+    }
+  }
+
+  // Calls with keys that are not, or no longer, good, or are not where they belong.
+  void FailWithKeys() {
+    const TestClient nobody = admin_->WithKey("");
+    const std::string revoked = NewKey(v1::ROLE_ORG, "acme");
+    const std::vector<std::string> parts = absl::StrSplit(revoked, '_');
+    EXPECT_OK(Seen(admin_->RevokeApiKey(parts[1])));
+    std::string typo = NewKey(v1::ROLE_ORG, "acme");
+    typo.back() = typo.back() == 'a' ? 'b' : 'a';
+    KeepKey(typo);
+    const std::string unknown = NewApiKey(FillRandom);
+    KeepKey(unknown);
+    for (const std::string& key : {revoked, typo, unknown}) {
+      EXPECT_THAT(Seen(admin_->WithKey(key).ListSocialNetworks()), HasReason("API_KEY_INVALID"));
+    }
+    const std::string good = NewKey(v1::ROLE_ORG, "acme");
+    for (const TestClient::Metadata& metadata : std::vector<TestClient::Metadata>{
+             {{"authorization", good}},
+             {{"authorization", absl::StrCat("Basic ", good)}},
+             {{"authorization", absl::StrCat("Bearer ", good, " ", good)}},
+             {{"x-api-key", good}},
+             {{"x-request-id", good}},
+             {{"x-org-id", good}}}) {
+      EXPECT_THAT(Seen(nobody.WithMetadata(metadata).ListSocialNetworks()), Not(IsOk()));
+    }
+    // gRPC itself complains about these in the log.
+    for (const size_t size : {size_t{16} << 10, size_t{1} << 20}) {
+      EXPECT_THAT(Seen(TestClient(server_->address(), good)
+                           .WithMetadata({{"x-noise", std::string(size, 'a')}})
+                           .ListSocialNetworks()),
+                  Not(IsOk()));
+    }
+    EXPECT_THAT(Seen(admin_->WithKey(good).ListOrganizations()), HasReason("ROLE_NOT_ALLOWED"));
+  }
+
+  // A new secret that must never be seen again.
+  std::string NewSecret(absl::string_view name) {
+    secrets_.push_back(
+        absl::StrCat("canary-", name, "-", HexEncode(AsChars(NewNonce(FillRandom)))));
+    return secrets_.back();
+  }
+  // "auk_<key id>_<secret>": the id may be shown, the rest may not.
+  void KeepKey(const std::string& key) {
+    const std::vector<std::string> parts = absl::StrSplit(key, '_');
+    ASSERT_EQ(parts.size(), 3) << key;
+    secrets_.push_back(parts[2]);
+  }
+  std::string NewKey(v1::Role role, const std::string& org_id) {
+    const absl::StatusOr<std::string> key = CreateKey(*admin_, role, org_id);
+    EXPECT_OK(key);
+    if (key.ok()) KeepKey(*key);
+    return key.value_or("");
+  }
+
+  // Remembers all that a caller saw.
+  template <typename Response>
+  absl::StatusOr<Response> Seen(absl::StatusOr<Response> reply) {
+    if (reply.ok()) absl::StrAppend(&seen_, reply->SerializeAsString(), "\n");
+    if (!reply.ok()) Seen(reply.status());
+    return reply;
+  }
+  void Seen(const absl::Status& status) {
+    absl::StrAppend(&seen_, status.ToString(), "\n");
+    status.ForEachPayload([this](absl::string_view, const absl::Cord& payload) {
+      absl::StrAppend(&seen_, std::string(payload), "\n");
+    });
+  }
+
+  void ExpectNoSecretIn(absl::string_view place, const std::string& content) {
+    for (const std::string& secret : secrets_) {
+      EXPECT_FALSE(absl::StrContains(content, secret)) << place << " holds " << secret;
+      const std::string encoded = Base64UrlEncode(secret);
+      EXPECT_FALSE(absl::StrContains(content, encoded)) << place << " holds " << encoded;
+    }
+  }
+  // Of the database and all that SQLite keeps beside it. Which files there are.
+  std::vector<std::string> ExpectNoSecretInTheDatabase() {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.dir().path())) {
+      const std::string name = entry.path().filename().string();
+      if (!absl::StartsWith(name, "authurl.sqlite3")) continue;
+      ExpectNoSecretIn(name, ReadFile(entry.path().string()));
+      names.push_back(name);
+    }
+    return names;
+  }
+
+  ServerFolder folder_;
+  std::unique_ptr<ServerProcess> server_;
+  std::unique_ptr<TestClient> admin_;
+  std::vector<std::string> secrets_;
+  std::string seen_;
+};
+
+TEST_F(SecretsTest, NoneIsInTheDatabaseTheLogOrAReply) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_OK(Seen(admin_->CreateOrganization("acme")));
+  ASSERT_NO_FATAL_FAILURE(Configure());
+  ASSERT_NO_FATAL_FAILURE(FailWithSecrets());
+  ASSERT_NO_FATAL_FAILURE(FailWithKeys());
+  EXPECT_OK(Seen(admin_->ListApiKeys()));
+  EXPECT_OK(Seen(admin_->ListOrganizations()));
+  EXPECT_THAT(ExpectNoSecretInTheDatabase(), Contains("authurl.sqlite3-wal"));
+
+  EXPECT_OK(Seen(admin_->DeleteOrganization("acme")));
+  ExpectNoSecretInTheDatabase();
+  EXPECT_EQ(*server_->Stop(), 0);
+  EXPECT_THAT(ExpectNoSecretInTheDatabase(), Contains("authurl.sqlite3"));
+  ExpectNoSecretIn("the log", server_->Log());
+  ExpectNoSecretIn("a reply", seen_);
+  // What was scanned is what we think.
+  EXPECT_THAT(server_->Log(), HasSubstr("CreateSocialNetwork"));
+  EXPECT_THAT(seen_, HasSubstr("client-key"));
+}
+
+TEST_F(SecretsTest, TheLogIsJsonWhateverIsSent) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_OK(admin_->CreateOrganization("acme"));
+  ASSERT_NO_FATAL_FAILURE(Configure());
+  FailWithSecrets();
+  FailWithKeys();
+  EXPECT_EQ(*server_->Stop(), 0);
+  for (const absl::string_view line : absl::StrSplit(server_->Log(), '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(absl::StartsWith(line, "{\"time\":\"") && absl::EndsWith(line, "}")) << line;
+  }
+}
+
+}  // namespace
+}  // namespace authurl::testing

@@ -1,0 +1,181 @@
+// A server leaves politely: calls end OK or UNAVAILABLE, and a client with another server to turn
+// to notices nothing.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "tests/support/build_kind.h"
+#include "tests/support/callers.h"
+#include "tests/support/raw_connection.h"
+#include "tests/support/server_process.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/test_client.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+constexpr int kRepeats = kSanitized ? 2 : 6;
+constexpr absl::Duration kSoon = kSanitized ? absl::Seconds(20) : absl::Seconds(5);
+
+class ShutdownTest : public ::testing::Test {
+ protected:
+  // A server with an organisation, over the same database every time.
+  void Start(const ServerProcess::Flags& flags) {
+    ASSERT_OK_AND_ASSIGN(server_, ServerProcess::Start(folder_, flags));
+    if (!demo_.org_id.empty()) return;
+    const TestClient admin(server_->address(), folder_.admin_key());
+    ASSERT_OK_AND_ASSIGN(demo_, CreateDemoOrganization(admin, "demo"));
+  }
+
+  // Callers over a few connections: most get URLs, every fourth one writes.
+  Callers StartLoad(int callers) const {
+    constexpr int kChannels = 4;
+    std::vector<TestClient> clients;
+    for (int i = 0; i < kChannels; ++i) clients.emplace_back(server_->address(), demo_.org_key);
+    return Callers(callers, [clients, admin_key = folder_.admin_key()](int caller) {
+      const TestClient& client = clients[static_cast<size_t>(caller / 4) % kChannels];
+      if (caller % 4 != 0) return client.GetAuthUrl(ExampleAuthUrlRequest()).status();
+      return CreateKey(client.WithKey(admin_key), v1::ROLE_MINT, "demo").status();
+    });
+  }
+
+  ServerFolder folder_;
+  DemoOrganization demo_;
+  std::unique_ptr<ServerProcess> server_;
+};
+
+TEST_F(ShutdownTest, CallsUnderLoadEndOkOrUnavailable) {
+  for (int i = 0; i < kRepeats; ++i) {
+    const int callers = 16 << (i % 3);
+    const char* drain_delay = i % 2 == 0 ? "--drain_delay=0" : "--drain_delay=100ms";
+    SCOPED_TRACE(absl::StrCat(callers, " callers, ", drain_delay));
+    ASSERT_NO_FATAL_FAILURE(Start({drain_delay}));
+    Callers load = StartLoad(callers);
+    ASSERT_TRUE(Eventually([&] { return load.ended() > 10 * callers; }));
+    ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Stop());
+    EXPECT_EQ(exit_code, 0);
+    const Callers::Endings endings = load.Stop();
+    EXPECT_GT(endings.count(absl::StatusCode::kOk), 0);
+    for (const auto& [code, ending] : endings) {
+      EXPECT_THAT(code, AnyOf(absl::StatusCode::kOk, absl::StatusCode::kUnavailable))
+          << ending.calls << " calls: " << ending.first_message;
+    }
+  }
+}
+
+TEST_F(ShutdownTest, HealthSaysNotServingWhileItDrains) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_delay=10m"}));
+  const TestClient client(server_->address(), demo_.org_key);
+  EXPECT_EQ(*client.Health("authurl.v1.AuthUrlService"), "SERVING");
+  server_->Signal(SIGTERM);
+  EXPECT_TRUE(
+      Eventually([&] { return *client.Health("authurl.v1.AuthUrlService") == "NOT_SERVING"; }));
+  EXPECT_EQ(*client.Health(""), "NOT_SERVING");
+  // It still serves those who have not noticed.
+  EXPECT_OK(client.GetAuthUrl(ExampleAuthUrlRequest()));
+  EXPECT_OK(TestClient(server_->address(), demo_.org_key).GetAuthUrl(ExampleAuthUrlRequest()));
+}
+
+TEST_F(ShutdownTest, IdleServerLeavesAtOnce) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    ASSERT_NO_FATAL_FAILURE(Start({}));
+    server_->Signal(signal);
+    ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait(kSoon));
+    EXPECT_EQ(exit_code, 0);
+    EXPECT_THAT(server_->Log(), HasSubstr("\"event\":\"stopped\""));
+  }
+}
+
+TEST_F(ShutdownTest, OpenConnectionsDoNotHoldItUp) {
+  ASSERT_NO_FATAL_FAILURE(Start({}));
+  const TestClient idle(server_->address(), demo_.org_key);
+  ASSERT_OK(idle.GetAuthUrl(ExampleAuthUrlRequest()));
+  const RawConnection silent(server_->address());
+  ASSERT_TRUE(silent.connected());
+  server_->Signal(SIGTERM);
+  ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait(kSoon));
+  EXPECT_EQ(exit_code, 0);
+}
+
+TEST_F(ShutdownTest, SecondSignalEndsItAtOnce) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_delay=10m"}));
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(
+      Eventually([&] { return absl::StrContains(server_->Log(), "\"event\":\"draining\""); }));
+  server_->Signal(SIGTERM);
+  ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait(kSoon));
+  EXPECT_EQ(exit_code, 128 + SIGTERM);
+}
+
+// As a careful client sets its channel up: both servers, health watched, UNAVAILABLE retried.
+std::shared_ptr<grpc::Channel> NewRoundRobinChannel(int port_a, int port_b) {
+  grpc::ChannelArguments arguments;
+  arguments.SetServiceConfigJSON(R"json({
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": "authurl.v1.AuthUrlService"},
+    "methodConfig": [{
+      "name": [{"service": "authurl.v1.AuthUrlService"}],
+      "retryPolicy": {
+        "maxAttempts": 5,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"]
+      }
+    }]
+  })json");
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 1);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  return NewChannel(absl::StrCat("ipv4:127.0.0.1:", port_a, ",127.0.0.1:", port_b), arguments);
+}
+
+TEST_F(ShutdownTest, NoCallFailsWhileTwoServersAreRestartedInTurn) {
+  ASSERT_NO_FATAL_FAILURE(Start({}));
+  ASSERT_EQ(*server_->Stop(), 0);
+  ServerFolder folders[2];
+  int ports[2];
+  std::unique_ptr<ServerProcess> servers[2];
+  const auto start = [&](int i) {
+    return ServerProcess::Start(
+        folders[i], {absl::StrCat("--listen=127.0.0.1:", ports[i]), "--drain_delay=300ms"});
+  };
+  const auto serves_calls = [&](int i) {
+    return absl::StrContains(servers[i]->Log(), "AuthUrlService/GetAuthUrl\",\"code\":\"OK\"");
+  };
+  for (int i : {0, 1}) {
+    folders[i].CopyFrom(folder_);
+    ports[i] = FindFixedPort();
+    ASSERT_OK_AND_ASSIGN(servers[i], start(i));
+  }
+
+  const TestClient client(NewRoundRobinChannel(ports[0], ports[1]), demo_.org_key);
+  Callers load(kSanitized ? 8 : 16,
+               [&client](int) { return client.GetAuthUrl(ExampleAuthUrlRequest()).status(); });
+  for (int i : {0, 1, 0, 1}) {
+    ASSERT_TRUE(Eventually([&] { return serves_calls(0) && serves_calls(1); }));
+    ASSERT_OK_AND_ASSIGN(const int exit_code, servers[i]->Stop());
+    EXPECT_EQ(exit_code, 0);
+    ASSERT_OK_AND_ASSIGN(servers[i], start(i));
+  }
+  ASSERT_TRUE(Eventually([&] { return serves_calls(0) && serves_calls(1); }));
+  const Callers::Endings endings = load.Stop();
+  for (const auto& [code, ending] : endings) {
+    EXPECT_EQ(code, absl::StatusCode::kOk) << ending.calls << " calls: " << ending.first_message;
+  }
+  EXPECT_GT(endings.count(absl::StatusCode::kOk), 0);
+  for (int i : {0, 1}) EXPECT_EQ(*servers[i]->Stop(), 0);
+}
+
+}  // namespace
+}  // namespace authurl::testing

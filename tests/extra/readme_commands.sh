@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The commands of README.md work, word for word, with grpcurl itself and with authurl-call in its place. Runs the ```sh
+# blocks that follow a line "<!-- run by tests/extra/readme_commands.sh -->", one after the other in one shell, against a
+# server that quickstart.sh has started in a home folder of its own.
+set -euo pipefail
+commands=$(awk '/^<!-- run by tests\/extra\/readme_commands.sh -->$/ { marked = 1; next }
+                /^```/ { running = marked && $0 == "```sh"; marked = 0; next }
+                running' README.md)
+[[ $commands == *grpcurl* ]] || { echo "FAILED: README.md has no marked block with grpcurl in it"; exit 1; }
+echo "$commands"
+unset XDG_DATA_HOME
+home=$(mktemp -d)
+pid=
+clean_up() {
+  [ -z "$pid" ] || { kill -TERM "$pid" && wait "$pid"; } || true
+  rm -rf "$home"
+}
+trap clean_up EXIT
+
+run_commands() {
+  local waited
+  HOME=$home/$1 deploy/quickstart.sh --listen 127.0.0.1:0 >"$home/$1.out" 2>&1 &
+  pid=$!
+  for ((waited = 0; waited < 600; ++waited)); do
+    if grep -q 'the server is running on' "$home/$1.out"; then break; fi
+    kill -0 "$pid" || { cat "$home/$1.out"; exit 1; }
+    sleep 0.1
+  done
+  echo "== with $1"
+  HOME=$home/$1 bash -euo pipefail -c "$commands" 2>&1 | tee "$home/$1.log"
+  grep -q '"auth_url": "https://www.instagram.com/' "$home/$1.log" || { echo "FAILED: no authorization URL"; exit 1; }
+  kill -TERM "$pid"
+  wait "$pid"
+  pid=
+}
+
+# shellcheck disable=SC2317 # the commands call it
+grpcurl() { build/release/bin/authurl-call "$@"; }
+export -f grpcurl
+run_commands authurl-call
+unset -f grpcurl
+
+command -v go >/dev/null || { echo "SKIPPED: there is no Go to install grpcurl with"; exit 77; }
+GOBIN=$PWD/build/tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+export PATH=$PWD/build/tools/bin:$PATH
+run_commands grpcurl

@@ -1,0 +1,106 @@
+#include "server/app.h"
+
+#include <filesystem>
+#include <string>
+
+#include "tests/server/service_fixture.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class AppTest : public ServiceTest {
+ protected:
+  bool HealthBecomes(const std::string& wanted) const {
+    return Eventually([&] {
+      const auto health = server_->WithKey("").Health("authurl.v1.AuthUrlService");
+      return health.ok() && *health == wanted;
+    });
+  }
+};
+
+TEST_F(AppTest, HealthAndReflectionNeedNoKey) {
+  const TestClient stranger = server_->WithKey("");
+  for (const char* service : {"", "authurl.v1.AuthUrlService", "authurl.v1.SocialNetworkService",
+                              "authurl.v1.OrganizationService"}) {
+    ASSERT_OK_AND_ASSIGN(const std::string health, stranger.Health(service));
+    EXPECT_EQ(health, "SERVING") << service;
+  }
+  EXPECT_EQ(stranger.Health("nonsense").status().code(), absl::StatusCode::kNotFound);
+  ASSERT_OK_AND_ASSIGN(const auto services, stranger.ReflectedServices());
+  EXPECT_THAT(services, ::testing::Contains("authurl.v1.AuthUrlService"));
+}
+
+TEST_F(AppTest, LostDatabaseFileStopsServiceUntilItIsBack) {
+  ASSERT_OK(Configure("instagram"));
+  const std::string path = server_->config().database;
+  std::filesystem::rename(path, path + ".away");
+  EXPECT_TRUE(HealthBecomes("NOT_SERVING"));
+  const auto lost = Org().GetAuthUrl(ExampleAuthUrlRequest());
+  EXPECT_THAT(lost, HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_THAT(lost, StatusIs(absl::StatusCode::kUnavailable, Not(HasSubstr(path))));
+  EXPECT_TRUE(RetryAfterOf(lost.status()).has_value());
+  EXPECT_THAT(Org().DeleteSocialNetwork("x"), HasReason("STORAGE_UNAVAILABLE"));
+
+  std::filesystem::rename(path + ".away", path);
+  EXPECT_TRUE(HealthBecomes("SERVING"));
+  EXPECT_OK(Org().GetAuthUrl(ExampleAuthUrlRequest()));
+}
+
+TEST_F(AppTest, StoppingTwiceIsFineAndClientsSeeUnavailable) {
+  EXPECT_OK(Org().ListSocialNetworks());
+  server_->app().Stop();
+  server_->app().Stop();
+  EXPECT_EQ(Org().ListSocialNetworks().status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(AppTest, DataOutlivesTheServer) {
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork created, Configure("instagram"));
+  const Config config = server_->config();
+  server_->Close();
+  ASSERT_OK_AND_ASSIGN(const auto again, App::Start(config));
+  const TestClient client(again->address(), org_key_);
+  ASSERT_OK_AND_ASSIGN(const auto found, client.GetSocialNetwork(created.id()));
+  EXPECT_EQ(found.social_network().SerializeAsString(), created.SerializeAsString());
+}
+
+TEST_F(AppTest, SecondServerOnTheSameDatabaseIsRefused) {
+  EXPECT_THAT(App::Start(server_->config()), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                      HasSubstr(server_->config().database)));
+  EXPECT_OK(Org().ListSocialNetworks());
+}
+
+TEST_F(AppTest, StartThatFailsLetsGoOfEverything) {
+  const ServerFolder folder;
+  Config config = server_->config();
+  config.database = folder.database();
+  config.key_ring_file = folder.key_ring_file();
+  config.admin_key_file = folder.admin_key_file();
+  config.listen = server_->address();
+  EXPECT_THAT(App::Start(config), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("in use")));
+  config.listen = "127.0.0.1:0";
+  EXPECT_OK(App::Start(config));
+}
+
+TEST_F(AppTest, NewDatabaseNeedsAnAdminKeyAndAnOldOneDoesNot) {
+  Config config = server_->config();
+  config.admin_key_file.clear();
+  server_->Close();
+  EXPECT_OK(App::Start(config));
+  config.database += ".new";
+  EXPECT_THAT(App::Start(config),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("authurl-keygen api-key")));
+}
+
+TEST_F(AppTest, KeyRingOfAnotherDatabaseIsRefused) {
+  const ServerFolder other;
+  Config config = server_->config();
+  config.key_ring_file = other.key_ring_file();
+  server_->Close();
+  EXPECT_FALSE(App::Start(config).ok());
+}
+
+}  // namespace
+}  // namespace authurl::testing

@@ -1,0 +1,249 @@
+#include "server/auth_url_service.h"
+
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <map>
+
+#include "core/auth_state.h"
+#include "core/network_catalog.h"
+#include "core/pkce.h"
+#include "tests/server/service_fixture.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+using Parameters = std::map<std::string, std::string>;
+
+Parameters ParametersOf(const std::string& url) {
+  Parameters parameters;
+  const auto parsed = boost::urls::parse_uri({url.data(), url.size()});
+  EXPECT_TRUE(parsed.has_value()) << url;
+  if (!parsed.has_value()) return parameters;
+  boost::urls::encoding_opts plus_is_plus(false);
+  for (const auto each : parsed->params(plus_is_plus)) {
+    EXPECT_TRUE(parameters.emplace(each.key, each.value).second) << "twice: " << each.key;
+  }
+  return parameters;
+}
+
+class AuthUrlServiceTest : public ServiceTest {
+ protected:
+  explicit AuthUrlServiceTest(std::function<void(Config&)> change = [](Config&) {})
+      : ServiceTest(std::move(change)) {}
+
+  absl::StatusOr<OpenedState> Open(const Parameters& parameters, const std::string& network,
+                                   absl::Time now) const {
+    const Sealer sealer(Keys());
+    return OpenAuthState(sealer, parameters.at("state"), now, "acme", network);
+  }
+  const KeyRing& Keys() const {
+    if (ring_ == nullptr) ring_ = std::make_unique<KeyRing>(server_->folder().key_ring());
+    return *ring_;
+  }
+
+ private:
+  mutable std::unique_ptr<KeyRing> ring_;
+};
+
+TEST_F(AuthUrlServiceTest, EveryLiveNetworkGivesAUrlWhoseStateTheServerCanOpen) {
+  ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(BuiltInNetworksText()));
+  int live = 0;
+  for (const catalog::v1::Network* network : catalog.networks()) {
+    if (network->status() != catalog::v1::STATUS_LIVE) continue;
+    SCOPED_TRACE(network->id());
+    ++live;
+    ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork configured, Configure(network->id()));
+    ASSERT_OK_AND_ASSIGN(
+        const v1::GetAuthUrlResponse reply,
+        GetAuthUrl(absl::StrCat("network: '", network->id(),
+                                "' redirect_uri: 'https://app.example.com/cb' tenant_id: "
+                                "'customer_42' session_binding: 'a cookie of some length'")));
+    EXPECT_THAT(reply.auth_url(), StartsWith("https://"));
+    const Parameters parameters = ParametersOf(reply.auth_url());
+    EXPECT_EQ(parameters.at(network->client_id_param()), network->id() + "-client-key");
+    EXPECT_EQ(parameters.at("redirect_uri"), "https://app.example.com/cb");
+    EXPECT_EQ(parameters.at("response_type"), "code");
+    EXPECT_FALSE(parameters.at("scope").empty());
+
+    ASSERT_OK_AND_ASSIGN(const OpenedState opened, Open(parameters, network->id(), server_->now()));
+    EXPECT_EQ(opened.state.org_id(), "acme");
+    EXPECT_EQ(opened.state.network(), network->id());
+    EXPECT_EQ(opened.state.social_network_id(), configured.id());
+    EXPECT_EQ(opened.state.social_network_version(), 1u);
+    EXPECT_EQ(opened.state.tenant_id(), "customer_42");
+    EXPECT_EQ(opened.state.redirect_uri(), "https://app.example.com/cb");
+    EXPECT_EQ(opened.state.session_binding_hash(),
+              std::string(AsChars(Sha256("a cookie of some length"))));
+    EXPECT_EQ(opened.state.issued_at(), absl::ToUnixSeconds(server_->now()));
+    EXPECT_EQ(opened.state.expires_at(), reply.expires_at().seconds());
+
+    if (network->pkce().mode() == catalog::v1::Pkce::MODE_NONE) {
+      EXPECT_EQ(parameters.count("code_challenge"), 0u);
+      continue;
+    }
+    const SecretKey* key = Keys().Find(opened.key_id, Purpose::kCodeVerifier);
+    ASSERT_NE(key, nullptr);
+    EXPECT_EQ(parameters.at("code_challenge"), CodeChallenge(DeriveCodeVerifier(*key, opened.nonce),
+                                                             network->pkce().challenge_encoding()));
+    EXPECT_EQ(parameters.at("code_challenge_method"), "S256");
+  }
+  EXPECT_GE(live, 11);
+}
+
+TEST_F(AuthUrlServiceTest, ExampleOfTheReadmeGoesToInstagramWithTheParametersOfTheCatalog) {
+  ASSERT_OK(Configure("instagram"));
+  ASSERT_OK_AND_ASSIGN(const auto reply, Org().GetAuthUrl(ExampleAuthUrlRequest()));
+  EXPECT_THAT(reply.auth_url(), StartsWith("https://www.instagram.com/oauth/authorize?client_id="));
+  const Parameters parameters = ParametersOf(reply.auth_url());
+  EXPECT_EQ(parameters.size(), 5u);
+  EXPECT_EQ(parameters.at("scope"),
+            "instagram_business_basic,instagram_business_content_publish,"
+            "instagram_business_manage_comments,instagram_business_manage_insights");
+  EXPECT_LT(parameters.at("state").size(), 256u) << parameters.at("state").size();
+}
+
+TEST_F(AuthUrlServiceTest, UrlExpiresWhenTheClockSaysSoAndTheStateWithIt) {
+  ASSERT_OK(Configure("instagram"));
+  ASSERT_OK_AND_ASSIGN(const auto reply, Org().GetAuthUrl(ExampleAuthUrlRequest()));
+  const absl::Time expires_at = absl::FromUnixSeconds(reply.expires_at().seconds());
+  EXPECT_EQ(reply.expires_at().nanos(), 0);
+  EXPECT_EQ(expires_at,
+            absl::FromUnixSeconds(absl::ToUnixSeconds(server_->now() + absl::Minutes(10))));
+  const Parameters parameters = ParametersOf(reply.auth_url());
+  EXPECT_OK(Open(parameters, "instagram", expires_at - absl::Seconds(1)));
+  EXPECT_FALSE(Open(parameters, "instagram", expires_at).ok());
+  EXPECT_FALSE(Open(parameters, "threads", server_->now()).ok());
+
+  server_->SetTime(server_->now() + absl::Hours(1));
+  ASSERT_OK_AND_ASSIGN(const auto later, Org().GetAuthUrl(ExampleAuthUrlRequest()));
+  EXPECT_EQ(later.expires_at().seconds(), reply.expires_at().seconds() + 3600);
+}
+
+TEST_F(AuthUrlServiceTest, NoTwoCallsGiveTheSameStateOrChallenge) {
+  ASSERT_OK(Configure("x"));
+  ASSERT_OK_AND_ASSIGN(const auto first, GetAuthUrl("network: 'x' redirect_uri: 'https://a.io/'"));
+  ASSERT_OK_AND_ASSIGN(const auto second, GetAuthUrl("network: 'x' redirect_uri: 'https://a.io/'"));
+  const Parameters a = ParametersOf(first.auth_url());
+  const Parameters b = ParametersOf(second.auth_url());
+  EXPECT_NE(a.at("state"), b.at("state"));
+  EXPECT_NE(a.at("code_challenge"), b.at("code_challenge"));
+}
+
+TEST_F(AuthUrlServiceTest, DefaultRedirectUriIsUsedWhereTheRequestNamesNone) {
+  ASSERT_OK(Configure("instagram", "default_redirect_uri: 'https://app.example.com/default'"));
+  ASSERT_OK_AND_ASSIGN(const auto reply, GetAuthUrl("network: 'instagram'"));
+  EXPECT_EQ(ParametersOf(reply.auth_url()).at("redirect_uri"), "https://app.example.com/default");
+}
+
+TEST_F(AuthUrlServiceTest, WithoutAnyRedirectUriTheCallFailsAndSaysWhatToDo) {
+  ASSERT_OK(Configure("instagram"));
+  const auto reply = GetAuthUrl("network: 'instagram'");
+  EXPECT_THAT(reply, HasReason("NO_REDIRECT_URI"));
+  EXPECT_THAT(reply, StatusIs(absl::StatusCode::kFailedPrecondition,
+                              HasSubstr("set the configuration's default_redirect_uri")));
+}
+
+TEST_F(AuthUrlServiceTest, AllowedRedirectUrisAreComparedByteForByte) {
+  ASSERT_OK(Configure("instagram", "allowed_redirect_uris: 'https://app.example.com/cb'"));
+  EXPECT_OK(GetAuthUrl("network: 'instagram' redirect_uri: 'https://app.example.com/cb'"));
+  for (const char* other : {"https://app.example.com/cb/", "https://app.example.com/CB",
+                            "https://app.example.com/cb?", "https://app.example.com/c",
+                            "https://evil.example.com/cb", "https://app.example.com/cb?a=b"}) {
+    const auto reply = GetAuthUrl(absl::StrCat("network: 'instagram' redirect_uri: '", other, "'"));
+    EXPECT_THAT(reply, HasReason("INVALID_PAYLOAD")) << other;
+    EXPECT_THAT(reply, HasViolation("redirect_uri", HasSubstr("allowed_redirect_uris"))) << other;
+  }
+}
+
+TEST_F(AuthUrlServiceTest, NetworkThatNeedsACallFirstSaysWhatToDoInstead) {
+  const auto reply = GetAuthUrl("network: 'bluesky' redirect_uri: 'https://app.example.com/cb'");
+  EXPECT_THAT(reply, HasReason("NETWORK_HAS_NO_AUTH_URL"));
+  EXPECT_THAT(reply, StatusIs(absl::StatusCode::kFailedPrecondition,
+                              HasSubstr("pushed authorization request")));
+  EXPECT_THAT(Configure("bluesky"), HasReason("NETWORK_HAS_NO_AUTH_URL"));
+}
+
+TEST_F(AuthUrlServiceTest, NetworkThatIsNotConfiguredIsNotFound) {
+  const auto reply = GetAuthUrl("network: 'tiktok' redirect_uri: 'https://app.example.com/cb'");
+  EXPECT_THAT(reply, HasReason("NETWORK_NOT_CONFIGURED"));
+  EXPECT_THAT(reply, StatusIs(absl::StatusCode::kNotFound, HasSubstr("tiktok")));
+}
+
+TEST_F(AuthUrlServiceTest, StateThatIsTooLongForXNamesTheLimit) {
+  ASSERT_OK(Configure("x"));
+  const std::string path(400, 'p');
+  const auto reply =
+      GetAuthUrl(absl::StrCat("network: 'x' redirect_uri: 'https://app.example.com/", path, "'"));
+  EXPECT_THAT(reply, HasReason("INVALID_PAYLOAD"));
+  EXPECT_THAT(reply, HasViolation("redirect_uri", HasSubstr("X takes at most 500")));
+}
+
+TEST_F(AuthUrlServiceTest, ScopesSelectionAndHintOfTheRequestReachTheUrl) {
+  ASSERT_OK(
+      Configure("youtube", "scopes: 'configured' extra_params { key: 'hl' value: 'de at' } "));
+  const std::string request = "network: 'youtube' redirect_uri: 'https://app.example.com/cb' ";
+  ASSERT_OK_AND_ASSIGN(const auto usual, GetAuthUrl(request));
+  const Parameters plain = ParametersOf(usual.auth_url());
+  EXPECT_EQ(plain.at("scope"), "configured");
+  EXPECT_EQ(plain.at("hl"), "de at");
+  EXPECT_EQ(plain.at("prompt"), "consent");
+  EXPECT_THAT(usual.auth_url(), HasSubstr("hl=de%20at"));
+
+  ASSERT_OK_AND_ASSIGN(
+      const auto special,
+      GetAuthUrl(absl::StrCat(request,
+                              "scopes: ['one', 'two'] force_account_selection: true "
+                              "login_hint: 'jo+1@example.com'")));
+  const Parameters all = ParametersOf(special.auth_url());
+  EXPECT_EQ(all.at("scope"), "one two");
+  EXPECT_EQ(all.at("prompt"), "select_account consent");
+  EXPECT_EQ(all.at("login_hint"), "jo+1@example.com");
+  ASSERT_OK_AND_ASSIGN(const OpenedState opened, Open(all, "youtube", server_->now()));
+  EXPECT_THAT(opened.state.scopes(), ElementsAre("one", "two"));
+}
+
+TEST_F(AuthUrlServiceTest, ChangedConfigurationCountsFromTheNextCallOn) {
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork facebook, Configure("facebook"));
+  const std::string request = "network: 'facebook' redirect_uri: 'https://app.example.com/cb'";
+  ASSERT_OK_AND_ASSIGN(const auto before, GetAuthUrl(request));
+  EXPECT_THAT(before.auth_url(), StartsWith("https://www.facebook.com/v24.0/dialog/oauth?"));
+  ASSERT_OK(Call<v1::UpdateSocialNetworkResponse>(
+      "UpdateSocialNetwork",
+      absl::StrCat("id: '", facebook.id(), "' variables { key: 'version' value: 'v19.0' }")));
+  ASSERT_OK_AND_ASSIGN(const auto after, GetAuthUrl(request));
+  EXPECT_THAT(after.auth_url(), StartsWith("https://www.facebook.com/v19.0/dialog/oauth?"));
+  ASSERT_OK_AND_ASSIGN(const OpenedState opened,
+                       Open(ParametersOf(after.auth_url()), "facebook", server_->now()));
+  EXPECT_EQ(opened.state.social_network_version(), 2u);
+  ASSERT_OK(Org().DeleteSocialNetwork(facebook.id()));
+  EXPECT_THAT(GetAuthUrl(request), HasReason("NETWORK_NOT_CONFIGURED"));
+}
+
+class PublicBaseUrlTest : public AuthUrlServiceTest {
+ protected:
+  PublicBaseUrlTest()
+      : AuthUrlServiceTest([](Config& config) {
+          config.public_base_url = "https://connect.example.com/authurl";
+          config.state_ttl = absl::Seconds(90);
+        }) {}
+};
+
+TEST_F(PublicBaseUrlTest, CallbackOfTheServerIsTheLastResort) {
+  ASSERT_OK(Configure("reddit"));
+  ASSERT_OK_AND_ASSIGN(const auto reply, GetAuthUrl("network: 'reddit'"));
+  EXPECT_EQ(ParametersOf(reply.auth_url()).at("redirect_uri"),
+            "https://connect.example.com/authurl/v1/social-networks/reddit/callback");
+  EXPECT_EQ(reply.expires_at().seconds(), absl::ToUnixSeconds(server_->now()) + 90);
+}
+
+TEST_F(PublicBaseUrlTest, LastResortMustBeAllowedToo) {
+  ASSERT_OK(Configure("reddit", "allowed_redirect_uris: 'https://app.example.com/cb'"));
+  EXPECT_THAT(GetAuthUrl("network: 'reddit'"), HasReason("NO_REDIRECT_URI"));
+}
+
+}  // namespace
+}  // namespace authurl::testing

@@ -1,0 +1,144 @@
+#include "server/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/support/status_matchers.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+Config GoodConfig() {
+  Config config;
+  config.database = "/data/authurl.sqlite3";
+  config.key_ring_file = "/data/key_ring";
+  return config;
+}
+
+void UseMutualTls(Config& config) {
+  config.tls_cert_file = "cert.pem";
+  config.tls_key_file = "key.pem";
+  config.tls_client_ca_file = "ca.pem";
+}
+
+TEST(ConfigTest, DefaultsWithTheRequiredFilesAreGood) { EXPECT_OK(VerifyConfig(GoodConfig())); }
+
+TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
+  const struct {
+    std::string start;
+    std::function<void(Config&)> spoil;
+  } table[] = {
+      {"--database is missing", [](Config& c) { c.database = ""; }},
+      {"--key_ring_file is missing", [](Config& c) { c.key_ring_file = ""; }},
+      {"--log_level is \"loud\"", [](Config& c) { c.log_level = "loud"; }},
+      {"--log_level is \"\"", [](Config& c) { c.log_level = ""; }},
+      {"--workers is 0", [](Config& c) { c.workers = 0; }},
+      {"--workers is 257", [](Config& c) { c.workers = 257; }},
+      {"--max_queued_calls is -1", [](Config& c) { c.max_queued_calls = -1; }},
+      {"--max_request_bytes is 10", [](Config& c) { c.max_request_bytes = 10; }},
+      {"--max_metadata_bytes is 65537", [](Config& c) { c.max_metadata_bytes = 65537; }},
+      {"--max_connections is 0", [](Config& c) { c.max_connections = 0; }},
+      {"--max_concurrent_streams is 0", [](Config& c) { c.max_concurrent_streams = 0; }},
+      {"--state_ttl is 1h1s", [](Config& c) { c.state_ttl = absl::Seconds(3601); }},
+      {"--state_ttl is 0", [](Config& c) { c.state_ttl = absl::ZeroDuration(); }},
+      {"--state_ttl is -1m", [](Config& c) { c.state_ttl = -absl::Minutes(1); }},
+      {"--state_ttl is inf", [](Config& c) { c.state_ttl = absl::InfiniteDuration(); }},
+      {"--handshake_timeout is", [](Config& c) { c.handshake_timeout = absl::ZeroDuration(); }},
+      {"--max_connection_idle is", [](Config& c) { c.max_connection_idle = absl::Hours(25); }},
+      {"--max_connection_age is", [](Config& c) { c.max_connection_age = -absl::Hours(1); }},
+      {"--max_connection_age_grace is",
+       [](Config& c) { c.max_connection_age_grace = absl::Hours(25); }},
+      {"--keepalive_time is", [](Config& c) { c.keepalive_time = absl::Milliseconds(1); }},
+      {"--keepalive_timeout is", [](Config& c) { c.keepalive_timeout = absl::Hours(1); }},
+      {"--min_client_ping_interval is",
+       [](Config& c) { c.min_client_ping_interval = absl::ZeroDuration(); }},
+      {"--drain_delay is", [](Config& c) { c.drain_delay = -absl::Seconds(1); }},
+      {"--shutdown_grace is", [](Config& c) { c.shutdown_grace = absl::Hours(1); }},
+      {"--listen is \"\"", [](Config& c) { c.listen = ""; }},
+      {"--listen is \"localhost\"", [](Config& c) { c.listen = "localhost"; }},
+      {"--listen is \":80\"", [](Config& c) { c.listen = ":80"; }},
+      {"--listen is \"127.0.0.1:\"", [](Config& c) { c.listen = "127.0.0.1:"; }},
+      {"--listen is \"127.0.0.1:65536\"", [](Config& c) { c.listen = "127.0.0.1:65536"; }},
+      {"--listen is \"127.0.0.1:-1\"", [](Config& c) { c.listen = "127.0.0.1:-1"; }},
+      {"--listen is \"127.0.0.1:http\"", [](Config& c) { c.listen = "127.0.0.1:http"; }},
+      {"--listen names no absolute path", [](Config& c) { c.listen = "unix:"; }},
+      {"--listen names no absolute path", [](Config& c) { c.listen = "unix:a.sock"; }},
+      {"--listen is 0.0.0.0:50051, which other machines can reach",
+       [](Config& c) { c.listen = "0.0.0.0:50051"; }},
+      {"--listen is [::]:50051, which other machines", [](Config& c) { c.listen = "[::]:50051"; }},
+      {"--listen is db.example.com:1, which other machines",
+       [](Config& c) { c.listen = "db.example.com:1"; }},
+      {"--tls_key_file is missing", [](Config& c) { c.tls_cert_file = "cert.pem"; }},
+      {"--tls_cert_file is missing", [](Config& c) { c.tls_key_file = "key.pem"; }},
+      {"--tls_client_ca_file needs", [](Config& c) { c.tls_client_ca_file = "ca.pem"; }},
+      {"--public_base_url must", [](Config& c) { c.public_base_url = "example.com"; }},
+      {"--public_base_url must begin with https://",
+       [](Config& c) { c.public_base_url = "http://localhost"; }},
+      {"--public_base_url must begin with https://",
+       [](Config& c) { c.public_base_url = "com.example.app:/x"; }},
+      {"--public_base_url must not end with a slash",
+       [](Config& c) { c.public_base_url = "https://example.com/"; }},
+      {"--public_base_url must not have a query",
+       [](Config& c) { c.public_base_url = "https://example.com/a?b"; }},
+      {"--public_base_url must not have a fragment",
+       [](Config& c) { c.public_base_url = "https://example.com/#a"; }},
+      {"unexpected argument \"serve\"", [](Config& c) { c.unexpected_argument = "serve"; }},
+  };
+  for (const auto& [start, spoil] : table) {
+    Config config = GoodConfig();
+    spoil(config);
+    EXPECT_THAT(VerifyConfig(config), StatusIs(absl::StatusCode::kInvalidArgument,
+                                               AllOf(StartsWith(start), Not(HasSubstr("\n")))));
+  }
+}
+
+TEST(ConfigTest, LimitsThemselvesAreGood) {
+  Config config = GoodConfig();
+  config.state_ttl = absl::Hours(1);
+  config.workers = 256;
+  config.max_metadata_bytes = 64 * 1024;
+  config.drain_delay = absl::ZeroDuration();
+  config.public_base_url = "https://example.com/authurl";
+  config.listen = "unix:/run/authurl.sock";
+  EXPECT_OK(VerifyConfig(config));
+}
+
+TEST(ConfigTest, StrangersAreServedOnlyByTheFlagThatSaysSo) {
+  Config config = GoodConfig();
+  config.listen = "0.0.0.0:50051";
+  EXPECT_FALSE(VerifyConfig(config).ok());
+  config.tls_cert_file = "cert.pem";
+  config.tls_key_file = "key.pem";
+  EXPECT_FALSE(VerifyConfig(config).ok()) << "TLS alone does not keep strangers out";
+  config.dangerously_serve_strangers = true;
+  EXPECT_OK(VerifyConfig(config));
+  config.dangerously_serve_strangers = false;
+  UseMutualTls(config);
+  EXPECT_OK(VerifyConfig(config));
+}
+
+TEST(ConfigTest, OnlyLoopbackAndUnixSocketsAreLocal) {
+  for (const char* local : {"127.0.0.1:50051", "127.8.9.10:1", "[::1]:50051", "localhost:0",
+                            "unix:/run/authurl.sock"}) {
+    EXPECT_TRUE(IsLocalAddress(local)) << local;
+  }
+  for (const char* other :
+       {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "192.168.1.1:1", "128.0.0.1:1", "example.com:1",
+        "localhost.example.com:1", "127.0.0.1.example.com:1", "127.1:1", "0127.0.0.1:1",
+        "[::ffff:127.0.0.1]:1", "2130706433:1", "127.0.0.1@example.com:1", "*:1", "::1:1",
+        "127.0.0.1/x:1", "127.0.0.1#x.example.com:1"}) {
+    EXPECT_FALSE(IsLocalAddress(other)) << other;
+  }
+}
+
+}  // namespace
+}  // namespace authurl::testing
