@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -44,11 +45,13 @@ using google::protobuf::DescriptorPool;
 using google::protobuf::FileDescriptor;
 using google::protobuf::Message;
 using google::protobuf::MethodDescriptor;
+using google::protobuf::ServiceDescriptor;
 
 constexpr absl::string_view kUsage =
     R"(usage: authurl-call [flags] ADDRESS SERVICE/METHOD
+       authurl-call [flags] ADDRESS list
 
-ADDRESS is host:port or unix:/path. The flags are grpcurl's:
+ADDRESS is host:port or unix:/path; `list` lists the services that can be called. The flags are grpcurl's:
   -plaintext          no TLS
   -cacert FILE        certificates of the authorities that the server's certificate may come from
   -cert FILE          certificate to show to the server (mTLS) ...
@@ -135,9 +138,12 @@ class Methods final {
   Methods() : pool_(DescriptorPool::generated_pool()) {
     google::protobuf::FileDescriptorProto health;
     google::protobuf::TextFormat::ParseFromString(kHealthFile, &health);
-    files_ = {v1::GetAuthUrlRequest::descriptor()->file(),
-              v1::CreateSocialNetworkRequest::descriptor()->file(),
-              v1::CreateOrganizationRequest::descriptor()->file(), pool_.BuildFile(health)};
+    for (const FileDescriptor* file :
+         {v1::GetAuthUrlRequest::descriptor()->file(),
+          v1::CreateOrganizationRequest::descriptor()->file(),
+          v1::CreateSocialNetworkRequest::descriptor()->file(), pool_.BuildFile(health)}) {
+      services_.push_back(file->service(0));
+    }
   }
 
   // Takes "service/method" and "service.method". Null if there is none.
@@ -147,21 +153,21 @@ class Methods final {
   std::unique_ptr<Message> NewMessage(const google::protobuf::Descriptor* type) {
     return std::unique_ptr<Message>(factory_.GetPrototype(type)->New());
   }
-  std::string List() const {
-    std::string list;
-    for (const FileDescriptor* file : files_) {
-      const google::protobuf::ServiceDescriptor* const service = file->service(0);
+  void ListServices() const {
+    for (const ServiceDescriptor* service : services_) std::cout << service->full_name() << "\n";
+  }
+  void ListMethods() const {
+    for (const ServiceDescriptor* service : services_) {
       for (int i = 0; i < service->method_count(); ++i) {
-        absl::StrAppend(&list, "  ", service->full_name(), "/", service->method(i)->name(), "\n");
+        std::cout << "  " << service->full_name() << "/" << service->method(i)->name() << "\n";
       }
     }
-    return list;
   }
 
  private:
   DescriptorPool pool_;
   google::protobuf::DynamicMessageFactory factory_;
-  std::vector<const FileDescriptor*> files_;
+  std::vector<const ServiceDescriptor*> services_;
 };
 
 // Reads a file into `content`; nothing when no file is named.
@@ -190,9 +196,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Arguments& argument
 
 // Replaces every ${NAME} by the environment variable.
 absl::StatusOr<std::string> ExpandVariables(std::string text) {
-  for (size_t start = text.find("${"); start != text.npos; start = text.find("${", start)) {
+  for (size_t start = text.find("${"); start != std::string::npos; start = text.find("${", start)) {
     const size_t end = text.find('}', start);
-    if (end == text.npos) break;
+    if (end == std::string::npos) break;
     const std::string name = text.substr(start + 2, end - start - 2);
     const char* const value = std::getenv(name.c_str());
     if (value == nullptr) return absl::NotFoundError("no such environment variable: " + name);
@@ -239,6 +245,8 @@ absl::Status ReadRequest(const Arguments& arguments, Message& request) {
 std::string ToJson(const Message& message, absl::string_view prefix) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
+  // As grpcurl does with a server whose reflection tells no JSON names, such as gRPC's in C++.
+  options.preserve_proto_field_names = true;
   std::string json;
   const auto printed = google::protobuf::util::MessageToJsonString(message, &json, options);
   if (!printed.ok()) return "(a message of an unknown type)";
@@ -267,6 +275,10 @@ void PrintError(const grpc::Status& status) {
 
 // What the server says goes to `outcome`; an error means that the call could not be made.
 absl::Status Run(const Arguments& arguments, Methods& methods, grpc::Status& outcome) {
+  if (arguments.method == "list") {
+    methods.ListServices();
+    return absl::OkStatus();
+  }
   const MethodDescriptor* const method = methods.Find(arguments.method);
   if (method == nullptr) {
     return absl::NotFoundError("there is no method " + arguments.method + "; -help lists them all");
@@ -304,7 +316,8 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   authurl::Methods methods;
   if (words == std::vector<std::string>{"-help"} || words == std::vector<std::string>{"--help"}) {
-    std::cout << authurl::kUsage << methods.List();
+    std::cout << authurl::kUsage;
+    methods.ListMethods();
     return 0;
   }
   const absl::StatusOr<authurl::Arguments> arguments = authurl::ParseArguments(words);

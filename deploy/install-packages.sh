@@ -21,6 +21,7 @@ build=(
   libsqlitecpp-dev
   libssl-dev
   ninja-build
+  nlohmann-json3-dev
   pkg-config
   protobuf-compiler
   protobuf-compiler-grpc
@@ -33,6 +34,7 @@ tests=(
 checks=(
   clang-format-14
   clang-tidy-14
+  python3-venv
   shellcheck
 )
 

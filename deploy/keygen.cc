@@ -12,6 +12,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -106,8 +107,8 @@ class NewFile final {
   absl::Status SyncFolder() const {
     const int folder = open(FolderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return FileError("open the folder of", path_);
-    const bool synced = fsync(folder) == 0;
-    const absl::Status status = synced ? absl::OkStatus() : FileError("sync the folder of", path_);
+    absl::Status status;
+    if (fsync(folder) != 0) status = FileError("sync the folder of", path_);
     close(folder);
     return status;
   }

@@ -46,7 +46,7 @@ if [ -z "$data_dir" ]; then
   [ -n "${XDG_DATA_HOME:-${HOME:-}}" ] || fail "HOME is not set: say where to keep the data with --data-dir DIR"
   data_dir=${XDG_DATA_HOME:-$HOME/.local/share}/authurl
 fi
-mkdir -p -m 0700 "$data_dir" || fail "can't make the folder $data_dir: name another one with --data-dir"
+(umask 077 && mkdir -p "$data_dir") || fail "can't make the folder $data_dir: name another one with --data-dir"
 data_dir=$(cd "$data_dir" && pwd)
 cd "$(dirname "$0")/.."
 build=build/release
@@ -56,6 +56,7 @@ env_file=$data_dir/quickstart.env
 server_log=$data_dir/server.log
 server_pid=
 build_pid=
+tail_pid=
 
 # Whatever happens, nothing that was started here outlives the script.
 clean_up() {
@@ -67,7 +68,7 @@ clean_up() {
 }
 trap clean_up EXIT
 trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'exit 143' TERM HUP PIPE
 
 build_failed() {
   tail -n 25 "$build_log" >&2
@@ -83,13 +84,14 @@ build_server() {
     say "building the server in $build; the first time this takes some minutes"
     cmake --preset release -DAUTHURL_BUILD_TESTS=OFF >>"$build_log" 2>&1 || build_failed
   fi
-  cmake --build --preset release --target authurl-server authurl-keygen authurl-call >>"$build_log" 2>&1 &
+  # Not `cmake --build`, which would leave Ninja running when it is stopped.
+  ninja -C "$build" authurl-server authurl-keygen authurl-call >>"$build_log" 2>&1 &
   build_pid=$!
   while kill -0 "$build_pid" 2>/dev/null; do
     sleep 0.2
     [ "$SECONDS" -ge "$next_report" ] || continue
     next_report=$((SECONDS + 20))
-    say "  building: $(grep -oE '^\[[0-9]+/[0-9]+\]' "$build_log" | tail -n 1)"
+    say "  building: $(sed -nE 's#^\[([0-9]+)/([0-9]+)\].*#step \1 of \2#p' "$build_log" | tail -n 1)"
   done
   wait "$build_pid" || build_failed
   build_pid=
@@ -171,7 +173,7 @@ print_summary() {
   cat <<END
 
 Authorization URL (of a demo app that Instagram does not know):
-  $(sed -nE 's/.*"authUrl": *"([^"]+)".*/\1/p' <<<"$reply")
+  $(sed -nE 's/.*"auth_url": *"([^"]+)".*/\1/p' <<<"$reply")
 
 API key of the organisation "demo":
   $AUTHURL_API_KEY
@@ -194,6 +196,7 @@ wait_for_server() {
     wait "$server_pid" || code=$?
   done
   server_pid=
+  [ -z "$tail_pid" ] || wait "$tail_pid" || true
   [ "$code" = 0 ] || fail "the server ended with exit code $code; its log is $server_log"
   say "the server has stopped"
 }
@@ -209,9 +212,11 @@ set_up_demo
 write_env_file
 print_summary
 if [ "$wait_for_signal" = no ]; then
+  say "stopping the server; without --no-wait it keeps running"
   kill -TERM "$server_pid"
 else
   say "the server is running on $address; Ctrl-C stops it. Its log ($server_log) follows"
   tail -n 0 --pid="$server_pid" -f "$server_log" 9>&- &
+  tail_pid=$!
 fi
 wait_for_server
