@@ -36,7 +36,8 @@ std::string NetworkAndInstance(absl::string_view network, absl::string_view inst
 
 // `status` with its NOT_FOUND or ALREADY_EXISTS, which say nothing to a caller, replaced by the
 // given error.
-absl::Status Explain(absl::Status status, absl::StatusCode code, const absl::Status& explained) {
+absl::Status Explain(const absl::Status& status, absl::StatusCode code,
+                     const absl::Status& explained) {
   return status.code() == code ? explained : status;
 }
 

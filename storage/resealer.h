@@ -46,7 +46,7 @@ class Resealer final {
   absl::Status Settle(absl::Status status, int& budget);
   absl::Status Reseal(const OrganizationRow& row);
   absl::Status Reseal(const ApiKeyRow& row);
-  absl::Status Reseal(const SocialNetworkRow& row);
+  absl::Status Reseal(const SocialNetworkRow& listed);
 
   Backend& backend_;
   const Sealer& sealer_;

@@ -1,4 +1,5 @@
-// precompiled.h: headers that nearly every test needs and none of ours. Sources still include what they use.
+// precompiled.h: headers that nearly every test needs and none of ours. Sources still include what
+// they use.
 #pragma once
 
 #include <gmock/gmock.h>
