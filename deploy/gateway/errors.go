@@ -115,10 +115,16 @@ func failureOf(err error) failure {
 		f.faults = violations
 	case f.status == http.StatusBadRequest:
 		f.faults = faults{{"", f.message}}
-	case f.code == "STORAGE_UNAVAILABLE":
-		f.message = "Database connection failed"
+	case restMessages[f.code] != "":
+		f.message = restMessages[f.code]
 	}
 	return f
+}
+
+// Where REST has a sentence of its own: the server's speaks of metadata, or is fixed by contract.
+var restMessages = map[string]string{
+	"API_KEY_MISSING":     "Send your API key in the header Authorization: Bearer auk_…",
+	"STORAGE_UNAVAILABLE": "Database connection failed",
 }
 
 // failureOfTransport is for errors that the server did not make.
