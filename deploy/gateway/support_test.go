@@ -43,6 +43,12 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
+// end is what to show when a test has failed.
+func (l *logBuffer) end() string {
+	text := l.String()
+	return text[max(0, len(text)-4000):]
+}
+
 func (l *logBuffer) events(name string) []map[string]any {
 	var found []map[string]any
 	lines := bufio.NewScanner(strings.NewReader(l.String()))
@@ -97,7 +103,7 @@ func startGateway(t *testing.T, arguments ...string) *gateway {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Log(cut(g.log.String(), 20000))
+			t.Log(g.log.end())
 		}
 	})
 	return g
@@ -243,7 +249,7 @@ func (s *realServer) start(t *testing.T, listen string, flags ...string) {
 		<-exited
 		exited <- nil
 		if t.Failed() {
-			t.Log(cut(s.log.String(), 20000))
+			t.Log(s.log.end())
 		}
 	})
 	eventually(t, "the server serves", func() bool {
