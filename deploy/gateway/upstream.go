@@ -14,33 +14,25 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"authurl/deploy/gateway/gen/authurlv1"
 )
 
-// Calls that change nothing are made again when a server leaves in the middle of them. All attempts together stay well
-// under a second, and fewer are made while many fail.
-const serviceConfig = `{
-  "loadBalancingConfig": [{"pick_first": {}}],
-  "methodConfig": [{
-    "name": [
-      {"service": "authurl.v1.AuthUrlService", "method": "GetAuthUrl"},
-      {"service": "authurl.v1.SocialNetworkService", "method": "ListSocialNetworks"},
-      {"service": "authurl.v1.SocialNetworkService", "method": "GetSocialNetwork"},
-      {"service": "authurl.v1.OrganizationService", "method": "ListOrganizations"},
-      {"service": "authurl.v1.OrganizationService", "method": "ListApiKeys"}
-    ],
-    "retryPolicy": {
-      "maxAttempts": 4,
-      "initialBackoff": "0.05s",
-      "maxBackoff": "0.2s",
-      "backoffMultiplier": 2,
-      "retryableStatusCodes": ["UNAVAILABLE"]
-    }
-  }],
-  "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
-}`
+// Calls that change nothing: they are made again when a server leaves in the middle of them.
+var safeCalls = map[string]bool{
+	authurlv1.AuthUrlService_GetAuthUrl_FullMethodName:               true,
+	authurlv1.SocialNetworkService_ListSocialNetworks_FullMethodName: true,
+	authurlv1.SocialNetworkService_GetSocialNetwork_FullMethodName:   true,
+	authurlv1.OrganizationService_ListOrganizations_FullMethodName:   true,
+	authurlv1.OrganizationService_ListApiKeys_FullMethodName:         true,
+}
 
-// How long a request waits for a connection before it is told that the server is down.
-const connectWait = 700 * time.Millisecond
+const (
+	// How long a request goes on hoping for a server that is being replaced before it is told that there is none.
+	patience = 800 * time.Millisecond
+	// Before the second attempt; doubled for each further one.
+	firstPause = 40 * time.Millisecond
+)
 
 var errUpstreamDown = status.Error(codes.Unavailable, "no connection to the server")
 
@@ -67,7 +59,6 @@ func dial(c config) (*pool, error) {
 		grpc.WithTransportCredentials(transport),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 			MinConnectTimeout: time.Second,
@@ -96,25 +87,39 @@ func (p *pool) Close() {
 }
 
 func (p *pool) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
-	connection, err := p.ready(ctx)
-	if err != nil {
-		return err
+	ctx = withOwnMetadata(ctx)
+	giveUp := time.Now().Add(patience)
+	for pause := firstPause; ; pause *= 2 {
+		connection, err := p.ready(ctx, giveUp)
+		if err != nil {
+			return err
+		}
+		err = connection.Invoke(ctx, method, args, reply, options...)
+		if err == nil || !isWorthRepeating(method, err) || time.Now().Add(pause).After(giveUp) {
+			return err
+		}
+		time.Sleep(pause)
 	}
-	return connection.Invoke(withOwnMetadata(ctx), method, args, reply, options...)
 }
 
-func (p *pool) NewStream(ctx context.Context, description *grpc.StreamDesc, method string, options ...grpc.CallOption) (grpc.ClientStream, error) {
-	connection, err := p.ready(ctx)
-	if err != nil {
-		return nil, err
+// isWorthRepeating: a server that is stopping has done nothing of what it refused, and a call that changes nothing can't
+// do harm twice. What storage can't do it won't be able to do a moment later.
+func isWorthRepeating(method string, err error) bool {
+	if status.Code(err) != codes.Unavailable {
+		return false
 	}
-	return connection.NewStream(withOwnMetadata(ctx), description, method, options...)
+	reason := failureOf(err).code
+	return reason == "SHUTTING_DOWN" || safeCalls[method] && reason != "STORAGE_UNAVAILABLE"
+}
+
+func (p *pool) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "the API has no streams")
 }
 
 // ready takes the connections in turn and prefers one that is up. Where none is, it waits for the one whose turn it is:
 // a server that is just being restarted costs a moment, one that is down a quick error and never a hang.
-func (p *pool) ready(ctx context.Context) (*grpc.ClientConn, error) {
-	turn := int(p.next.Add(1))
+func (p *pool) ready(ctx context.Context, giveUp time.Time) (*grpc.ClientConn, error) {
+	turn := int(p.next.Add(1) % uint32(len(p.connections)))
 	for i := range p.connections {
 		connection := p.connections[(turn+i)%len(p.connections)]
 		if connection.GetState() == connectivity.Ready {
@@ -122,8 +127,8 @@ func (p *pool) ready(ctx context.Context) (*grpc.ClientConn, error) {
 		}
 		connection.Connect()
 	}
-	connection := p.connections[turn%len(p.connections)]
-	ctx, cancel := context.WithTimeout(ctx, connectWait)
+	connection := p.connections[turn]
+	ctx, cancel := context.WithDeadline(ctx, giveUp)
 	defer cancel()
 	for {
 		state := connection.GetState()
