@@ -30,12 +30,18 @@ package=$module/gen/authurlv1
 # Where Go keeps the code is no business of the protos: given here instead of as go_package there.
 places=()
 for plugin in go go-grpc grpc-gateway; do
-  places+=("--${plugin}_out=." "--${plugin}_opt=module=$module")
+  places+=("--${plugin}_out=gen/.new" "--${plugin}_opt=module=$module")
   for proto in "${protos[@]}"; do places+=("--${plugin}_opt=M$proto=$package"); done
 done
-rm -rf gen/authurlv1
+rm -rf gen/.new
+mkdir gen/.new
 PATH=$PWD/gen/.tools:$PATH protoc -I ../../proto "${places[@]}" \
   --grpc-gateway_opt=grpc_api_configuration=http_rules.yaml "${protos[@]}"
+# What has not changed stays untouched: somebody may be compiling it.
+if ! diff -rq gen/.new/gen/authurlv1 gen/authurlv1 >/dev/null 2>&1; then
+  rm -rf gen/authurlv1
+  mv gen/.new/gen/authurlv1 gen/authurlv1
+fi
 
 go build -trimpath -ldflags='-s -w' -o "$output.new" .
 mv "$output.new" "$output"

@@ -98,7 +98,11 @@ func (p *pool) Invoke(ctx context.Context, method string, args, reply any, optio
 		if err == nil || !isWorthRepeating(method, err) || time.Now().Add(pause).After(giveUp) {
 			return err
 		}
-		time.Sleep(pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
 	}
 }
 
