@@ -74,6 +74,10 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 func admit(c config) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
+			if !isPrintable(r.Header.Values("X-Org-Id")) {
+				invalid("x-org-id", "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -").write(w, r)
+				return
+			}
 			text, refusal := readBody(w, r)
 			if refusal != nil {
 				refusal.write(w, r)
@@ -130,6 +134,14 @@ func isJSON(header http.Header, empty bool) bool {
 	kind, parameters, err := mime.ParseMediaType(given[0])
 	charset := strings.ToLower(parameters["charset"])
 	return err == nil && kind == "application/json" && (charset == "" || charset == "utf-8")
+}
+
+// isPrintable tells whether gRPC can carry the values. grpc-gateway drops others without a word, and a request must not
+// go on without the organisation that it names.
+func isPrintable(values []string) bool {
+	return !slices.ContainsFunc(values, func(value string) bool {
+		return strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
+	})
 }
 
 // isCleanPath refuses the spellings of a path by which a proxy in front and this one could come to differ: encoded

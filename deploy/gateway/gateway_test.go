@@ -189,6 +189,20 @@ func TestHeadersGoThroughOnlyAsAgreed(t *testing.T) {
 	}
 }
 
+func TestAnOrganisationThatMetadataCannotCarryIsNotDropped(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	for _, name := range []string{"a\tb", "é"} {
+		r := send(t, "POST", g.url+authURLPath, "", "X-Org-Id", name)
+		if r.status != 400 || !strings.Contains(r.body, `{"x-org-id":{"_errors":["must be `) {
+			t.Error(r)
+		}
+	}
+	if server.seen() != 0 {
+		t.Error("the call was made without it")
+	}
+}
+
 func TestListsTakeBothSpellingsOfTheirParameters(t *testing.T) {
 	server := &fakeServer{}
 	g := startGateway(t, "--upstream="+server.start(t))

@@ -8,18 +8,24 @@ tool=build/tools/schemathesis
 $tool/bin/pip install --quiet --disable-pip-version-check schemathesis==4.32.5
 deploy/gateway/build.sh
 
+# schemathesis remembers earlier runs in the folder it runs in: here it has none.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export scratch root=$PWD
+
 # shellcheck disable=SC2016 # the inner shell expands it
 tests/support/with_gateway.sh "$1" bash -euo pipefail -c '
+  cd "$scratch"
   run() {
-    build/tools/schemathesis/bin/schemathesis --config-file tests/extra/gateway_openapi.toml run deploy/gateway/openapi.yaml \
-      --url "$AUTHURL_URL" --checks all --continue-on-failure --max-examples 100 --seed 1 -H "Authorization: Bearer $1" \
-      --include-path-regex "$2" | tee -a /dev/stderr | sed -nE "s/^ +([0-9]+) generated.*/\1/p" >>"$counts"
+    "$root/build/tools/schemathesis/bin/schemathesis" --config-file "$root/tests/extra/gateway_openapi.toml" \
+      run "$root/deploy/gateway/openapi.yaml" --url "$AUTHURL_URL" --checks all --continue-on-failure --max-examples 100 \
+      --seed 1 -H "Authorization: Bearer $1" --include-path-regex "$2" >report || { cat report; exit 1; }
+    cat report
+    sed -nE "s/^ +([0-9]+) generated.*/\1/p" report >>counts
   }
-  counts=$(mktemp)
-  trap "rm -f $counts" EXIT
   run "$AUTHURL_API_KEY" "^/(v1/social-networks|healthz|readyz|docs|openapi)"
   run "$AUTHURL_ADMIN_KEY" "^/v1/(organizations|api-keys)"
-  total=$(($(paste -sd+ "$counts")))
+  total=$(($(paste -sd+ counts)))
   echo "$total cases"
   [ "$total" -ge 2000 ] || { echo "FAILED: that is fewer than 2,000"; exit 1; }
 '
