@@ -80,7 +80,7 @@ func TestErrorsOfTheServerKeepTheirMeaning(t *testing.T) {
 		// What transports say never reaches a caller.
 		{status.Error(codes.Unavailable, "dial tcp 10.0.0.1"), 503, time.Second, `{"success":false,"error":"Service unavailable","message":"The authurl server can't be reached; try again","code":"UPSTREAM_UNAVAILABLE"}`},
 		{context.DeadlineExceeded, 504, 0, `{"success":false,"error":"Gateway timeout","message":"The authurl server took too long; try again","code":"DEADLINE_EXCEEDED"}`},
-		{status.Error(codes.Unimplemented, "secret"), 501, 0, `{"success":false,"error":"Not implemented","message":"The authurl server does not know this call: it is older than the gateway","code":"UNIMPLEMENTED"}`},
+		{status.Error(codes.Unimplemented, "secret"), 500, 0, `{"success":false,"error":"Internal server error","message":"The authurl server does not know this call: it is older than the gateway","code":"UNIMPLEMENTED"}`},
 		{errors.New("secret"), 500, 0, `{"success":false,"error":"Internal server error","message":"Internal error; the gateway's log has the cause under this reply's X-Request-Id","code":"INTERNAL"}`},
 	} {
 		got := failureOf(test.err)

@@ -139,7 +139,7 @@ func failureOfTransport(err error, st *status.Status) failure {
 		return failure{status: http.StatusServiceUnavailable, code: "UPSTREAM_UNAVAILABLE", retryAfter: time.Second,
 			message: "The authurl server can't be reached; try again", cause: st.Message()}
 	case st.Code() == codes.Unimplemented:
-		return failure{status: http.StatusNotImplemented, code: "UNIMPLEMENTED", cause: st.Message(),
+		return failure{status: http.StatusInternalServerError, code: "UNIMPLEMENTED", cause: st.Message(),
 			message: "The authurl server does not know this call: it is older than the gateway"}
 	}
 	return failure{status: http.StatusInternalServerError, code: "INTERNAL", cause: st.Message(),
@@ -170,8 +170,6 @@ func httpStatus(code codes.Code, reason string) int {
 		return http.StatusServiceUnavailable
 	case codes.DeadlineExceeded:
 		return http.StatusGatewayTimeout
-	case codes.Unimplemented:
-		return http.StatusNotImplemented
 	}
 	return http.StatusInternalServerError
 }
