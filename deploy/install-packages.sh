@@ -3,6 +3,7 @@
 #
 #   deploy/install-packages.sh build           to build the server and its tools
 #   deploy/install-packages.sh build tests     to build and run the tests too
+#   deploy/install-packages.sh gateway         to build the REST gateway, with Go
 #   deploy/install-packages.sh checks          for tests/run.sh --all
 set -euo pipefail
 
@@ -31,6 +32,10 @@ tests=(
   libgtest-dev
   openssl
 )
+gateway=(
+  libprotobuf-dev
+  protobuf-compiler
+)
 checks=(
   clang-format-14
   clang-tidy-14
@@ -48,11 +53,12 @@ for list in "$@"; do
   case $list in
     build) wanted+=("${build[@]}") ;;
     tests) wanted+=("${tests[@]}") ;;
+    gateway) wanted+=("${gateway[@]}") ;;
     checks) wanted+=("${checks[@]}") ;;
-    *) fail "there is no list named \"$list\"; use build, tests or checks" ;;
+    *) fail "there is no list named \"$list\"; use build, tests, gateway or checks" ;;
   esac
 done
-[ ${#wanted[@]} -gt 0 ] || fail "name at least one list: build, tests or checks"
+[ ${#wanted[@]} -gt 0 ] || fail "name at least one list: build, tests, gateway or checks"
 
 command -v apt-get >/dev/null || fail "this needs Debian 12 (bookworm): there is no apt-get here"
 

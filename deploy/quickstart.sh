@@ -157,7 +157,8 @@ set_up_demo() {
   fi
 
   ensure authurl.v1.SocialNetworkService/CreateSocialNetwork "$AUTHURL_API_KEY" \
-    '{"network": "instagram", "client_key": "demo-client-key", "client_secret": "demo-client-secret"}'
+    '{"network": "instagram", "client_key": "demo-client-key", "client_secret": "demo-client-secret",
+      "default_redirect_uri": "https://app.example.com/cb"}'
 }
 
 write_env_file() {

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Generates the Go code of our protos into gen/ (git-ignored) and builds the gateway.
+#
+#   deploy/gateway/build.sh [OUTPUT]          default: build/gateway/authurl-gateway
+#
+# Needs Go 1.26 or newer, and protoc with its standard protos (Debian: protobuf-compiler libprotobuf-dev). The generators
+# are those that the `tool` lines of go.mod pin.
+set -euo pipefail
+output=$(realpath -m "${1:-$(dirname "$0")/../../build/gateway/authurl-gateway}")
+cd "$(dirname "$0")"
+fail() {
+  echo "gateway/build.sh: $*" >&2
+  exit 1
+}
+command -v go >/dev/null || fail "there is no Go: install 1.26 or newer, see https://go.dev/doc/install"
+command -v protoc >/dev/null || fail "there is no protoc: apt-get install protobuf-compiler libprotobuf-dev"
+
+mkdir -p gen/.tools "$(dirname "$output")"
+# One at a time: two builds would write the same files.
+exec 9>gen/.lock
+flock 9
+
+export CGO_ENABLED=0
+go build -o gen/.tools/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc \
+  github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway
+
+protos=(authurl/v1/auth_url_service.proto authurl/v1/organization_service.proto authurl/v1/social_network_service.proto)
+module=$(go list -m)
+package=$module/gen/authurlv1
+# Where Go keeps the code is no business of the protos: given here instead of as go_package there.
+places=()
+for plugin in go go-grpc grpc-gateway; do
+  places+=("--${plugin}_out=gen/.new" "--${plugin}_opt=module=$module")
+  for proto in "${protos[@]}"; do places+=("--${plugin}_opt=M$proto=$package"); done
+done
+rm -rf gen/.new
+mkdir gen/.new
+PATH=$PWD/gen/.tools:$PATH protoc -I ../../proto "${places[@]}" \
+  --grpc-gateway_opt=grpc_api_configuration=http_rules.yaml "${protos[@]}"
+# What has not changed stays untouched: somebody may be compiling it.
+if ! diff -rq gen/.new/gen/authurlv1 gen/authurlv1 >/dev/null 2>&1; then
+  rm -rf gen/authurlv1
+  mv gen/.new/gen/authurlv1 gen/authurlv1
+fi
+
+go build -trimpath -ldflags='-s -w' -o "$output.new" .
+mv "$output.new" "$output"

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Replies that carry no resource say what was done.
+var doneMessages = map[protoreflect.FullName]string{
+	"authurl.v1.DeleteSocialNetworkResponse": "The social network was deleted",
+	"authurl.v1.DeleteOrganizationResponse":  "The organisation was deleted",
+	"authurl.v1.RevokeApiKeyResponse":        "The API key was revoked",
+}
+
+// envelope is how grpc-gateway reads requests and writes replies.
+type envelope struct{}
+
+func (envelope) ContentType(any) string { return "application/json" }
+
+func (envelope) NewDecoder(body io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(target any) error {
+		request, ok := target.(proto.Message)
+		if !ok {
+			return fmt.Errorf("%T is no message", target)
+		}
+		return decodeBody(body, request)
+	})
+}
+
+func (e envelope) Unmarshal(text []byte, target any) error {
+	return e.NewDecoder(bytes.NewReader(text)).Decode(target)
+}
+
+func (e envelope) NewEncoder(out io.Writer) runtime.Encoder {
+	return runtime.EncoderFunc(func(source any) error {
+		text, err := e.Marshal(source)
+		if err == nil {
+			_, err = out.Write(text)
+		}
+		return err
+	})
+}
+
+// Marshal makes the body of a reply:
+//
+//	{"success":true,"data":{…}}                         a resource, unwrapped from the message around it
+//	{"success":true,"data":[…],"next_page_token":"…"}   a list
+//	{"success":true,"message":"…"}                      something was deleted
+func (envelope) Marshal(source any) ([]byte, error) {
+	reply, ok := source.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is no message", source)
+	}
+	message := reply.ProtoReflect()
+	out := []byte(`{"success":true,`)
+	if done, ok := doneMessages[message.Descriptor().FullName()]; ok {
+		out = append(out, `"message":`...)
+		return append(appendJSONString(out, done), '}'), nil
+	}
+	out = append(out, `"data":`...)
+	fields := message.Descriptor().Fields()
+	var err error
+	if list := fields.Get(0); list.IsList() && list.Message() != nil {
+		out, err = appendField(out, message, list)
+		for i := 1; i < fields.Len() && err == nil; i++ {
+			out = append(appendJSONString(append(out, ','), string(fields.Get(i).Name())), ':')
+			out, err = appendField(out, message, fields.Get(i))
+		}
+	} else {
+		out = append(out, '{')
+		out, err = appendUnwrapped(out, message)
+		out = append(out, '}')
+	}
+	return append(out, '}'), err
+}
+
+// appendUnwrapped writes the members of a reply. Those of a resource in it stand beside its other fields.
+func appendUnwrapped(out []byte, message protoreflect.Message) ([]byte, error) {
+	fields := message.Descriptor().Fields()
+	var err error
+	for i := 0; i < fields.Len() && err == nil; i++ {
+		field := fields.Get(i)
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if isResource(field) {
+			out, err = appendMembers(out, message.Get(field).Message())
+			continue
+		}
+		out = append(appendJSONString(out, string(field.Name())), ':')
+		out, err = appendField(out, message, field)
+	}
+	return out, err
+}
+
+func isResource(field protoreflect.FieldDescriptor) bool {
+	return field.Cardinality() != protoreflect.Repeated && field.Message() != nil && field.Message().Parent().FullName() == "authurl.v1"
+}
+
+// appendMembers writes every field, the empty ones too: "", [], {}, and null for a message that is not there. So a
+// client finds each member in each reply.
+func appendMembers(out []byte, message protoreflect.Message) ([]byte, error) {
+	fields := message.Descriptor().Fields()
+	var err error
+	for i := 0; i < fields.Len() && err == nil; i++ {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(appendJSONString(out, string(fields.Get(i).Name())), ':')
+		out, err = appendField(out, message, fields.Get(i))
+	}
+	return out, err
+}
+
+func appendField(out []byte, message protoreflect.Message, field protoreflect.FieldDescriptor) ([]byte, error) {
+	value := message.Get(field)
+	var err error
+	switch {
+	case field.IsList():
+		out = append(out, '[')
+		for i := 0; i < value.List().Len() && err == nil; i++ {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out, err = appendValue(out, field, value.List().Get(i))
+		}
+		return append(out, ']'), err
+	case field.IsMap():
+		var keys []string
+		for key := range value.Map().Range {
+			keys = append(keys, key.String())
+		}
+		slices.Sort(keys)
+		out = append(out, '{')
+		for i, key := range keys {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(appendJSONString(out, key), ':')
+			if out, err = appendValue(out, field.MapValue(), value.Map().Get(protoreflect.ValueOfString(key).MapKey())); err != nil {
+				return out, err
+			}
+		}
+		return append(out, '}'), nil
+	case field.HasPresence() && !message.Has(field):
+		return append(out, "null"...), nil
+	}
+	return appendValue(out, field, value)
+}
+
+// appendValue knows the types that replies have; a test makes sure of that.
+func appendValue(out []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, error) {
+	switch field.Kind() {
+	case protoreflect.StringKind:
+		return appendJSONString(out, value.String()), nil
+	case protoreflect.BoolKind:
+		return strconv.AppendBool(out, value.Bool()), nil
+	case protoreflect.Int32Kind:
+		return strconv.AppendInt(out, value.Int(), 10), nil
+	case protoreflect.EnumKind:
+		if known := field.Enum().Values().ByNumber(value.Enum()); known != nil {
+			return appendJSONString(out, string(known.Name())), nil
+		}
+		return strconv.AppendInt(out, int64(value.Enum()), 10), nil
+	case protoreflect.MessageKind:
+		if field.Message().Parent().FullName() != "google.protobuf" {
+			out, err := appendMembers(append(out, '{'), value.Message())
+			return append(out, '}'), err
+		}
+		// Timestamps and their like have a form of their own. protojson puts in spaces at random.
+		text, err := protojson.Marshal(value.Message().Interface())
+		if err != nil {
+			return out, err
+		}
+		compact := bytes.NewBuffer(out)
+		err = json.Compact(compact, text)
+		return compact.Bytes(), err
+	}
+	return out, errors.New("no JSON form for " + string(field.FullName()))
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// exchange is one request and its reply: what the log says of it.
+type exchange struct {
+	requestID string
+	code      string
+	cause     string
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	e, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return e
+}
+
+// What of a request's header goes any further. Everything else, Grpc-Metadata-* and X-HTTP-Method-Override included,
+// ends here.
+var knownHeaders = []string{"Authorization", "X-Org-Id", "Content-Type", "Content-Encoding"}
+
+// withExchange is the outermost layer: it names each request, says what all replies have in common, logs, and lets no
+// panic through. While `draining`, each reply asks its client to open its next connection elsewhere.
+func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := time.Now()
+		e := &exchange{requestID: requestIDFor(r.Header.Values("X-Request-Id"))}
+		reply := &countingWriter{ResponseWriter: w}
+		reply.Header().Set("Cache-Control", "no-store")
+		reply.Header().Set("X-Content-Type-Options", "nosniff")
+		reply.Header().Set("X-Request-Id", e.requestID)
+		if draining.Load() {
+			reply.Header().Set("Connection", "close")
+		}
+		defer func() {
+			if problem := recover(); problem != nil {
+				log.Error("panic", "request_id", e.requestID, "problem", fmt.Sprint(problem), "stack", string(debug.Stack()))
+				if reply.status == 0 {
+					failure{status: http.StatusInternalServerError, code: "INTERNAL", cause: "panic",
+						message: "Internal error; the gateway's log has the cause under this reply's X-Request-Id"}.write(reply, r)
+				}
+			}
+			e.log(log, r, reply.status, time.Since(started))
+		}()
+		inner := r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
+		inner.Header = http.Header{}
+		for _, name := range knownHeaders {
+			if values := r.Header.Values(name); len(values) > 0 {
+				inner.Header[name] = values
+			}
+		}
+		next.ServeHTTP(reply, inner)
+	})
+}
+
+func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.Duration) {
+	level := slog.LevelInfo
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	if r.Context().Err() != nil && status == 0 {
+		status = 499 // The client went away.
+	}
+	if !log.Enabled(r.Context(), level) {
+		return
+	}
+	attributes := []slog.Attr{
+		slog.String("method", cut(r.Method, 16)),
+		// Without the query: page tokens are nobody's business.
+		slog.String("path", cut(r.URL.Path, 256)),
+		slog.Int("status", status),
+		slog.String("request_id", e.requestID),
+		slog.Int64("microseconds", took.Microseconds()),
+	}
+	if e.code != "" {
+		attributes = append(attributes, slog.String("code", e.code))
+	}
+	if e.cause != "" {
+		attributes = append(attributes, slog.String("cause", cut(e.cause, 300)))
+	}
+	log.LogAttrs(r.Context(), level, "request", attributes...)
+}
+
+// requestIDFor takes the caller's, where it is fit for a log by the server's rule; else it makes one.
+func requestIDFor(given []string) string {
+	if len(given) == 1 && isRequestID(given[0]) {
+		return given[0]
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // Never fails.
+	return hex.EncodeToString(random[:])
+}
+
+func isRequestID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return false
+		}
+	}
+	return 1 <= len(id) && len(id) <= 64
+}
+
+// countingWriter remembers the status that was sent.
+type countingWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *countingWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *countingWriter) Write(body []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(body)
+}
+
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+
+	"authurl/deploy/gateway/gen/authurlv1"
+)
+
+const maxBodyBytes = 64 << 10
+
+// newAPI is the REST API of http_rules.yaml in front of `server`.
+func newAPI(c config, server grpc.ClientConnInterface) (http.Handler, error) {
+	routes, err := newMux(server, func(runtime.HandlerFunc) runtime.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request, _ map[string]string) { w.WriteHeader(http.StatusOK) }
+	})
+	if err != nil {
+		return nil, err
+	}
+	api, err := newMux(server, admit(c),
+		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
+			if status == http.StatusMethodNotAllowed {
+				methodNotAllowed(w, r, methodsOf(routes, r))
+				return
+			}
+			notFound(w, r)
+		}))
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isCleanPath(r) {
+			notFound(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	}), nil
+}
+
+func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...runtime.ServeMuxOption) (*runtime.ServeMux, error) {
+	none := func(string) (string, bool) { return "", false }
+	mux := runtime.NewServeMux(append([]runtime.ServeMuxOption{
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, envelope{}),
+		runtime.WithMiddlewares(around),
+		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) { return "x-org-id", name == "X-Org-Id" }),
+		runtime.WithOutgoingHeaderMatcher(none),
+		runtime.WithOutgoingTrailerMatcher(none),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithWriteContentLength(),
+		runtime.SetQueryParameterParser(queryParser{}),
+		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+			failureOf(err).write(w, r)
+		}),
+	}, more...)...)
+	return mux, errors.Join(
+		authurlv1.RegisterAuthUrlServiceHandlerClient(context.Background(), mux, authurlv1.NewAuthUrlServiceClient(server)),
+		authurlv1.RegisterSocialNetworkServiceHandlerClient(context.Background(), mux, authurlv1.NewSocialNetworkServiceClient(server)),
+		authurlv1.RegisterOrganizationServiceHandlerClient(context.Background(), mux, authurlv1.NewOrganizationServiceClient(server)))
+}
+
+// admit is what every request of a known path and method goes through: its body is read, in time and in bounds, and the
+// server gets a deadline.
+func admit(c config) runtime.Middleware {
+	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
+			if !isPrintable(r.Header.Values("X-Org-Id")) {
+				invalid("x-org-id", "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -").write(w, r)
+				return
+			}
+			text, refusal := readBody(w, r)
+			if refusal != nil {
+				refusal.write(w, r)
+				return
+			}
+			r.Body = requestBody{bytes.NewReader(text), pathParams}
+			ctx, cancel := context.WithTimeout(r.Context(), c.upstreamTimeout)
+			defer cancel()
+			next(w, r.WithContext(ctx), pathParams)
+		}
+	}
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "BODY_TOO_LARGE",
+			message: "The body is larger than 64 KiB: send less"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		return nil, &failure{status: http.StatusRequestTimeout, code: "REQUEST_TIMEOUT",
+			message: "The body did not arrive in time: send it again, faster"}
+	case err != nil:
+		w.Header().Set("Connection", "close")
+		refusal := invalid("", "The body could not be read to its end: send it again")
+		refusal.cause = err.Error()
+		return nil, &refusal
+	}
+	if r.Method != http.MethodPost && r.Method != http.MethodPatch {
+		return nil, nil
+	}
+	if r.URL.RawQuery != "" {
+		refusal := invalid("", "There are no query parameters here: put them into the body")
+		return nil, &refusal
+	}
+	if !isJSON(r.Header, len(text) == 0) {
+		return nil, &failure{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE",
+			message: "Send the body as JSON, with the header Content-Type: application/json"}
+	}
+	return text, nil
+}
+
+// isJSON asks for the one Content-Type that no HTML form can send. An empty body may go without.
+func isJSON(header http.Header, empty bool) bool {
+	given := header.Values("Content-Type")
+	if len(given) == 0 && empty {
+		return true
+	}
+	if len(given) != 1 || header.Get("Content-Encoding") != "" {
+		return false
+	}
+	kind, parameters, err := mime.ParseMediaType(given[0])
+	charset := strings.ToLower(parameters["charset"])
+	return err == nil && kind == "application/json" && (charset == "" || charset == "utf-8")
+}
+
+// isPrintable tells whether gRPC can carry the values. grpc-gateway drops others without a word, and a request must not
+// go on without the organisation that it names.
+func isPrintable(values []string) bool {
+	return !slices.ContainsFunc(values, func(value string) bool {
+		return strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
+	})
+}
+
+// isCleanPath refuses the spellings of a path by which a proxy in front and this one could come to differ: encoded
+// slashes, matrix parameters, dot segments, empty segments. The one exception: a missing network is the server's to
+// name.
+func isCleanPath(r *http.Request) bool {
+	if r.URL.EscapedPath() == "/v1/social-networks//auth-url" {
+		return true
+	}
+	if r.URL.Scheme != "" || strings.Contains(r.RequestURI, "#") {
+		return false
+	}
+	if strings.Count(r.URL.EscapedPath(), "/") != strings.Count(r.URL.Path, "/") {
+		return false
+	}
+	for segment := range strings.SplitSeq(strings.TrimPrefix(r.URL.Path, "/"), "/") {
+		if segment == "" || strings.Trim(segment, ".") == "" || strings.ContainsAny(segment, `;\%`) {
+			return false
+		}
+		if strings.ContainsFunc(segment, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+			return false
+		}
+	}
+	return strings.HasPrefix(r.URL.Path, "/")
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	failure{status: http.StatusNotFound, code: "PATH_NOT_FOUND",
+		message: "There is nothing at this path; /docs lists what there is"}.write(w, r)
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) {
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	failure{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED",
+		message: "This path takes " + strings.Join(allowed, ", ")}.write(w, r)
+}
+
+// methodsOf asks a copy of the routing table that answers 200 to what it knows.
+func methodsOf(routes *runtime.ServeMux, r *http.Request) []string {
+	var methods []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
+		probe := &http.Request{Method: method, URL: r.URL, Header: http.Header{}}
+		answer := &countingWriter{ResponseWriter: nowhere{}}
+		routes.ServeHTTP(answer, probe)
+		if answer.status == http.StatusOK {
+			methods = append(methods, method)
+		}
+	}
+	return slices.Clip(methods)
+}
+
+// nowhere is a reply that nobody reads.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header            { return http.Header{} }
+func (nowhere) WriteHeader(int)                {}
+func (nowhere) Write(body []byte) (int, error) { return len(body), nil }

@@ -1,0 +1,394 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"authurl/deploy/gateway/gen/authurlv1"
+)
+
+const authURLPath = "/v1/social-networks/instagram/auth-url"
+
+// exchangeRaw sends bytes and returns what comes back until the connection is closed.
+func exchangeRaw(t *testing.T, g *gateway, text string) string {
+	t.Helper()
+	connection, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	_ = connection.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(connection, text); err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(connection)
+	return string(answer)
+}
+
+func expectEnvelope(t *testing.T, what string, r reply) {
+	t.Helper()
+	if !strings.HasPrefix(r.body, `{"success":false,"error":"`) || r.header.Get("Content-Type") != jsonType ||
+		r.header.Get("Cache-Control") != "no-store" || !isRequestID(r.header.Get("X-Request-Id")) {
+		t.Errorf("%s: not the envelope: %v", what, r)
+	}
+}
+
+func TestBodiesOfAuthURL(t *testing.T) {
+	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
+	for _, test := range []struct {
+		body, contentType string
+		status            int
+	}{
+		{"", "", 200}, {"", jsonType, 200}, {"{}", jsonType, 200}, {" \n", jsonType, 200},
+		{"{}", "application/json; charset=utf-8", 200}, {"{}", "Application/JSON", 200},
+		{"{}", "", 415}, {"{}", "text/plain", 415}, {"a=b", "application/x-www-form-urlencoded", 415},
+		{"", "application/x-www-form-urlencoded", 415}, {"{}", "application/json; charset=latin1", 415}, {"{}", "application/json;;", 415},
+		{"nonsense", jsonType, 400}, {"[]", jsonType, 400}, {`{"network":"x"}`, jsonType, 400}, {`{"tenant_id":5}`, jsonType, 400},
+		{`{"tenant_id":"` + strings.Repeat("a", maxBodyBytes) + `"}`, jsonType, 413},
+		{`{"tenant_id":"` + strings.Repeat("a", maxBodyBytes-16) + `"}`, jsonType, 200},
+	} {
+		var headers []string
+		if test.contentType != "" {
+			headers = []string{"Content-Type", test.contentType}
+		}
+		r := send(t, "POST", g.url+authURLPath, test.body, headers...)
+		if r.status != test.status {
+			t.Errorf("%.40q as %q: %v", test.body, test.contentType, r)
+		}
+		if r.status != 200 {
+			expectEnvelope(t, test.body, r)
+		}
+	}
+	r := send(t, "POST", g.url+authURLPath, "{}", "Content-Type", jsonType, "Content-Encoding", "gzip")
+	if r.status != 415 {
+		t.Error(r)
+	}
+	r = send(t, "POST", g.url+authURLPath, `{"tenant_id":5}`, "Content-Type", jsonType)
+	if want := `{"success":false,"error":"Invalid payload","details":{"tenant_id":{"_errors":["Expected string, received number"]}}}`; r.body != want {
+		t.Error(r.body)
+	}
+	r = send(t, "POST", g.url+authURLPath+"?tenant_id=a", "")
+	if r.status != 400 {
+		t.Error(r)
+	}
+}
+
+func TestUnknownPathsAndTheirTricksReachNoHandler(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	for _, path := range []string{
+		"/", "/v1", "/v1/", "/v2/social-networks", "/v1/social-networks/", "/v1/social-networks/instagram", "/v1/social-networks/instagram/",
+		"/v1/social-networks/instagram/auth-url/", "/v1/social-networks/instagram/auth-url:explode", "/V1/social-networks/instagram/auth-url",
+		"/v1;x/social-networks/instagram/auth-url", "/v1/social-networks/instagram/auth-url;x=y", "/v1/social-networks;/instagram/auth-url",
+		"/v1/social-networks%2finstagram/auth-url", "/v1/social-networks/instagram%2Fauth-url", "/v1/social-networks/a%2f..%2finstagram/auth-url",
+		"//v1/social-networks/instagram/auth-url", "/v1//social-networks/instagram/auth-url", "/v1/social-networks/instagram//auth-url",
+		"/v1/./social-networks/instagram/auth-url", "/v1/x/../social-networks/instagram/auth-url", "/v1/x/..;/social-networks/instagram/auth-url",
+		"/v1/x/%2e%2e/social-networks/instagram/auth-url", "/v1/social-networks/%2e/auth-url", "/v1/social-networks/../auth-url",
+		"/v1/social-networks/instagram%00/auth-url", "/v1/social-networks/insta%0d%0agram/auth-url", "/v1/social-networks/instagram%5cauth-url",
+		"/v1/social-networks/insta%255fgram/auth-url", "/v1/social-networks/insta%3bgram/auth-url", "/v1/social-networks%2f/auth-url",
+		"/healthz/", "/%68ealthz", "/docs/x", "/authurl.v1.AuthUrlService/GetAuthUrl", "*", "http://other.example/v1/social-networks/instagram/auth-url",
+	} {
+		answer := exchangeRaw(t, g, "POST "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		if strings.HasPrefix(path, "/v1/social-networks/instagram") && strings.HasPrefix(answer, "HTTP/1.1 405 ") {
+			continue // A GET could be answered there.
+		}
+		if !strings.HasPrefix(answer, "HTTP/1.1 404 ") || !strings.HasSuffix(answer, `"code":"PATH_NOT_FOUND"}`) {
+			t.Errorf("%s: %s", path, answer)
+		}
+	}
+	if server.seen() != 0 {
+		t.Errorf("%d of them reached the server", server.seen())
+	}
+}
+
+func TestAMissingOrOddNetworkIsTheServersToName(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	for i, path := range []string{"/v1/social-networks//auth-url", "/v1/social-networks/Insta%20gram/auth-url", "/v1/social-networks/a:b/auth-url"} {
+		if r := send(t, "POST", g.url+path, ""); r.status != 200 {
+			t.Error(r)
+		}
+		want := []string{"", "Insta gram", "a:b"}[i]
+		if got := server.requests[i].(*authurlv1.GetAuthUrlRequest).Network; got != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
+func TestOtherMethodsAre405WithWhatIsAllowed(t *testing.T) {
+	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
+	for _, test := range [][3]string{
+		{"GET", authURLPath, "POST"}, {"OPTIONS", authURLPath, "POST"}, {"PUT", "/v1/social-networks/x", "DELETE, GET, PATCH"},
+		{"DELETE", "/v1/organizations", "GET, POST"}, {"TRACE", "/v1/api-keys", "GET, POST"}, {"FOO", "/v1/api-keys/x", "DELETE"},
+		{"POST", "/healthz", "GET, HEAD"}, {"DELETE", "/docs", "GET, HEAD"},
+	} {
+		r := send(t, test[0], g.url+test[1], "")
+		if r.status != 405 || r.header.Get("Allow") != test[2] {
+			t.Errorf("%v: %v", test, r)
+		}
+		expectEnvelope(t, test[1], r)
+	}
+	// No way around by a header or a form.
+	r := send(t, "POST", g.url+authURLPath, "", "X-HTTP-Method-Override", "GET")
+	if r.status != 200 {
+		t.Error(r)
+	}
+	r = send(t, "POST", g.url+"/v1/api-keys/x", "", "Content-Type", "application/x-www-form-urlencoded", "X-HTTP-Method-Override", "DELETE")
+	if r.status != 405 {
+		t.Error(r)
+	}
+}
+
+func TestHeadersGoThroughOnlyAsAgreed(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	r := send(t, "POST", g.url+authURLPath, "", "Authorization", "Bearer a", "X-Org-Id", "acme", "X-Request-Id", "my-id.1",
+		"Grpc-Metadata-X-Org-Id", "evil", "Grpc-Metadata-Authorization", "Bearer evil", "Grpc-Timeout", "1n", "Grpc-Metadata-X-Bin", "!",
+		"X-Forwarded-For", "1.2.3.4", "X-Forwarded-Host", "evil", "Cookie", "a=b", "X-Bin", "!", "TE", "trailers", "Authorization-Bin", "!", "Accept", "text/html")
+	if r.status != 200 || r.header.Get("X-Request-Id") != "my-id.1" {
+		t.Fatal(r)
+	}
+	for name := range r.header {
+		switch name {
+		case "Content-Type", "Content-Length", "Date", "Cache-Control", "X-Request-Id", "X-Content-Type-Options":
+		default:
+			t.Errorf("the reply has %s", name)
+		}
+	}
+	for name, values := range server.metadata {
+		switch name {
+		case ":authority", "content-type", "user-agent", "grpc-accept-encoding":
+		case "authorization", "x-org-id", "x-request-id":
+			want := map[string]string{"authorization": "Bearer a", "x-org-id": "acme", "x-request-id": "my-id.1"}[name]
+			if len(values) != 1 || values[0] != want {
+				t.Errorf("%s: %q", name, values)
+			}
+		default:
+			t.Errorf("the server sees %s: %q", name, values)
+		}
+	}
+	// One that is unfit for a log is replaced.
+	r = send(t, "POST", g.url+authURLPath, "", "X-Request-Id", "a b")
+	if id := r.header.Get("X-Request-Id"); len(id) != 32 || server.metadata.Get("x-request-id")[0] != id {
+		t.Errorf("%q", id)
+	}
+	if len(server.metadata.Get("authorization")) != 0 {
+		t.Error("the key of an earlier request was sent")
+	}
+}
+
+func TestAnOrganisationThatMetadataCannotCarryIsNotDropped(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	for _, name := range []string{"a\tb", "é"} {
+		r := send(t, "POST", g.url+authURLPath, "", "X-Org-Id", name)
+		if r.status != 400 || !strings.Contains(r.body, `{"x-org-id":{"_errors":["must be `) {
+			t.Error(r)
+		}
+	}
+	if server.seen() != 0 {
+		t.Error("the call was made without it")
+	}
+}
+
+func TestListsTakeBothSpellingsOfTheirParameters(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	for i, query := range []string{"page_size=7&page_token=t&org_id=o", "pageSize=7&pageToken=t&orgId=o"} {
+		if r := send(t, "GET", g.url+"/v1/api-keys?"+query, ""); r.status != 200 {
+			t.Fatal(r)
+		}
+		if got := server.requests[i].(*authurlv1.ListApiKeysRequest); got.PageSize != 7 || got.PageToken != "t" || got.GetOrgId() != "o" {
+			t.Error(got)
+		}
+	}
+	for query, want := range map[string]string{
+		"page_size=x":              `{"page_size":{"_errors":["Expected a whole number from -2147483648 to 2147483647, received \"x\""]}}`,
+		"pageSize=99999999999":     `{"page_size":{"_errors":["Expected a whole number from -2147483648 to 2147483647, received \"99999999999\""]}}`,
+		"page_size=1&pageSize=1":   `{"page_size":{"_errors":["Is given more than once"]}}`,
+		"page_size=1&page_size=2":  `{"page_size":{"_errors":["Is given more than once"]}}`,
+		"a=1&page_token[x]=1":      `{"_errors":["Unknown query parameter \"a\"","Unknown query parameter \"page_token[x]\""]}`,
+		"%zz=1":                    `{"_errors":["invalid URL escape \"%zz\""]}`,
+		"page_size=1;page_token=x": `{"_errors":["invalid semicolon separator in query"]}`,
+	} {
+		r := send(t, "GET", g.url+"/v1/api-keys?"+query, "")
+		if r.body != `{"success":false,"error":"Invalid payload","details":`+want+"}" || r.status != 400 {
+			t.Errorf("%s: %v", query, r)
+		}
+	}
+	// What the path says, the query can't change.
+	if r := send(t, "GET", g.url+"/v1/organizations/acme/api-keys?org_id=other", ""); r.status != 400 {
+		t.Error(r)
+	}
+}
+
+func TestAServerThatIsDownIsToldWithinASecond(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusing := closed.Addr().String()
+	closed.Close()
+	// Takes connections and says nothing.
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, address := range []string{refusing, silent.Addr().String(), "unix:/nowhere/socket", "no-such-host.invalid:1"} {
+		g := startGateway(t, "--upstream="+address)
+		for range 3 {
+			started := time.Now()
+			r := send(t, "POST", g.url+authURLPath, "")
+			if took := time.Since(started); took > time.Second {
+				t.Errorf("%s: %s", address, took)
+			}
+			if r.status != 503 || r.header.Get("Retry-After") != "1" || !strings.Contains(r.body, `"code":"UPSTREAM_UNAVAILABLE"`) {
+				t.Errorf("%s: %v", address, r)
+			}
+			expectEnvelope(t, address, r)
+		}
+		if r := send(t, "GET", g.url+"/healthz", ""); r.status != 200 {
+			t.Error(r)
+		}
+		if r := send(t, "GET", g.url+"/readyz", ""); r.status != 503 {
+			t.Error(r)
+		}
+	}
+}
+
+func TestAServerThatComesBackIsFound(t *testing.T) {
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := front.Addr().String()
+	front.Close()
+	g := startGateway(t, "--upstream="+address)
+	if r := send(t, "POST", g.url+authURLPath, ""); r.status != 503 {
+		t.Fatal(r)
+	}
+	server := startServer(t)
+	server.terminate(t)
+	_, _ = server.process.Process.Wait()
+	server.start(t, address)
+	eventually(t, "it is found", func() bool { return send(t, "GET", g.url+"/readyz", "").status == 200 })
+}
+
+func TestASlowServerIsADeadline(t *testing.T) {
+	server := &fakeServer{answer: func(ctx context.Context, _ *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error) {
+		<-ctx.Done()
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}}
+	g := startGateway(t, "--upstream="+server.start(t), "--upstream_timeout=200ms")
+	r := send(t, "POST", g.url+authURLPath, "")
+	if want := `{"success":false,"error":"Gateway timeout","message":"The authurl server took too long; try again","code":"DEADLINE_EXCEEDED"}`; r.status != 504 || r.body != want {
+		t.Error(r)
+	}
+}
+
+func TestARefusedCallThatChangesNothingIsMadeAgain(t *testing.T) {
+	calls := 0
+	server := &fakeServer{}
+	server.answer = func(context.Context, *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error) {
+		if calls++; calls < 3 {
+			return nil, status.Error(codes.Unavailable, "leaving")
+		}
+		return &authurlv1.GetAuthUrlResponse{}, nil
+	}
+	g := startGateway(t, "--upstream="+server.start(t))
+	if r := send(t, "POST", g.url+authURLPath, ""); r.status != 200 || calls != 3 {
+		t.Error(r, calls)
+	}
+}
+
+func TestAPanicIsAnInternalErrorAndIsLogged(t *testing.T) {
+	log := &logBuffer{}
+	handler := withExchange(newLog(log, 0), new(atomic.Bool), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }))
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest("GET", "/", nil))
+	if recorder.Code != 500 || strings.Contains(recorder.Body.String(), "oops") || len(log.events("panic")) != 1 {
+		t.Error(recorder.Code, recorder.Body, log)
+	}
+}
+
+func TestWhatIsNoHTTPGetsTheEnvelopeToo(t *testing.T) {
+	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
+	large := "X-Large: " + strings.Repeat("a", 9000) + "\r\n"
+	for request, want := range map[string]string{
+		"nonsense\r\n\r\n":                                                                               "400 Bad Request",
+		"GET /healthz HTTP/1.1\r\n\r\n":                                                                  "400 Bad Request",
+		"GET /healthz HTTP/1.1\r\nHost: x\r\nA\x01: b\r\n\r\n":                                           "400 Bad Request",
+		"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n":                                                       "505 HTTP Version Not Supported",
+		"GET /healthz HTTP/1.1\r\nHost: x\r\n" + large + "\r\n":                                          "431 Request Header Fields Too Large",
+		"POST " + authURLPath + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n":                "501 Not Implemented",
+		"POST " + authURLPath + " HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\n\r\n":                       "417 Expectation Failed",
+		"POST " + authURLPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n": "400 Bad Request",
+	} {
+		answer := exchangeRaw(t, g, request)
+		response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(answer)), nil)
+		if err != nil {
+			t.Errorf("%.60q: %v: %q", request, err, answer)
+			continue
+		}
+		body, _ := io.ReadAll(response.Body)
+		if response.Status != want && !strings.HasPrefix(want, "505") {
+			t.Errorf("%.60q: %s", request, response.Status)
+		}
+		expectEnvelope(t, request[:8], reply{response.StatusCode, response.Header, string(body)})
+	}
+	header := "X-Large: " + strings.Repeat("a", 7000) + "\r\n"
+	if answer := exchangeRaw(t, g, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+header+"\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+		t.Errorf("7 KB of header: %.100s", answer)
+	}
+}
+
+func TestTheLogHasOneLineForEachRequestAndNoSecret(t *testing.T) {
+	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
+	send(t, "POST", g.url+authURLPath, `{"login_hint":"canary"}`, "Authorization", "Bearer canary", "Content-Type", jsonType, "X-Request-Id", "mine")
+	send(t, "GET", g.url+"/v1/api-keys?page_token=canary", "", "Authorization", "Bearer canary")
+	send(t, "GET", g.url+"/no%0Asuch", "")
+	eventually(t, "three lines", func() bool { return len(g.log.events("request")) == 3 })
+	if strings.Contains(g.log.String(), "canary") {
+		t.Error(g.log)
+	}
+	first := g.log.events("request")[0]
+	if first["request_id"] != "mine" || first["path"] != authURLPath || first["status"] != 200.0 || first["level"] != "info" ||
+		!strings.HasSuffix(fmt.Sprint(first["time"]), "Z") || first["microseconds"] == nil {
+		t.Error(first)
+	}
+}
+
+func TestTheDocumentAndItsPageAreServed(t *testing.T) {
+	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
+	r := send(t, "GET", g.url+"/openapi.yaml", "")
+	if r.status != 200 || r.body != string(openAPI) || r.header.Get("Content-Type") != "application/yaml" {
+		t.Error(r.status)
+	}
+	r = send(t, "GET", g.url+"/docs", "")
+	for _, word := range []string{"Get an authorization URL", "/v1/social-networks/{network}/auth-url", "tenant_id", "STORAGE_UNAVAILABLE", "ROLE_MINT"} {
+		if !strings.Contains(r.body, word) {
+			t.Errorf("the page does not have %s", word)
+		}
+	}
+	for _, outside := range []string{"<script", "src=", "http-equiv", "@import", "url("} {
+		if strings.Contains(r.body, outside) {
+			t.Errorf("the page has %s", outside)
+		}
+	}
+	if strings.Contains(r.body, "href=\"http") {
+		t.Error("the page links to another host")
+	}
+}

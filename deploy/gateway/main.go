@@ -1,0 +1,145 @@
+// authurl-gateway serves authurl's API as REST: a grpc-gateway in front of a running authurl server. README.md says how
+// to run it, openapi.yaml what it serves.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	stdlog "log"
+)
+
+// Go allows a header 4 KiB more than it is told.
+const maxHeaderBytes = 8<<10 - 4<<10
+
+func main() {
+	c, err := readConfig(os.Args[1:], environmentOfProcess, os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "authurl-gateway:", err)
+		os.Exit(2)
+	}
+	log := newLog(os.Stderr, c.logLevel)
+	logGRPCTo(log)
+	// What lives is a few megabytes, so Go's default would collect garbage every few hundred requests.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+
+	// A second signal ends the process at once.
+	stop, forgetSignals := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	go func() { <-stop.Done(); forgetSignals() }()
+	if err := run(stop, c, log); err != nil {
+		fmt.Fprintln(os.Stderr, "authurl-gateway:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until `stop` is done, then leaves politely.
+func run(stop context.Context, c config, log *slog.Logger) error {
+	upstream, err := dial(c)
+	if err != nil {
+		return err
+	}
+	defer upstream.Close()
+	var draining atomic.Bool
+	handler, err := handlerFor(c, upstream, log, &draining)
+	if err != nil {
+		return err
+	}
+	front, err := listen(c, log)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:                      handler,
+		ReadHeaderTimeout:            c.readHeaderTimeout,
+		ReadTimeout:                  c.readTimeout,
+		WriteTimeout:                 c.writeTimeout,
+		IdleTimeout:                  c.idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     stdlog.New(libraryLog{log, "http"}, "", 0),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(front) }()
+	log.Info("serving", "address", front.Addr().String(), "tls", onOrOff(c.tlsCertFile != ""),
+		"upstream", c.upstream, "upstream_tls", onOrOff(c.upstreamTLSCAFile != ""))
+	warnOfPlaintext(c, log)
+
+	select {
+	case err := <-failed:
+		return err
+	case <-stop.Done():
+	}
+	log.Info("draining", "delay", c.drainDelay.String())
+	draining.Store(true)
+	time.Sleep(c.drainDelay)
+	patience, cancel := context.WithTimeout(context.Background(), c.shutdownGrace)
+	defer cancel()
+	if err := server.Shutdown(patience); err != nil {
+		log.Warn("requests_cut_off", "after", c.shutdownGrace.String())
+		server.Close()
+	}
+	log.Info("stopped")
+	return nil
+}
+
+func handlerFor(c config, upstream *pool, log *slog.Logger, draining *atomic.Bool) (http.Handler, error) {
+	api, err := newAPI(c, upstream)
+	if err != nil {
+		return nil, err
+	}
+	all, err := newHandler(api, upstream, draining)
+	if err != nil {
+		return nil, err
+	}
+	return withExchange(log, draining, all), nil
+}
+
+func listen(c config, log *slog.Logger) (net.Listener, error) {
+	front, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	if c.tlsCertFile != "" {
+		tlsConfig, err := frontTLS(c)
+		if err != nil {
+			front.Close()
+			return nil, err
+		}
+		front = tls.NewListener(front, tlsConfig)
+	}
+	return listener{front, log}, nil
+}
+
+// API keys travel in every request.
+func warnOfPlaintext(c config, log *slog.Logger) {
+	if c.tlsCertFile == "" && !isLocal(c.listen) {
+		log.Warn("plaintext", "message", "API keys can be read on the way here unless something in front does TLS: set --tls_cert_file and --tls_key_file")
+	}
+	if c.upstreamTLSCAFile == "" && !isLocal(c.upstream) {
+		log.Warn("plaintext", "message", "API keys can be read on the way to the server: set --upstream_tls_ca_file")
+	}
+}
+
+func onOrOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// How long the server may take to say how it is. Probes of orchestrators wait a second.
+const healthTimeout = 900 * time.Millisecond
+
+// newHandler serves everything: the API, and beside it what the gateway answers itself.
+func newHandler(api http.Handler, server grpc.ClientConnInterface, draining *atomic.Bool) (http.Handler, error) {
+	docs, err := docsPage()
+	if err != nil {
+		return nil, err
+	}
+	pages := map[string]http.HandlerFunc{
+		"/healthz":      healthz,
+		"/readyz":       readyz(grpc_health_v1.NewHealthClient(server), draining),
+		"/openapi.yaml": static("application/yaml", openAPI),
+		"/docs":         static("text/html; charset=utf-8", docs),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page := pages[r.URL.Path]
+		switch {
+		case page == nil || r.URL.EscapedPath() != r.URL.Path:
+			api.ServeHTTP(w, r)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			methodNotAllowed(w, r, []string{http.MethodGet, http.MethodHead})
+		default:
+			page(w, r)
+		}
+	}), nil
+}
+
+// healthz says that this process runs, whatever the server does.
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"success":true,"data":{"status":"ok"}}`))
+}
+
+// readyz says whether requests should be sent here: the server is well, and this process is not about to leave.
+func readyz(health grpc_health_v1.HealthClient, draining *atomic.Bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if draining.Load() {
+			failure{status: http.StatusServiceUnavailable, code: "SHUTTING_DOWN", retryAfter: time.Second,
+				message: "This gateway is stopping; call another one"}.write(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+		defer cancel()
+		reply, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		if err == nil && reply.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			err = status.Error(codes.Unavailable, "the server's health is "+reply.GetStatus().String())
+		}
+		if err != nil {
+			failure{status: http.StatusServiceUnavailable, code: "UPSTREAM_NOT_READY", retryAfter: time.Second,
+				message: "The authurl server is not ready", cause: status.Convert(err).Message()}.write(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"success":true,"data":{"status":"ready"}}`))
+	}
+}
+
+func static(contentType string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		_, _ = w.Write(body)
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// queryParser fills a request from query parameters, in either spelling of their names. As strict as decodeBody.
+type queryParser struct{}
+
+func (queryParser) Parse(request proto.Message, query url.Values, inPath *utilities.DoubleArray) error {
+	message := request.ProtoReflect()
+	var found faults
+	seen := map[protoreflect.Name]bool{}
+	// In the order of their names, for a reply that is always the same.
+	names := make([]string, 0, len(query))
+	for name := range query {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		field := findField(message.Descriptor(), name)
+		if field == nil || inPath.HasCommonPrefix([]string{string(field.Name())}) {
+			found = append(found, fault{"", "Unknown query parameter " + quoted(name)})
+			continue
+		}
+		if seen[field.Name()] || len(query[name]) > 1 {
+			found = append(found, fault{string(field.Name()), "Is given more than once"})
+			continue
+		}
+		seen[field.Name()] = true
+		if text := query.Get(name); !setFromText(message, field, text) {
+			found = append(found, fault{string(field.Name()), "Expected " + expectedText(field) + ", received " + quoted(text)})
+		}
+	}
+	if len(found) > 0 {
+		return found
+	}
+	return nil
+}
+
+// setFromText knows the types that fields of lists have; a test makes sure of that.
+func setFromText(message protoreflect.Message, field protoreflect.FieldDescriptor, text string) bool {
+	switch field.Kind() {
+	case protoreflect.StringKind:
+		message.Set(field, protoreflect.ValueOfString(text))
+		return true
+	case protoreflect.Int32Kind:
+		number, err := strconv.ParseInt(text, 10, 32)
+		message.Set(field, protoreflect.ValueOfInt32(int32(number)))
+		return err == nil
+	}
+	return false
+}
+
+func expectedText(field protoreflect.FieldDescriptor) string {
+	if field.Kind() == protoreflect.Int32Kind {
+		return "a whole number from -2147483648 to 2147483647"
+	}
+	return "text"
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"authurl/deploy/gateway/gen/authurlv1"
+)
+
+func decoded(t *testing.T, body string, request proto.Message) string {
+	t.Helper()
+	err := envelope{}.Unmarshal([]byte(body), request)
+	if err == nil {
+		return ""
+	}
+	return string(newDetails(faultsFromText(err.Error())).appendJSON(nil))
+}
+
+func TestBodiesThatAreTaken(t *testing.T) {
+	for body, want := range map[string]string{
+		`{}`:                                     `{}`,
+		` {"tenant_id" : "a"} `:                  `{"tenantId":"a"}`,
+		`{"tenantId":"a"}`:                       `{"tenantId":"a"}`,
+		`{"tenant_id":""}`:                       `{"tenantId":""}`,
+		`{"scopes":["a","b"]}`:                   `{"scopes":["a","b"]}`,
+		`{"scopes":[]}`:                          `{}`,
+		`{"force_account_selection":true}`:       `{"forceAccountSelection":true}`,
+		`{"login_hint":"<é\u0041\ud83d\ude00>"}`: `{"loginHint":"<éA😀>"}`,
+	} {
+		var got, expected authurlv1.GetAuthUrlRequest
+		if faults := decoded(t, body, &got); faults != "" {
+			t.Errorf("%s: %s", body, faults)
+		}
+		if err := protojson.Unmarshal([]byte(want), &expected); err != nil {
+			t.Fatal(err)
+		}
+		if !proto.Equal(&got, &expected) {
+			t.Errorf("%s: got %v", body, &got)
+		}
+	}
+}
+
+func TestMapsEnumsAndMasks(t *testing.T) {
+	var create authurlv1.CreateSocialNetworkRequest
+	if faults := decoded(t, `{"extra_params":{"a.b":"1","_errors":"2"}}`, &create); faults != "" || create.ExtraParams["a.b"] != "1" {
+		t.Errorf("%s %v", faults, &create)
+	}
+	var key authurlv1.CreateApiKeyRequest
+	if faults := decoded(t, `{"role":"ROLE_MINT"}`, &key); faults != "" || key.Role != authurlv1.Role_ROLE_MINT {
+		t.Errorf("%s %v", faults, &key)
+	}
+	var update authurlv1.UpdateSocialNetworkRequest
+	faults := decoded(t, `{"update_mask":"clientKey,scopes,nonsense"}`, &update)
+	if got := strings.Join(update.GetUpdateMask().GetPaths(), " "); faults != "" || got != "client_key scopes nonsense" {
+		t.Errorf("%s %s", faults, got)
+	}
+}
+
+func TestBodiesThatAreRefusedNameTheField(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"tenant_id":5}`:                   `{"tenant_id":{"_errors":["Expected string, received number"]}}`,
+		`{"tenantId":null}`:                 `{"tenant_id":{"_errors":["Expected string, received null"]}}`,
+		`{"scopes":"a"}`:                    `{"scopes":{"_errors":["Expected array, received string"]}}`,
+		`{"scopes":["a",{},true]}`:          `{"scopes":{"1":{"_errors":["Expected string, received object"]},"2":{"_errors":["Expected string, received boolean"]}}}`,
+		`{"force_account_selection":"no"}`:  `{"force_account_selection":{"_errors":["Expected boolean, received string"]}}`,
+		`{"tenant_id":"a","tenant_id":"b"}`: `{"tenant_id":{"_errors":["Is given more than once"]}}`,
+		`{"tenant_id":"a","tenantId":"b"}`:  `{"tenant_id":{"_errors":["Is given more than once"]}}`,
+		`{"tenant":"a","tenant_id":5}`:      `{"_errors":["Unknown field \"tenant\""],"tenant_id":{"_errors":["Expected string, received number"]}}`,
+		`[]`:                                `{"_errors":["Expected object, received array"]}`,
+		`null`:                              `{"_errors":["Expected object, received null"]}`,
+		`5`:                                 `{"_errors":["Expected object, received number"]}`,
+	} {
+		if got := decoded(t, body, &authurlv1.GetAuthUrlRequest{}); got != want {
+			t.Errorf("%s\n got %s\nwant %s", body, got, want)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"extra_params":{"a":5}}`:         `{"extra_params":{"a":{"_errors":["Expected string, received number"]}}}`,
+		`{"extra_params":{"_errors":5}}`:   `{"extra_params":{"_errors":["Expected string, received number"]}}`,
+		`{"extra_params":{"a":"","a":""}}`: `{"extra_params":{"a":{"_errors":["Is given more than once"]}}}`,
+	} {
+		if got := decoded(t, body, &authurlv1.CreateSocialNetworkRequest{}); got != want {
+			t.Errorf("%s\n got %s\nwant %s", body, got, want)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"role":"ORG"}`:              `{"role":{"_errors":["Expected one of ROLE_ADMIN, ROLE_ORG, ROLE_MINT, ROLE_SERVICE, received \"ORG\""]}}`,
+		`{"role":2}`:                  `{"role":{"_errors":["Expected string, received number"]}}`,
+		`{"role":"ROLE_UNSPECIFIED"}`: `{"role":{"_errors":["Expected one of ROLE_ADMIN, ROLE_ORG, ROLE_MINT, ROLE_SERVICE, received \"ROLE_UNSPECIFIED\""]}}`,
+	} {
+		if got := decoded(t, body, &authurlv1.CreateApiKeyRequest{}); got != want {
+			t.Errorf("%s\n got %s\nwant %s", body, got, want)
+		}
+	}
+}
+
+func TestWhatIsNoJSONIsAFaultOfTheWholeBody(t *testing.T) {
+	for _, body := range []string{
+		`{`, `{}{}`, `{} x`, `{"a":}`, `{'a':1}`, `{"tenant_id":"a",}`, `{"tenant_id":01}`, `nonsense`, "\ufeff{}", "{\"tenant_id\":\"\x01\"}",
+		"{\"tenant_id\":\"\xff\"}", `{"tenant_id":"\ud800"}`, `{"tenant_id":"\ude00\ud83d"}`, `{"tenant_id":"\ud800\u0041"}`,
+		strings.Repeat("[", 33) + strings.Repeat("]", 33), strings.Repeat(`{"a":`, 60000),
+	} {
+		got := decoded(t, body, &authurlv1.GetAuthUrlRequest{})
+		if !strings.HasPrefix(got, `{"_errors":["The body is `) {
+			t.Errorf("%.60q: %.200s", body, got)
+		}
+	}
+}
+
+// A caller's own words may end up in a reply, but can't blow it up.
+func TestRepliesToHostileNamesStayBounded(t *testing.T) {
+	got := decoded(t, `{"`+strings.Repeat("x", 60000)+`":1}`, &authurlv1.GetAuthUrlRequest{})
+	if len(got) > 200 {
+		t.Errorf("%d bytes", len(got))
+	}
+	got = decoded(t, `{"extra_params":{"`+strings.Repeat("a.", 30000)+`":1}}`, &authurlv1.CreateSocialNetworkRequest{})
+	if strings.Count(got, "{") > 10 {
+		t.Errorf("nested %d levels", strings.Count(got, "{"))
+	}
+}
+
+// The decoder, the query parser and the envelope know some types only. A field of another type must not be added to the
+// API unnoticed.
+func TestEveryFieldOfTheAPIHasATypeThatIsKnown(t *testing.T) {
+	for _, file := range []protoreflect.FileDescriptor{
+		authurlv1.File_authurl_v1_auth_url_service_proto,
+		authurlv1.File_authurl_v1_organization_service_proto,
+		authurlv1.File_authurl_v1_social_network_service_proto,
+	} {
+		for i := range file.Messages().Len() {
+			message := file.Messages().Get(i)
+			for j := range message.Fields().Len() {
+				field := message.Fields().Get(j)
+				if isRequest := strings.HasSuffix(string(message.Name()), "Request"); !isKnownType(field, isRequest) {
+					t.Errorf("%s: %s is not supported", field.FullName(), field.Kind())
+				}
+			}
+		}
+	}
+}
+
+func isKnownType(field protoreflect.FieldDescriptor, ofRequest bool) bool {
+	if field.IsMap() {
+		return field.MapKey().Kind() == protoreflect.StringKind && isKnownType(field.MapValue(), ofRequest)
+	}
+	switch field.Kind() {
+	case protoreflect.StringKind, protoreflect.BoolKind, protoreflect.Int32Kind, protoreflect.EnumKind:
+		return true
+	case protoreflect.MessageKind:
+		wellKnown := field.Message().ParentFile().Package() == "google.protobuf"
+		return !wellKnown || !ofRequest || field.Message().Name() == "FieldMask"
+	}
+	return false
+}
+
+func FuzzDecodeBody(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"tenant_id":"a","scopes":["b"]}`, `{"extra_params":{"a":"b"},"variables":{}}`, `{"tenant_id":"\ud83d\ude00"}`, `[[`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var got authurlv1.CreateSocialNetworkRequest
+		if err := (envelope{}).Unmarshal(body, &got); err != nil {
+			return
+		}
+		// Whatever is taken, protojson takes too, and reads the same from it.
+		var expected authurlv1.CreateSocialNetworkRequest
+		if err := protojson.Unmarshal(body, &expected); err != nil {
+			t.Fatalf("protojson refuses %q: %v", body, err)
+		}
+		if !proto.Equal(&got, &expected) {
+			t.Fatalf("%q: %v, protojson reads %v", body, &got, &expected)
+		}
+	})
+}

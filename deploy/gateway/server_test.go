@@ -1,0 +1,134 @@
+package main
+
+import (
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var writeGolden = flag.Bool("write_golden", false, "write the golden files instead of comparing with them")
+
+// What differs from call to call.
+var masks = map[*regexp.Regexp]string{
+	regexp.MustCompile(`state=[A-Za-z0-9_-]+`):                      "state=STATE",
+	regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`): `"TIME"`,
+}
+
+// expectGolden compares a reply, byte for byte, with a file in testdata/golden.
+func expectGolden(t *testing.T, name string, status int, got reply) {
+	t.Helper()
+	body := got.body
+	for pattern, mask := range masks {
+		body = pattern.ReplaceAllString(body, mask)
+	}
+	file := filepath.Join("testdata/golden", name+".json")
+	if *writeGolden {
+		if err := os.WriteFile(file, []byte(body), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != string(want) || got.status != status {
+		t.Errorf("%s: %d\n got %s\nwant %s", name, got.status, body, want)
+	}
+	if got.header.Get("Content-Type") != jsonType {
+		t.Error(got.header)
+	}
+}
+
+func TestSeedShapes(t *testing.T) {
+	server := startServer(t)
+	g := startGateway(t, "--upstream="+server.address)
+	key := setUp(t, g, server.adminKey)
+	headers := []string{"Authorization", bearer(key), "Content-Type", jsonType}
+
+	expectGolden(t, "auth_url", 200, send(t, "POST", g.url+authURLPath, `{"redirect_uri":"https://app.example.com/cb","tenant_id":"customer_42"}`, headers...))
+	expectGolden(t, "network_required", 400, send(t, "POST", g.url+"/v1/social-networks//auth-url", `{}`, headers...))
+	expectGolden(t, "tenant_id_invalid", 400, send(t, "POST", g.url+authURLPath, `{"tenant_id":"no spaces","scopes":["a","b\"","b\""],"redirect_uri":""}`, headers...))
+	expectGolden(t, "network_not_configured", 404, send(t, "POST", g.url+"/v1/social-networks/linkedin/auth-url", ``, headers...))
+	expectGolden(t, "api_key_missing", 401, send(t, "POST", g.url+authURLPath, ``))
+
+	// The database goes away under the running server.
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(server.database + suffix)
+	}
+	eventually(t, "the server notices", func() bool { return send(t, "GET", g.url+"/readyz", "").status == 503 })
+	broken := send(t, "POST", g.url+authURLPath, `{}`, headers...)
+	expectGolden(t, "database", 500, broken)
+	if broken.header.Get("Retry-After") != "1" {
+		t.Error(broken.header)
+	}
+}
+
+func TestEveryCallOfTheAPIOverREST(t *testing.T) {
+	server := startServer(t)
+	g := startGateway(t, "--upstream="+server.address)
+	key := setUp(t, g, server.adminKey)
+	org := []string{"Authorization", bearer(key), "Content-Type", jsonType}
+	admin := []string{"Authorization", bearer(server.adminKey), "Content-Type", jsonType}
+	call := func(status int, holds, method, path, body string, headers []string) string {
+		t.Helper()
+		r := send(t, method, g.url+path, body, headers...)
+		if r.status != status || !strings.Contains(r.body, holds) {
+			t.Errorf("%s %s %s: %v", method, path, body, r)
+		}
+		return r.body
+	}
+	id := regexp.MustCompile(`"id":"(sn_[^"]+)"`).FindStringSubmatch(call(200, `"data":[{"id":"sn_`, "GET", "/v1/social-networks", "", org))[1]
+	call(409, `"SOCIAL_NETWORK_EXISTS"`, "POST", "/v1/social-networks", `{"network":"instagram","client_key":"1","client_secret":"2"}`, org)
+	call(400, `{"client_key":{"_errors":["Required"]},"client_secret":{"_errors":["Required"]}`, "POST", "/v1/social-networks", `{"network":"linkedin"}`, org)
+	call(400, `"extra_params":{"state":{"_errors":[`, "POST", "/v1/social-networks", `{"network":"linkedin","client_key":"1","client_secret":"2","extra_params":{"state":"x"}}`, org)
+	call(200, `"network":"instagram"`, "GET", "/v1/social-networks/"+id, "", org)
+	call(200, `"client_key":"new"`, "PATCH", "/v1/social-networks/"+id, `{"client_key":"new"}`, org)
+	call(200, `"default_redirect_uri":"",`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"default_redirect_uri"}`, org)
+	call(409, `"NO_REDIRECT_URI"`, "POST", authURLPath, "", org)
+	call(404, `"SOCIAL_NETWORK_NOT_FOUND"`, "GET", "/v1/social-networks/sn_nothing", "", org)
+	call(403, `"ROLE_NOT_ALLOWED"`, "GET", "/v1/organizations", "", org)
+	call(200, `{"success":true,"message":"The social network was deleted"}`, "DELETE", "/v1/social-networks/"+id, "", org)
+
+	call(409, `"ORGANIZATION_EXISTS"`, "POST", "/v1/organizations", `{"org_id":"acme"}`, admin)
+	call(200, `"data":[{"org_id":"acme"`, "GET", "/v1/organizations", "", admin)
+	first := call(200, `"next_page_token":"A`, "GET", "/v1/api-keys?page_size=1", "", admin)
+	token := regexp.MustCompile(`"next_page_token":"([^"]+)"`).FindStringSubmatch(first)[1]
+	call(200, `"next_page_token":""`, "GET", "/v1/api-keys?pageSize=1&pageToken="+token, "", admin)
+	call(400, `{"page_size":{"_errors":["must not be negative"]}}`, "GET", "/v1/api-keys?page_size=-1", "", admin)
+	service := call(200, `"role":"ROLE_SERVICE"`, "POST", "/v1/api-keys", `{"role":"ROLE_SERVICE","display_name":"caller"}`, admin)
+	serviceKey := regexp.MustCompile(`"key":"(auk_[^"]+)"`).FindStringSubmatch(service)[1]
+	call(200, `"data":[]`, "GET", "/v1/social-networks", "", []string{"Authorization", bearer(serviceKey), "X-Org-Id", "acme"})
+	call(404, `"ORGANIZATION_NOT_FOUND"`, "GET", "/v1/social-networks", "", []string{"Authorization", bearer(serviceKey), "X-Org-Id", "other"})
+	serviceID := strings.Split(serviceKey, "_")[1]
+	call(200, `{"success":true,"message":"The API key was revoked"}`, "DELETE", "/v1/api-keys/"+serviceID, "", admin)
+	keyID := strings.Split(key, "_")[1]
+	call(200, `"key_id":"`+keyID+`"`, "GET", "/v1/organizations/acme/api-keys", "", admin)
+	call(200, `"message":"The API key was revoked"`, "DELETE", "/v1/organizations/acme/api-keys/"+keyID, "", admin)
+	call(401, `"API_KEY_INVALID"`, "GET", "/v1/social-networks", "", org)
+	call(404, `"API_KEY_NOT_FOUND"`, "DELETE", "/v1/api-keys/nothing", "", admin)
+	call(200, `{"success":true,"message":"The organisation was deleted"}`, "DELETE", "/v1/organizations/acme", "", admin)
+
+	// The same name in both logs.
+	send(t, "GET", g.url+"/v1/organizations", "", "Authorization", bearer(server.adminKey), "X-Request-Id", "in-both-logs")
+	for _, log := range []*logBuffer{g.log, server.log} {
+		eventually(t, "both logs name the request", func() bool { return strings.Contains(log.String(), `"request_id":"in-both-logs"`) })
+	}
+	if strings.Contains(g.log.String(), "auk_") {
+		t.Error("the gateway's log has a key in it")
+	}
+}
+
+func TestAUnixSocketToTheServer(t *testing.T) {
+	server := startServer(t)
+	server.terminate(t)
+	_, _ = server.process.Process.Wait()
+	server.start(t, "unix:"+server.folder+"/socket")
+	g := startGateway(t, "--upstream=unix:"+server.folder+"/socket")
+	if r := send(t, "GET", g.url+"/readyz", ""); r.status != http.StatusOK {
+		t.Error(r)
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"authurl/deploy/gateway/gen/authurlv1"
+)
+
+// Calls that change nothing: they are made again when a server leaves in the middle of them.
+var safeCalls = map[string]bool{
+	authurlv1.AuthUrlService_GetAuthUrl_FullMethodName:               true,
+	authurlv1.SocialNetworkService_ListSocialNetworks_FullMethodName: true,
+	authurlv1.SocialNetworkService_GetSocialNetwork_FullMethodName:   true,
+	authurlv1.OrganizationService_ListOrganizations_FullMethodName:   true,
+	authurlv1.OrganizationService_ListApiKeys_FullMethodName:         true,
+}
+
+const (
+	// How long a request goes on hoping for a server that is being replaced before it is told that there is none.
+	patience = 800 * time.Millisecond
+	// Before the second attempt; doubled for each further one.
+	firstPause = 40 * time.Millisecond
+)
+
+var errUpstreamDown = status.Error(codes.Unavailable, "no connection to the server")
+
+// pool is the one set of connections to the server. It is what the generated handlers call.
+type pool struct {
+	connections []*grpc.ClientConn
+	next        atomic.Uint32
+}
+
+func dial(c config) (*pool, error) {
+	transport := insecure.NewCredentials()
+	if c.upstreamTLSCAFile != "" {
+		tlsConfig, err := upstreamTLS(c)
+		if err != nil {
+			return nil, err
+		}
+		transport = credentials.NewTLS(tlsConfig)
+	}
+	target := "dns:///" + c.upstream
+	if isUnixSocket(c.upstream) {
+		target = c.upstream
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(transport),
+		grpc.WithNoProxy(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
+			MinConnectTimeout: time.Second,
+		}),
+		// Pings only while calls are under way, and rarer than the server's --min_client_ping_interval.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute, Timeout: 5 * time.Second}),
+		grpc.WithUserAgent("authurl-gateway"),
+	}
+	p := &pool{}
+	for range c.upstreamConnections {
+		connection, err := grpc.NewClient(target, options...)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.connections = append(p.connections, connection)
+		connection.Connect()
+	}
+	return p, nil
+}
+
+func (p *pool) Close() {
+	for _, connection := range p.connections {
+		connection.Close()
+	}
+}
+
+func (p *pool) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
+	ctx = withOwnMetadata(ctx)
+	giveUp := time.Now().Add(patience)
+	for pause := firstPause; ; pause *= 2 {
+		connection, err := p.ready(ctx, giveUp)
+		if err != nil {
+			return err
+		}
+		err = connection.Invoke(ctx, method, args, reply, options...)
+		if err == nil || !isWorthRepeating(method, err) || time.Now().Add(pause).After(giveUp) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// isWorthRepeating: a server that is stopping has done nothing of what it refused, and a call that changes nothing can't
+// do harm twice. What storage can't do it won't be able to do a moment later.
+func isWorthRepeating(method string, err error) bool {
+	if status.Code(err) != codes.Unavailable {
+		return false
+	}
+	reason := failureOf(err).code
+	return reason == "SHUTTING_DOWN" || safeCalls[method] && reason != "STORAGE_UNAVAILABLE"
+}
+
+func (p *pool) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "the API has no streams")
+}
+
+// ready takes the connections in turn and prefers one that is up. Where none is, it waits for the one whose turn it is:
+// a server that is just being restarted costs a moment, one that is down a quick error and never a hang.
+func (p *pool) ready(ctx context.Context, giveUp time.Time) (*grpc.ClientConn, error) {
+	turn := int(p.next.Add(1) % uint32(len(p.connections)))
+	for i := range p.connections {
+		connection := p.connections[(turn+i)%len(p.connections)]
+		if connection.GetState() == connectivity.Ready {
+			return connection, nil
+		}
+		connection.Connect()
+	}
+	connection := p.connections[turn]
+	ctx, cancel := context.WithDeadline(ctx, giveUp)
+	defer cancel()
+	for {
+		state := connection.GetState()
+		if state == connectivity.Ready {
+			return connection, nil
+		}
+		connection.Connect()
+		if !connection.WaitForStateChange(ctx, state) {
+			return nil, errUpstreamDown
+		}
+	}
+}
+
+// withOwnMetadata lets through what the server is to see, and nothing else that grpc-gateway adds (x-forwarded-for, …).
+func withOwnMetadata(ctx context.Context) context.Context {
+	given, _ := metadata.FromOutgoingContext(ctx)
+	kept := metadata.MD{}
+	for _, name := range []string{"authorization", "x-org-id"} {
+		if values := given.Get(name); len(values) > 0 {
+			kept.Set(name, values...)
+		}
+	}
+	if e := exchangeOf(ctx); e != nil {
+		kept.Set("x-request-id", e.requestID)
+	}
+	return metadata.NewOutgoingContext(ctx, kept)
+}
