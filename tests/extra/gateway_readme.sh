@@ -4,10 +4,7 @@
 # started in a home folder of its own. Both listen on free ports; curl's configuration leads 127.0.0.1:8080 there.
 set -euo pipefail
 command -v go >/dev/null || { echo "SKIPPED: there is no Go to build the gateway with"; exit 77; }
-commands=$(awk '/^<!-- run by tests\/extra\/gateway_readme.sh -->$/ { marked = 1; next }
-                /^```/ { running = marked && $0 == "```sh"; marked = 0; next }
-                running' README.md)
-[[ $commands == *curl* ]] || { echo "FAILED: README.md has no marked block with curl in it"; exit 1; }
+commands=$(tests/support/marked_commands.sh tests/extra/gateway_readme.sh curl)
 echo "$commands"
 unset XDG_DATA_HOME
 home=$(mktemp -d)

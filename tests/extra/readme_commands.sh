@@ -3,10 +3,7 @@
 # blocks that follow a line "<!-- run by tests/extra/readme_commands.sh -->", one after the other in one shell, against a
 # server that quickstart.sh has started in a home folder of its own.
 set -euo pipefail
-commands=$(awk '/^<!-- run by tests\/extra\/readme_commands.sh -->$/ { marked = 1; next }
-                /^```/ { running = marked && $0 == "```sh"; marked = 0; next }
-                running' README.md)
-[[ $commands == *grpcurl* ]] || { echo "FAILED: README.md has no marked block with grpcurl in it"; exit 1; }
+commands=$(tests/support/marked_commands.sh tests/extra/readme_commands.sh grpcurl)
 echo "$commands"
 unset XDG_DATA_HOME
 home=$(mktemp -d)
