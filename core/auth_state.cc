@@ -1,6 +1,11 @@
 #include "core/auth_state.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 
 namespace authurl {
 namespace {
@@ -8,13 +13,37 @@ namespace {
 // How far the clocks of two servers that share a key ring may differ.
 constexpr absl::Duration kClockSkew = absl::Seconds(60);
 
-// The context is empty: organisation and network are inside and checked after opening, because
-// whoever completes a flow learns them from the state.
-constexpr absl::string_view kContext = "";
+// The text's context is empty: organisation and network are inside and checked after opening,
+// because whoever completes a flow learns them from the state.
+constexpr absl::string_view kTextContext = "";
+
+// A stored value opens under its own reference only, and never as a text.
+std::string StoredContext(absl::string_view reference) {
+  return absl::StrCat("auth_states/", reference);
+}
 
 bool IsCurrent(const state::v1::AuthState& state, absl::Time now) {
   return absl::FromUnixSeconds(state.expires_at()) > now &&
          absl::FromUnixSeconds(state.issued_at()) <= now + kClockSkew;
+}
+
+absl::Status Refused() {
+  return absl::InvalidArgumentError("the state is not one of ours, expired, or for another flow");
+}
+
+absl::StatusOr<OpenedState> Open(const Sealer& sealer, absl::string_view sealed,
+                                 absl::string_view context, absl::Time now,
+                                 absl::string_view org_id, absl::string_view network) {
+  const absl::StatusOr<std::string> plaintext = sealer.Open(Purpose::kAuthState, sealed, context);
+  if (!plaintext.ok()) return Refused();
+  OpenedState opened;
+  if (!opened.state.ParseFromString(*plaintext)) return Refused();
+  if (!IsCurrent(opened.state, now)) return Refused();
+  if (opened.state.org_id() != org_id || opened.state.network() != network) return Refused();
+  const SealedHeader header = *ReadSealedHeader(sealed);
+  opened.nonce = header.nonce;
+  opened.key_id = header.key_id;
+  return opened;
 }
 
 }  // namespace
@@ -22,27 +51,56 @@ bool IsCurrent(const state::v1::AuthState& state, absl::Time now) {
 std::string SealAuthState(const Sealer& sealer, const Nonce& nonce,
                           const state::v1::AuthState& state) {
   return Base64UrlEncode(
-      sealer.Seal(Purpose::kAuthState, nonce, state.SerializeAsString(), kContext));
+      sealer.Seal(Purpose::kAuthState, nonce, state.SerializeAsString(), kTextContext));
+}
+
+bool NetworkTakesSealed(const catalog::v1::Network& network, const state::v1::AuthState& state) {
+  const auto& rules = network.state();
+  // Base64url uses "-" and "_".
+  if (rules.alphabet() == catalog::v1::StateRules::ALPHABET_ALPHANUMERIC) return false;
+  const size_t limit = rules.max_length() == 0 ? kMaxStateChars : rules.max_length();
+  const size_t bytes = kSealedOverhead + state.ByteSizeLong();
+  const size_t chars = (4 * bytes + 2) / 3;
+  return chars <= std::min(limit, kMaxStateChars);
+}
+
+std::string NewStateReference(const RandomSource& random) {
+  std::array<uint8_t, kStateReferenceChars / 2> bytes;
+  random(bytes);
+  return HexEncode(AsChars(bytes));
+}
+
+bool IsStateReference(absl::string_view text) {
+  return text.size() == kStateReferenceChars &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+         });
+}
+
+StoredAuthState SealStoredAuthState(const Sealer& sealer, const Nonce& nonce,
+                                    absl::string_view reference,
+                                    const state::v1::AuthState& state) {
+  return {.reference = std::string(reference),
+          .org_id = state.org_id(),
+          .expires_at = absl::FromUnixSeconds(state.expires_at()),
+          .sealed = sealer.Seal(Purpose::kAuthState, nonce, state.SerializeAsString(),
+                                StoredContext(reference))};
 }
 
 absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,
                                           absl::Time now, absl::string_view org_id,
                                           absl::string_view network) {
-  const absl::Status refused =
-      absl::InvalidArgumentError("the state is not one of ours, expired, or for another flow");
-  if (text.size() > kMaxStateChars) return refused;
+  if (text.size() > kMaxStateChars) return Refused();
   const std::optional<std::string> sealed = Base64UrlDecode(text);
-  if (!sealed.has_value()) return refused;
-  const absl::StatusOr<std::string> plaintext = sealer.Open(Purpose::kAuthState, *sealed, kContext);
-  if (!plaintext.ok()) return refused;
-  OpenedState opened;
-  if (!opened.state.ParseFromString(*plaintext)) return refused;
-  if (!IsCurrent(opened.state, now)) return refused;
-  if (opened.state.org_id() != org_id || opened.state.network() != network) return refused;
-  const SealedHeader header = *ReadSealedHeader(*sealed);
-  opened.nonce = header.nonce;
-  opened.key_id = header.key_id;
-  return opened;
+  if (!sealed.has_value()) return Refused();
+  return Open(sealer, *sealed, kTextContext, now, org_id, network);
+}
+
+absl::StatusOr<OpenedState> OpenStoredAuthState(const Sealer& sealer, absl::string_view reference,
+                                                absl::string_view sealed, absl::Time now,
+                                                absl::string_view org_id,
+                                                absl::string_view network) {
+  return Open(sealer, sealed, StoredContext(reference), now, org_id, network);
 }
 
 }  // namespace authurl

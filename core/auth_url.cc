@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
-#include "core/auth_state.h"
-#include "core/errors.h"
+#include "core/endpoint.h"
 #include "core/pkce.h"
 #include "core/uri.h"
 
@@ -17,48 +15,122 @@ namespace authurl {
 namespace {
 
 using catalog::v1::Network;
+using Visit = absl::FunctionRef<void(const AuthUrlParameter&)>;
 
-// The endpoint with its variables filled in.
-std::string Endpoint(const AuthUrlParts& parts) {
-  const Network& network = *parts.request.network;
-  std::string endpoint = network.authorization_endpoint();
-  for (const auto& variable : network.variables()) {
-    const auto configured = parts.settings.variables().find(variable.name());
-    const std::string& value = configured == parts.settings.variables().end()
-                                   ? variable.default_value()
-                                   : configured->second;
-    absl::StrReplaceAll({{absl::StrCat("{", variable.name(), "}"), PercentEncode(value)}},
-                        &endpoint);
-  }
-  // Checked as a host name when it was configured, so it needs no encoding.
-  absl::StrReplaceAll({{"{instance}", parts.settings.instance()}}, &endpoint);
-  return endpoint;
+// Leaves out what has no value: to the network it would be as good as omitted (RFC 6749
+// section 3.1).
+void Show(const AuthUrlParameter& parameter, Visit visit) {
+  if (!parameter.value.empty()) visit(parameter);
 }
 
-// The request's scopes, else the configuration's, else the catalog's.
-const google::protobuf::RepeatedPtrField<std::string>& Scopes(const AuthUrlParts& parts) {
-  if (!parts.request.request->scopes().empty()) return parts.request.request->scopes();
-  if (!parts.settings.scopes().empty()) return parts.settings.scopes();
-  return parts.request.network->scopes().defaults();
+// Whether a parameter that is bound to some scopes goes with these.
+bool GoesWith(const ScopeList& only_with, const ScopeList& scopes) {
+  return only_with.empty() ||
+         std::any_of(scopes.begin(), scopes.end(), [&](const std::string& scope) {
+           return std::find(only_with.begin(), only_with.end(), scope) != only_with.end();
+         });
 }
 
-void AddFixedAndSelection(const AuthUrlParts& parts, std::vector<AuthUrlParameter>& parameters) {
+v1::ParameterSource SourceOfScopes(const AuthUrlParts& parts) {
+  if (!parts.request.request->scopes().empty()) return v1::PARAMETER_SOURCE_REQUEST;
+  return parts.settings.scopes().empty() ? v1::PARAMETER_SOURCE_CATALOG
+                                         : v1::PARAMETER_SOURCE_CONFIG;
+}
+
+void ShowScopes(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
   const Network& network = *parts.request.network;
-  const size_t first_fixed = parameters.size();
+  if (!ScopesReplacedBy(network, parts.settings).empty()) return;
+  const std::string joined = absl::StrJoin(scopes, network.scopes().separator());
+  Show({network.scopes().param(), joined, SourceOfScopes(parts), "What the app asks to be allowed"},
+       visit);
+}
+
+void ShowProtocol(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
+  const Network& network = *parts.request.network;
+  Show({network.client_id_param(), parts.settings.client_key(), v1::PARAMETER_SOURCE_CONFIG,
+        "Names the organisation's OAuth app"},
+       visit);
+  Show({"redirect_uri", parts.redirect_uri.uri, parts.redirect_uri.source,
+        "Where the network sends the end-user back to"},
+       visit);
+  Show({"response_type", network.response_type(), v1::PARAMETER_SOURCE_CATALOG,
+        "Asks for an authorization code"},
+       visit);
+  ShowScopes(parts, scopes, visit);
+  Show({"state", parts.state, v1::PARAMETER_SOURCE_GENERATED,
+        "Ties the answer to this request; sealed, fresh for each URL"},
+       visit);
+  if (parts.code_challenge.empty()) return;
+  Show({"code_challenge", parts.code_challenge, v1::PARAMETER_SOURCE_GENERATED,
+        "Ties the code to whoever asked for it (PKCE); fresh for each URL"},
+       visit);
+  Show({"code_challenge_method", "S256", v1::PARAMETER_SOURCE_CATALOG,
+        "The challenge is the verifier's SHA-256"},
+       visit);
+}
+
+// One that is also among the fixed ones takes its place there.
+const catalog::v1::Parameter* Selection(const AuthUrlParts& parts, absl::string_view name) {
+  if (!parts.request.request->force_account_selection()) return nullptr;
+  const auto& params = parts.request.network->account_selection_params();
+  const auto found = std::find_if(params.begin(), params.end(),
+                                  [&](const auto& param) { return param.name() == name; });
+  return found == params.end() ? nullptr : &*found;
+}
+
+void ShowParameter(const catalog::v1::Parameter& param, v1::ParameterSource source,
+                   const ScopeList& scopes, Visit visit) {
+  if (!GoesWith(param.only_with_scopes(), scopes)) return;
+  Show({param.name(), param.value(), source, param.why()}, visit);
+}
+
+void ShowOfNetwork(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
+  const Network& network = *parts.request.network;
   for (const auto& fixed : network.fixed_params()) {
-    parameters.push_back({fixed.name(), fixed.value()});
-  }
-  if (!parts.request.request->force_account_selection()) return;
-  for (const auto& selection : network.account_selection_params()) {
-    const auto same_name = std::find_if(
-        parameters.begin() + static_cast<std::ptrdiff_t>(first_fixed), parameters.end(),
-        [&](const AuthUrlParameter& parameter) { return parameter.name == selection.name(); });
-    if (same_name == parameters.end()) {
-      parameters.push_back({selection.name(), selection.value()});
+    const catalog::v1::Parameter* selection = Selection(parts, fixed.name());
+    if (selection != nullptr) {
+      ShowParameter(*selection, v1::PARAMETER_SOURCE_REQUEST, scopes, visit);
     } else {
-      same_name->value = selection.value();
+      ShowParameter(fixed, v1::PARAMETER_SOURCE_CATALOG, scopes, visit);
     }
   }
+  const auto is_fixed = [&](const catalog::v1::Parameter& param) {
+    const auto& fixed = network.fixed_params();
+    return std::any_of(fixed.begin(), fixed.end(),
+                       [&](const auto& each) { return each.name() == param.name(); });
+  };
+  if (parts.request.request->force_account_selection()) {
+    for (const auto& selection : network.account_selection_params()) {
+      if (is_fixed(selection)) continue;
+      ShowParameter(selection, v1::PARAMETER_SOURCE_REQUEST, scopes, visit);
+    }
+  }
+  if (network.login_hint_param().empty()) return;
+  Show({network.login_hint_param(), parts.request.request->login_hint(),
+        v1::PARAMETER_SOURCE_REQUEST, "The account that the end-user is expected to choose"},
+       visit);
+}
+
+void ShowOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
+  const Network& network = *parts.request.network;
+  if (parts.settings.extra_params().empty() && network.configuration_params().empty()) return;
+  // A map, because protobuf's own has no order.
+  std::map<absl::string_view, AuthUrlParameter> by_name;
+  for (const auto& [name, value] : parts.settings.extra_params()) {
+    by_name[name] = {name, value, v1::PARAMETER_SOURCE_CONFIG,
+                     "One of the configuration's extra_params"};
+  }
+  for (const auto& param : network.configuration_params()) {
+    if (!GoesWith(param.only_with_scopes(), scopes)) {
+      by_name.erase(param.name());
+      continue;
+    }
+    const auto [place, is_default] = by_name.try_emplace(
+        param.name(), AuthUrlParameter{param.name(), param.default_value(),
+                                       v1::PARAMETER_SOURCE_CATALOG, param.description()});
+    if (!is_default) place->second.why = param.description();
+  }
+  for (const auto& [name, parameter] : by_name) Show(parameter, visit);
 }
 
 state::v1::AuthState NewState(const AuthRequest& request,
@@ -80,77 +152,73 @@ state::v1::AuthState NewState(const AuthRequest& request,
         std::string(AsChars(Sha256(request.request->session_binding()))));
   }
   state.set_instance(settings.instance());
+  state.set_variant(settings.variant());
   return state;
-}
-
-absl::Status CheckStateLength(const Network& network, absl::string_view state) {
-  const uint32_t limit = network.state().max_length();
-  if (limit == 0 || state.size() <= limit) return absl::OkStatus();
-  FieldViolations violations;
-  violations.Add("redirect_uri",
-                 absl::StrCat("makes the state ", state.size(), " characters long, and ",
-                              network.display_name(), " takes at most ", limit,
-                              ": shorten redirect_uri, tenant_id or scopes"));
-  return violations.ToStatus();
 }
 
 }  // namespace
 
-std::vector<AuthUrlParameter> AuthUrlParameters(const AuthUrlParts& parts) {
-  const Network& network = *parts.request.network;
-  std::vector<AuthUrlParameter> parameters;
-  parameters.push_back({network.client_id_param(), parts.settings.client_key()});
-  parameters.push_back({"redirect_uri", std::string(parts.redirect_uri)});
-  parameters.push_back({"response_type", network.response_type()});
-  parameters.push_back(
-      {network.scopes().param(), absl::StrJoin(Scopes(parts), network.scopes().separator())});
-  parameters.push_back({"state", std::string(parts.state)});
-  if (!parts.code_challenge.empty()) {
-    parameters.push_back({"code_challenge", std::string(parts.code_challenge)});
-    parameters.push_back({"code_challenge_method", "S256"});
-  }
-  AddFixedAndSelection(parts, parameters);
-  if (!network.login_hint_param().empty()) {
-    parameters.push_back({network.login_hint_param(), parts.request.request->login_hint()});
-  }
-  // A map, because protobuf's own has no order.
-  const std::map<std::string, std::string> extra(parts.settings.extra_params().begin(),
-                                                 parts.settings.extra_params().end());
-  for (const auto& [name, value] : extra) parameters.push_back({name, value});
-  std::erase_if(parameters, [](const AuthUrlParameter& p) { return p.value.empty(); });
-  return parameters;
+const ScopeList& ChooseScopes(const AuthRequest& request,
+                              const record::v1::SocialNetworkSettings& settings) {
+  if (!request.request->scopes().empty()) return request.request->scopes();
+  if (!settings.scopes().empty()) return settings.scopes();
+  return request.network->scopes().defaults();
+}
+
+absl::string_view ScopesReplacedBy(const Network& network,
+                                   const record::v1::SocialNetworkSettings& settings) {
+  const auto& params = network.configuration_params();
+  const auto found = std::find_if(params.begin(), params.end(), [&](const auto& param) {
+    return param.replaces_scopes() && settings.extra_params().contains(param.name());
+  });
+  return found == params.end() ? absl::string_view() : found->name();
+}
+
+void ForEachParameter(const AuthUrlParts& parts, Visit visit) {
+  const ScopeList& scopes = ChooseScopes(parts.request, parts.settings);
+  ShowProtocol(parts, scopes, visit);
+  ShowOfNetwork(parts, scopes, visit);
+  ShowOfConfiguration(parts, scopes, visit);
 }
 
 std::string BuildAuthUrl(const AuthUrlParts& parts) {
-  std::string url = Endpoint(parts);
+  const Network& network = *parts.request.network;
+  std::string url = AuthorizationEndpoint(network, parts.settings);
   char separator = absl::StrContains(url, '?') ? '&' : '?';
-  for (const AuthUrlParameter& parameter : AuthUrlParameters(parts)) {
+  ForEachParameter(parts, [&](const AuthUrlParameter& parameter) {
     url.push_back(separator);
     absl::StrAppend(&url, PercentEncode(parameter.name), "=", PercentEncode(parameter.value));
     separator = '&';
-  }
-  if (!parts.request.network->fragment().empty()) {
-    absl::StrAppend(&url, "#", parts.request.network->fragment());
-  }
+  });
+  if (!network.fragment().empty()) absl::StrAppend(&url, "#", network.fragment());
   return url;
 }
 
-absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
-                                    const record::v1::SocialNetworkSettings& settings,
-                                    absl::string_view redirect_uri, const Nonce& nonce,
-                                    absl::Time now, absl::Duration lifetime) {
+AuthUrl MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
+                    const record::v1::SocialNetworkSettings& settings,
+                    const ChosenRedirectUri& redirect_uri, const RandomSource& random,
+                    absl::Time now, absl::Duration lifetime) {
   const Network& network = *request.network;
+  AuthUrl minted;
   // Whole seconds, as the state keeps them: the caller is told the very moment.
-  const absl::Time expires_at = absl::FromUnixSeconds(absl::ToUnixSeconds(now + lifetime));
-  const std::string state =
-      SealAuthState(sealer, nonce, NewState(request, settings, redirect_uri, now, expires_at));
-  if (absl::Status status = CheckStateLength(network, state); !status.ok()) return status;
+  minted.expires_at = absl::FromUnixSeconds(absl::ToUnixSeconds(now + lifetime));
+  const Nonce nonce = NewNonce(random);
+  const state::v1::AuthState state =
+      NewState(request, settings, redirect_uri.uri, now, minted.expires_at);
+  std::string text;
+  if (NetworkTakesSealed(network, state)) {
+    text = SealAuthState(sealer, nonce, state);
+  } else {
+    text = NewStateReference(random);
+    minted.to_store = SealStoredAuthState(sealer, nonce, text, state);
+  }
   std::string challenge;
   if (network.pkce().mode() != catalog::v1::Pkce::MODE_NONE) {
     const SecretKey& key = *sealer.keys().Find(sealer.keys().primary_id(), Purpose::kCodeVerifier);
     challenge = CodeChallenge(DeriveCodeVerifier(key, nonce), network.pkce().challenge_encoding());
   }
-  return AuthUrl{BuildAuthUrl({request, settings, redirect_uri, state, challenge}), expires_at};
+  minted.url = BuildAuthUrl({request, settings, redirect_uri, text, challenge});
+  return minted;
 }
 
 }  // namespace authurl

@@ -9,6 +9,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/endpoint.h"
+#include "core/pattern.h"
 #include "core/uri.h"
 
 namespace authurl {
@@ -18,6 +21,7 @@ constexpr size_t kMaxCredentialBytes = 4096;
 constexpr int kMaxScopes = 64;
 constexpr size_t kMaxScopeBytes = 256;
 constexpr size_t kMaxExtraParams = 32;
+constexpr size_t kMaxExtraParamBytes = 1024;
 
 constexpr std::array<absl::string_view, 16> kReservedParameters = {
     "client_id",      "client_secret",
@@ -69,6 +73,10 @@ void CheckSchemeOfNetwork(absl::string_view field, const RedirectUri& uri,
   if (uri.scheme == "https") {
     if (local && rules.no_local_https()) {
       violations.Add(field, absl::StrCat(name, " takes no local address"));
+    } else if (uri.host_kind == HostKind::kLocalhost && rules.no_localhost()) {
+      violations.Add(field, absl::StrCat(name,
+                                         " does not take the name localhost: write 127.0.0.1 "
+                                         "or [::1]"));
     } else if (uri.host_kind == HostKind::kIp && rules.no_ip_literal()) {
       violations.Add(field, absl::StrCat(name, " takes no IP address as host: use a name"));
     }
@@ -92,6 +100,34 @@ void CheckSchemeOfNetwork(absl::string_view field, const RedirectUri& uri,
   } else {
     violations.Add(field, absl::StrCat("must begin with https://: ", name,
                                        " takes no http, not even for the local machine"));
+  }
+}
+
+// What the catalog entry sends itself, in lower case.
+std::set<std::string> ParametersOfNetwork(const catalog::v1::Network& network) {
+  std::set<std::string> names = {absl::AsciiStrToLower(network.client_id_param()),
+                                 absl::AsciiStrToLower(network.scopes().param()),
+                                 absl::AsciiStrToLower(network.login_hint_param())};
+  for (const auto& param : network.fixed_params()) {
+    names.insert(absl::AsciiStrToLower(param.name()));
+  }
+  for (const auto& param : network.account_selection_params()) {
+    names.insert(absl::AsciiStrToLower(param.name()));
+  }
+  return names;
+}
+
+void CheckExtraParam(const std::string& field, absl::string_view name, absl::string_view value,
+                     const catalog::v1::Network& network, FieldViolations& violations) {
+  CheckText(field, value, 1, kMaxExtraParamBytes, violations);
+  for (const auto& param : network.configuration_params()) {
+    if (param.name() == name) {
+      if (MatchesInFull(value, param.pattern())) return;
+      violations.Add(field, absl::StrCat("must match ", param.pattern(), " (", param.description(),
+                                         "), not ", Quoted(value)));
+    } else if (absl::EqualsIgnoreCase(param.name(), name)) {
+      violations.Add(field, absl::StrCat("must be spelt ", param.name()));
+    }
   }
 }
 
@@ -119,8 +155,8 @@ const catalog::v1::Network* CheckNetwork(const NetworkCatalog& catalog, absl::st
   return found;
 }
 
-void CheckInstance(const catalog::v1::Network& network, std::optional<absl::string_view> instance,
-                   FieldViolations& violations) {
+void CheckInstance(const NetworkCatalog& catalog, const catalog::v1::Network& network,
+                   std::optional<absl::string_view> instance, FieldViolations& violations) {
   if (!HasInstances(network)) {
     if (instance.has_value()) {
       violations.Add("instance", absl::StrCat("must be left out: ", network.display_name(),
@@ -133,8 +169,29 @@ void CheckInstance(const catalog::v1::Network& network, std::optional<absl::stri
                                             network.display_name(), " instance"));
     return;
   }
-  const absl::Status status = CheckHostName(*instance);
+  const absl::Status status =
+      catalog.allow_local_instances() ? CheckHost(*instance) : CheckPublicHostName(*instance);
   if (!status.ok()) violations.Add("instance", status.message());
+}
+
+const catalog::v1::Network* CheckVariant(const NetworkCatalog& catalog,
+                                         const catalog::v1::Network& network,
+                                         std::optional<absl::string_view> variant,
+                                         FieldViolations& violations) {
+  if (!variant.has_value()) return &network;
+  if (variant->empty()) {
+    violations.Add("variant", "must not be empty: leave it out for none");
+    return nullptr;
+  }
+  const catalog::v1::Network* found = catalog.FindVariant(network.id(), *variant);
+  if (found != nullptr) return found;
+  const std::string known = absl::StrJoin(
+      network.variants(), ", ",
+      [](std::string* out, const auto& each) { absl::StrAppend(out, "\"", each.id(), "\""); });
+  violations.Add("variant",
+                 absl::StrCat(Quoted(*variant), " is no variant of ", network.display_name(), ": ",
+                              known.empty() ? "it has none" : absl::StrCat("it has ", known)));
+  return nullptr;
 }
 
 void CheckTenantId(absl::string_view tenant_id, FieldViolations& violations) {
@@ -213,18 +270,10 @@ void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network&
                                                 kMaxExtraParams, " are taken"));
     return;
   }
-  std::set<std::string> of_network = {absl::AsciiStrToLower(network.client_id_param()),
-                                      absl::AsciiStrToLower(network.scopes().param()),
-                                      absl::AsciiStrToLower(network.login_hint_param())};
-  for (const auto& param : network.fixed_params()) {
-    of_network.insert(absl::AsciiStrToLower(param.name()));
-  }
-  for (const auto& param : network.account_selection_params()) {
-    of_network.insert(absl::AsciiStrToLower(param.name()));
-  }
+  const std::set<std::string> of_network = ParametersOfNetwork(network);
   // By name, so that violations come in the same order each time.
-  std::map<absl::string_view, absl::string_view> sorted;
-  for (const auto& [name, value] : extra_params) sorted.emplace(name, value);
+  const std::map<absl::string_view, absl::string_view> sorted(extra_params.begin(),
+                                                              extra_params.end());
   std::set<std::string> seen;
   for (const auto& [name, value] : sorted) {
     const std::string lower = absl::AsciiStrToLower(name);
@@ -240,8 +289,13 @@ void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network&
     } else if (!seen.insert(lower).second) {
       violations.Add(field, "differs from another parameter in case only");
     } else {
-      CheckText(field, value, 1, 1024, violations);
+      CheckExtraParam(field, name, value, network, violations);
     }
+  }
+  for (const auto& param : network.configuration_params()) {
+    if (!param.required() || sorted.contains(param.name())) continue;
+    violations.Add(absl::StrCat("extra_params.", param.name()),
+                   absl::StrCat("Required by ", network.display_name(), ": ", param.description()));
   }
 }
 

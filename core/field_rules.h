@@ -21,9 +21,16 @@ using StringMap = google::protobuf::Map<std::string, std::string>;
 // after a violation.
 const catalog::v1::Network* CheckNetwork(const NetworkCatalog& catalog, absl::string_view network,
                                          FieldViolations& violations);
-// A host name, given if and only if the network has instances.
-void CheckInstance(const catalog::v1::Network& network, std::optional<absl::string_view> instance,
-                   FieldViolations& violations);
+// A host, given if and only if the network has instances: a public host name, or any host where the
+// catalog allows local instances. No port and no path.
+void CheckInstance(const NetworkCatalog& catalog, const catalog::v1::Network& network,
+                   std::optional<absl::string_view> instance, FieldViolations& violations);
+// One of the network's variants; unset is none of them. Returns the variant as an entry of its own,
+// the network itself when unset; null after a violation.
+const catalog::v1::Network* CheckVariant(const NetworkCatalog& catalog,
+                                         const catalog::v1::Network& network,
+                                         std::optional<absl::string_view> variant,
+                                         FieldViolations& violations);
 // `^[A-Za-z0-9_-]{1,128}$`.
 void CheckTenantId(absl::string_view tenant_id, FieldViolations& violations);
 // `^[A-Za-z0-9_-]{1,64}$`.
@@ -38,7 +45,8 @@ void CheckRedirectUri(absl::string_view field, absl::string_view redirect_uri,
 // network's separator (where `network` is not null).
 void CheckScopes(const ScopeList& scopes, const catalog::v1::Network* network,
                  FieldViolations& violations);
-// At most 32; no reserved name and none that the catalog entry sends itself.
+// At most 32; no reserved name and none that the catalog entry sends itself; the network's
+// configuration_params in their format, and those that it requires.
 void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network& network,
                       FieldViolations& violations);
 // Only variables of the network's endpoint, in their format.

@@ -17,37 +17,47 @@ namespace authurl {
 // The catalog's text as compiled into the binary.
 absl::string_view BuiltInNetworksText();
 
-// Immutable; safe to use from many threads at once.
+// Safe to read from many threads at once.
 class NetworkCatalog final {
  public:
-  // Reads a catalog in protobuf text format (authurl.catalog.v1.Catalog), fills in the defaults
-  // that the schema names, and checks every entry. InvalidArgumentError naming entry, field and
-  // reason if one is wrong.
+  // A catalog of one text; see Add().
   static absl::StatusOr<NetworkCatalog> Parse(absl::string_view text);
+
+  NetworkCatalog() = default;
+
+  // Reads networks in protobuf text format (authurl.catalog.v1.Catalog), fills in the defaults that
+  // the schema names, checks every entry, and adds them. An entry whose id is there already takes
+  // the place of the old one as a whole. InvalidArgumentError naming entry, field and reason if one
+  // is wrong; then nothing has changed. Invalidates what Find() returned.
+  absl::Status Add(absl::string_view text);
+
+  // Whether an instance may be an IP address or a local name, such as "localhost". Off unless set.
+  void set_allow_local_instances(bool allow) { allow_local_instances_ = allow; }
+  bool allow_local_instances() const { return allow_local_instances_; }
 
   // Null when there is no network of that id.
   const catalog::v1::Network* Find(absl::string_view id) const;
+  // The variant of the network as an entry of its own, everything it does not change filled in from
+  // the network; the network itself where `variant` is empty. Null when there is none.
+  const catalog::v1::Network* FindVariant(absl::string_view id, absl::string_view variant) const;
   // The known id that is nearest to `id` in spelling; empty when none is near.
   std::string Nearest(absl::string_view id) const;
   // In the catalog's order.
   const std::vector<const catalog::v1::Network*>& networks() const { return in_order_; }
 
  private:
-  NetworkCatalog() = default;
-  // Owns the entries; unique_ptr because in_order_ and by_id_ point into it when the catalog is
-  // moved.
-  std::unique_ptr<catalog::v1::Catalog> catalog_;
+  struct Entry {
+    catalog::v1::Network network;
+    // By id, flattened.
+    std::map<std::string, catalog::v1::Network, std::less<>> variants;
+  };
+  static absl::StatusOr<Entry> MakeEntry(const catalog::v1::Network& written);
+  void Put(std::unique_ptr<Entry> entry);
+
+  // unique_ptr so that addresses outlive a move of the catalog.
+  std::map<std::string, std::unique_ptr<Entry>, std::less<>> by_id_;
   std::vector<const catalog::v1::Network*> in_order_;
-  std::map<std::string, const catalog::v1::Network*, std::less<>> by_id_;
+  bool allow_local_instances_ = false;
 };
-
-// Whether the network has one authorization endpoint per instance ("{instance}" in its endpoint's
-// host).
-bool HasInstances(const catalog::v1::Network& network);
-
-// InvalidArgumentError unless `value` is of the format of the endpoint variable `name` of this
-// network.
-absl::Status CheckEndpointVariable(const catalog::v1::Network& network, absl::string_view name,
-                                   absl::string_view value);
 
 }  // namespace authurl

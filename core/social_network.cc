@@ -7,15 +7,21 @@
 #include "absl/strings/str_cat.h"
 #include "core/errors.h"
 #include "core/field_rules.h"
+#include "core/network_entry.h"
 
 namespace authurl {
 namespace {
 
 constexpr int kMaxRedirectUris = 64;
 
-constexpr std::array<absl::string_view, 7> kMaskPaths = {
-    "client_key",   "client_secret", "default_redirect_uri", "allowed_redirect_uris", "scopes",
-    "extra_params", "variables"};
+constexpr std::array<absl::string_view, 8> kMaskPaths = {"client_key",
+                                                         "client_secret",
+                                                         "default_redirect_uri",
+                                                         "allowed_redirect_uris",
+                                                         "scopes",
+                                                         "extra_params",
+                                                         "variables",
+                                                         "variant"};
 
 // What Create and Update have in common: every field whose format depends on the network.
 void CheckSettings(const record::v1::SocialNetworkSettings& settings,
@@ -81,6 +87,7 @@ absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
   *settings.mutable_scopes() = request.scopes();
   *settings.mutable_extra_params() = request.extra_params();
   *settings.mutable_variables() = request.variables();
+  settings.set_variant(request.variant());
 
   FieldViolations violations;
   const catalog::v1::Network* network = CheckNetwork(catalog, request.network(), violations);
@@ -88,18 +95,22 @@ absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
     // Nothing about the fields whose format depends on the network can be said.
     CheckCredential("client_key", request.client_key(), violations);
   } else {
-    CheckInstance(*network,
+    CheckInstance(catalog, *network,
                   request.has_instance() ? std::optional<absl::string_view>(request.instance())
                                          : std::nullopt,
                   violations);
-    CheckSettings(settings, *network, violations);
+    network = CheckVariant(
+        catalog, *network,
+        request.has_variant() ? std::optional<absl::string_view>(request.variant()) : std::nullopt,
+        violations);
+    if (network != nullptr) CheckSettings(settings, *network, violations);
   }
   CheckCredential("client_secret", request.client_secret(), violations);
   if (request.has_default_redirect_uri() && request.default_redirect_uri().empty()) {
     violations.Add("default_redirect_uri", "must not be empty: leave it out instead");
   }
   if (!violations.empty()) return violations.ToStatus();
-  if (network->status() != catalog::v1::STATUS_LIVE) {
+  if (!HasAuthUrl(*network)) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "NETWORK_HAS_NO_AUTH_URL",
                      absl::StrCat(network->display_name(), ": ", network->status_note()));
   }
@@ -141,7 +152,19 @@ absl::Status ApplyUpdate(const NetworkCatalog& catalog,
   if (Changes(request, "variables", !request.variables().empty())) {
     *settings.mutable_variables() = request.variables();
   }
-  CheckSettings(settings, *network, violations);
+  if (Changes(request, "variant", request.has_variant())) {
+    settings.set_variant(request.variant());
+    if (request.has_variant() && request.variant().empty()) {
+      violations.Add("variant",
+                     "must not be empty: to remove it, name it in update_mask and leave it out");
+    }
+  }
+  network = CheckVariant(catalog, *network,
+                         settings.variant().empty()
+                             ? std::nullopt
+                             : std::optional<absl::string_view>(settings.variant()),
+                         violations);
+  if (network != nullptr) CheckSettings(settings, *network, violations);
   return violations.ToStatus();
 }
 

@@ -139,6 +139,16 @@ std::string Canonical(int family, absl::string_view address) {
   return inet_ntop(family, bytes.data(), text.data(), text.size());
 }
 
+absl::Status CheckHostName(absl::string_view host) {
+  if (host.empty()) return Refuse("must not be empty");
+  if (host.size() > kMaxHostNameBytes) {
+    return Refuse("is ", host.size(), " bytes long; a host name has at most ", kMaxHostNameBytes);
+  }
+  if (absl::Status status = CheckLabels(host); !status.ok()) return status;
+  if (EndsInNumber(host)) return Refuse("must be a host name; a name does not end in a number");
+  return absl::OkStatus();
+}
+
 absl::StatusOr<HostKind> ReadIpv4(absl::string_view host) {
   if (Canonical(AF_INET, host) != host) {
     return Refuse(
@@ -265,13 +275,28 @@ absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text) {
   return uri;
 }
 
-absl::Status CheckHostName(absl::string_view host) {
-  if (host.empty()) return Refuse("must not be empty");
-  if (host.size() > kMaxHostNameBytes) {
-    return Refuse("is ", host.size(), " bytes long; a host name has at most ", kMaxHostNameBytes);
+absl::Status CheckHost(absl::string_view host) {
+  const bool is_name = !absl::StartsWith(host, "[") && !EndsInNumber(host);
+  if (is_name) return CheckHostName(host);
+  // What a parser finds behind "https://" is the whole host, or `host` is more than that.
+  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(absl::StrCat("https://", host, "/"));
+  if (!uri.ok()) return uri.status();
+  const std::string bracketed = absl::StrCat("[", uri->host, "]");
+  if (host == uri->host || host == bracketed) return absl::OkStatus();
+  return Refuse("must be a host and nothing else: no port, no path");
+}
+
+absl::Status CheckPublicHostName(absl::string_view host) {
+  if (absl::Status status = CheckHostName(host); !status.ok()) return status;
+  constexpr std::array<absl::string_view, 4> kPrivate = {"localhost", "local", "internal",
+                                                         "home.arpa"};
+  const bool is_private =
+      std::any_of(kPrivate.begin(), kPrivate.end(), [&](absl::string_view domain) {
+        return host == domain || absl::EndsWith(host, absl::StrCat(".", domain));
+      });
+  if (is_private || !absl::StrContains(host, '.')) {
+    return Refuse("must be the name of a public host, such as mastodon.social");
   }
-  if (absl::Status status = CheckLabels(host); !status.ok()) return status;
-  if (EndsInNumber(host)) return Refuse("must be a host name; a name does not end in a number");
   return absl::OkStatus();
 }
 

@@ -53,9 +53,13 @@ struct RedirectUri {
 // continues a sentence that begins with the name of the field: "must not have a fragment: …".
 absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text);
 
-// InvalidArgumentError unless `host` is a host name as above (no IP literal, no port), such as an
-// instance's.
-absl::Status CheckHostName(absl::string_view host);
+// InvalidArgumentError unless `host` is a host as above without a port: a name, or an IP literal
+// (IPv6 in brackets). Messages as ParseRedirectUri()'s.
+absl::Status CheckHost(absl::string_view host);
+// InvalidArgumentError unless `host` is such a name that everybody can look up, as far as the name
+// tells: with a dot, and not under one of the domains for private use (RFC 6761, RFC 6762, RFC
+// 8375, and "internal", which ICANN has set aside).
+absl::Status CheckPublicHostName(absl::string_view host);
 
 // Everything but RFC 3986's unreserved characters becomes %XX, upper case. A space becomes %20.
 std::string PercentEncode(absl::string_view text);

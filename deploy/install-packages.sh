@@ -33,12 +33,14 @@ tests=(
   openssl
 )
 gateway=(
+  golang-github-gogo-googleapis-dev # google/rpc/*.proto
   libprotobuf-dev
   protobuf-compiler
 )
 checks=(
   clang-format-14
   clang-tidy-14
+  nodejs
   python3-venv
   shellcheck
 )

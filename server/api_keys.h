@@ -30,6 +30,10 @@ struct Caller {
   record::v1::Role role = record::v1::ROLE_UNSPECIFIED;
   // The organisation that the call acts for; empty for ADMIN.
   std::string org_id;
+  // Of the call itself: what a handler logs names it.
+  std::string request_id = {};
+  // After this nobody waits for the reply.
+  absl::Time deadline = absl::InfiniteFuture();
 };
 
 // What a call's metadata says; nothing of it is proven yet.

@@ -22,8 +22,6 @@
 namespace authurl {
 namespace {
 
-constexpr absl::Duration kHealthInterval = absl::Seconds(1);
-constexpr int kResealBatch = 100;
 // Room for the metadata limit of config.h: beyond this gRPC closes the whole connection, and with
 // it innocent calls.
 constexpr int kTransportMetadataBytes = 64 * 1024;
@@ -83,6 +81,19 @@ absl::Status Explain(const absl::Status& status, absl::string_view what, const s
   return absl::Status(status.code(), absl::StrCat(what, " ", path, ": ", status.message()));
 }
 
+// The built-in networks, then those of --networks_file.
+absl::StatusOr<NetworkCatalog> ReadCatalog(const Config& config) {
+  absl::StatusOr<NetworkCatalog> catalog = NetworkCatalog::Parse(BuiltInNetworksText());
+  if (!catalog.ok()) return catalog.status();
+  catalog->set_allow_local_instances(config.allow_local_instances);
+  if (config.networks_file.empty()) return catalog;
+  const absl::StatusOr<std::string> text = ReadSmallFile("the networks file", config.networks_file);
+  if (!text.ok()) return text.status();
+  const absl::Status added = catalog->Add(*text);
+  if (!added.ok()) return Explain(added, "--networks_file", config.networks_file);
+  return catalog;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock) {
@@ -92,7 +103,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Cloc
   absl::StatusOr<KeyRing> keys = KeyRing::Parse(*key_text);
   Wipe(*key_text);
   if (!keys.ok()) return Explain(keys.status(), "--key_ring_file", config.key_ring_file);
-  absl::StatusOr<NetworkCatalog> catalog = NetworkCatalog::Parse(BuiltInNetworksText());
+  absl::StatusOr<NetworkCatalog> catalog = ReadCatalog(config);
   if (!catalog.ok()) return catalog.status();
 
   std::unique_ptr<App> app(new App(config, clock, *std::move(keys), *std::move(catalog)));
@@ -178,8 +189,8 @@ absl::Status App::StartServing() {
   }
   listener_->Start(std::move(acceptor));
 
-  watcher_ = std::thread([this] { WatchStore(); });
-  resealer_ = std::thread([this] { ResealOldRecords(); });
+  upkeep_ = std::make_unique<StoreUpkeep>(*store_, clock_,
+                                          [this](StoreHealth store) { SetHealth(store); });
   Log(LogLevel::kInfo, "serving",
       {{"address", address()},
        {"tls", config_.tls_cert_file.empty()        ? "off"
@@ -190,13 +201,8 @@ absl::Status App::StartServing() {
 }
 
 void App::Stop() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (std::exchange(stopping_, true)) return;
-  }
-  stop_.notify_all();
-  if (watcher_.joinable()) watcher_.join();
-  if (resealer_.joinable()) resealer_.join();
+  if (std::exchange(stopped_, true)) return;
+  upkeep_.reset();
   if (server_ == nullptr) return;
 
   Log(LogLevel::kInfo, "draining", {{"delay", absl::FormatDuration(config_.drain_delay)}});
@@ -218,36 +224,14 @@ void App::Stop() {
   Log(LogLevel::kInfo, "stopped");
 }
 
-void App::WatchStore() {
-  do {
-    const absl::Status status = store_->Probe();
-    if (status.ok() == healthy_) continue;
-    healthy_ = status.ok();
-    auto* health = server_->GetHealthCheckService();
-    health->SetServingStatus(healthy_);
-    Log(healthy_ ? LogLevel::kInfo : LogLevel::kError,
-        healthy_ ? "store_recovered" : "store_failed", {{"cause", CauseOf(status)}});
-  } while (!WaitOrStopping(kHealthInterval));
-}
-
-void App::ResealOldRecords() {
-  int64_t total = 0;
-  while (!WaitOrStopping(absl::ZeroDuration())) {
-    const absl::StatusOr<int> resealed = store_->ResealSome(kResealBatch);
-    if (!resealed.ok()) {
-      Log(LogLevel::kWarning, "reseal_stopped", {{"cause", CauseOf(resealed.status())}});
-      if (WaitOrStopping(absl::Minutes(1))) return;
-      continue;
-    }
-    if (*resealed == 0) break;
-    total += *resealed;
-  }
-  if (total > 0) Log(LogLevel::kInfo, "resealed", {{"records", total}});
-}
-
-bool App::WaitOrStopping(absl::Duration duration) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  return stop_.wait_for(lock, absl::ToChronoNanoseconds(duration), [this] { return stopping_; });
+void App::SetHealth(StoreHealth store) {
+  auto& health = *server_->GetHealthCheckService();
+  // Most networks' URLs need nothing written.
+  health.SetServingStatus(AuthUrlDescriptor().full_name(), store != StoreHealth::kFailed);
+  const bool writes = store == StoreHealth::kGood;
+  health.SetServingStatus(SocialNetworkDescriptor().full_name(), writes);
+  health.SetServingStatus(OrganizationDescriptor().full_name(), writes);
+  health.SetServingStatus("", writes);
 }
 
 }  // namespace authurl

@@ -3,11 +3,8 @@
 
 #include <grpcpp/server.h>
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,6 +21,7 @@
 #include "server/organization_service.h"
 #include "server/rpc.h"
 #include "server/social_network_service.h"
+#include "server/store_upkeep.h"
 #include "server/worker_pool.h"
 #include "storage/credential_store.h"
 
@@ -53,11 +51,8 @@ class App final {
   App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog catalog);
   absl::Status Open();
   absl::Status StartServing();
-  // Sets every service's health to what the store says, once a second, and re-seals old records in
-  // the background.
-  void WatchStore();
-  void ResealOldRecords();
-  bool WaitOrStopping(absl::Duration duration);
+  // What each service can still do with the store like that.
+  void SetHealth(StoreHealth store);
 
   // Declared in the order in which they are needed, so that they go in the reverse one.
   const Config config_;
@@ -75,13 +70,8 @@ class App final {
   std::unique_ptr<OrganizationService> organizations_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
-
-  std::mutex mutex_;
-  std::condition_variable stop_;
-  bool stopping_ = false;  // Guarded by mutex_.
-  bool healthy_ = true;    // Of the watcher's thread.
-  std::thread watcher_;
-  std::thread resealer_;
+  std::unique_ptr<StoreUpkeep> upkeep_;
+  bool stopped_ = false;
 };
 
 }  // namespace authurl

@@ -5,8 +5,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "authurl/record/v1/record.pb.h"
 #include "authurl/v1/auth_url_service.pb.h"
+#include "core/auth_request.h"
 #include "core/crypto.h"
 #include "core/network_catalog.h"
 #include "core/sealer.h"
@@ -25,10 +28,35 @@ class AuthUrlService final {
 
   absl::Status GetAuthUrl(const Caller& caller, const v1::GetAuthUrlRequest& request,
                           v1::GetAuthUrlResponse& response) const;
+  absl::Status BatchGetAuthUrls(const Caller& caller, const v1::BatchGetAuthUrlsRequest& request,
+                                v1::BatchGetAuthUrlsResponse& response) const;
+  absl::Status ExplainAuthUrl(const Caller& caller, const v1::ExplainAuthUrlRequest& request,
+                              v1::ExplainAuthUrlResponse& response) const;
+  absl::Status ListNetworks(const Caller& caller, const v1::ListNetworksRequest& request,
+                            v1::ListNetworksResponse& response) const;
 
   std::vector<Method> Methods() const;
 
  private:
+  // What a URL is made of: checked, looked up and chosen.
+  struct Ingredients {
+    AuthRequest request;
+    record::v1::SocialNetworkSettings settings;
+    ChosenRedirectUri redirect_uri;
+  };
+  // `request` must outlive the ingredients.
+  absl::StatusOr<Ingredients> Prepare(const Caller& caller,
+                                      const v1::GetAuthUrlRequest& request) const;
+
+  // What one result of a batch is for. `instance` is empty for networks without instances.
+  struct BatchTarget {
+    std::string network;
+    std::string instance;
+  };
+  // What the request names, or every configuration of the organisation where it names nothing.
+  absl::StatusOr<std::vector<BatchTarget>> BatchTargets(
+      const Caller& caller, const v1::BatchGetAuthUrlsRequest& request) const;
+
   const NetworkCatalog& catalog_;
   const Sealer& sealer_;
   CredentialStore& store_;

@@ -30,6 +30,12 @@ AUTHURL_FLAG(std::string, public_base_url,
              "https://host[:port][/path] under which this service takes callbacks; used where "
              "neither request nor configuration names a redirect URI");
 AUTHURL_FLAG(absl::Duration, state_ttl, "How long a handed-out URL is good for; at most 1h");
+AUTHURL_FLAG(std::string, networks_file,
+             "Protobuf text file with networks that are added to the built-in ones or take their "
+             "place; read at start");
+AUTHURL_FLAG(bool, allow_local_instances,
+             "Take IP addresses and local names as instances (of Mastodon, for one); for tests and "
+             "private networks");
 AUTHURL_FLAG(std::string, tls_cert_file, "PEM file with the server's certificate chain");
 AUTHURL_FLAG(std::string, tls_key_file, "PEM file with the private key of that certificate");
 AUTHURL_FLAG(std::string, tls_client_ca_file,
@@ -175,6 +181,8 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.admin_key_file = absl::GetFlag(FLAGS_admin_key_file);
   config.public_base_url = absl::GetFlag(FLAGS_public_base_url);
   config.state_ttl = absl::GetFlag(FLAGS_state_ttl);
+  config.networks_file = absl::GetFlag(FLAGS_networks_file);
+  config.allow_local_instances = absl::GetFlag(FLAGS_allow_local_instances);
   config.tls_cert_file = absl::GetFlag(FLAGS_tls_cert_file);
   config.tls_key_file = absl::GetFlag(FLAGS_tls_key_file);
   config.tls_client_ca_file = absl::GetFlag(FLAGS_tls_client_ca_file);

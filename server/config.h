@@ -21,6 +21,11 @@ struct Config {
   // "https://host[:port][/path]" of the server's own callback address; empty for none.
   std::string public_base_url;
   absl::Duration state_ttl = absl::Minutes(10);
+  // Protobuf text (authurl.catalog.v1.Catalog): networks that are added to the built-in ones or
+  // take their place. Empty: none.
+  std::string networks_file;
+  // Take IP addresses and local names as instances of networks that have many.
+  bool allow_local_instances = false;
 
   // PEM files. Certificate and key together or neither; a client CA asks every client for a
   // certificate (mTLS).

@@ -4,7 +4,6 @@
 
 #include "absl/strings/cord.h"
 #include "core/errors.h"
-#include "google/rpc/status.pb.h"
 
 namespace authurl {
 namespace {
@@ -21,10 +20,10 @@ absl::Status Internal() {
 
 }  // namespace
 
-grpc::Status ToGrpcStatus(const absl::Status& status) {
-  if (status.ok()) return grpc::Status::OK;
-  const absl::Status shown = ReasonOf(status).empty() ? Internal() : status;
+google::rpc::Status ToRpcStatus(const absl::Status& status) {
   google::rpc::Status rpc_status;
+  if (status.ok()) return rpc_status;
+  const absl::Status shown = ReasonOf(status).empty() ? Internal() : status;
   rpc_status.set_code(static_cast<int>(shown.code()));
   rpc_status.set_message(std::string(shown.message()));
   for (const char* detail : {"ErrorInfo", "BadRequest", "RetryInfo"}) {
@@ -35,7 +34,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
     any->set_type_url(url);
     any->set_value(std::string(*payload));
   }
-  return grpc::Status(static_cast<grpc::StatusCode>(shown.code()), std::string(shown.message()),
+  return rpc_status;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const google::rpc::Status rpc_status = ToRpcStatus(status);
+  return grpc::Status(static_cast<grpc::StatusCode>(rpc_status.code()), rpc_status.message(),
                       rpc_status.SerializeAsString());
 }
 

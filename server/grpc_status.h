@@ -4,12 +4,15 @@
 #include <grpcpp/support/status.h>
 
 #include "absl/status/status.h"
+#include "google/rpc/status.pb.h"
 
 namespace authurl {
 
-// Code, message and details (google.rpc.Status with ErrorInfo, then BadRequest and RetryInfo where
-// there are any). A status without a reason (core/errors.h) is our own fault: the caller gets
-// INTERNAL and a fixed text, and its message belongs into the log.
+// Code, message and details (ErrorInfo, then BadRequest and RetryInfo where there are any). A
+// status without a reason (core/errors.h) is our own fault: the caller gets INTERNAL and a fixed
+// text, and its message belongs into the log.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
+// The same as the outcome of a call.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The name of a code as gRPC writes it ("INVALID_ARGUMENT").

@@ -33,6 +33,8 @@ void ForbidCoreDumps() {
 int main(int argc, char** argv) {
   ForbidCoreDumps();
   signal(SIGPIPE, SIG_IGN);
+  // A write that a limit forbids shall fail like one to a full disk.
+  signal(SIGXFSZ, SIG_IGN);
   // Before any thread starts, so that all inherit it and the signals wait for sigwait().
   sigset_t signals;
   sigemptyset(&signals);

@@ -49,7 +49,8 @@ class Call final {
 
   // What runs on a worker.
   absl::Status Do(CredentialStore& store, const Credentials& credentials) {
-    if (std::chrono::system_clock::now() > incoming_.context.deadline()) {
+    const auto deadline = incoming_.context.deadline();
+    if (std::chrono::system_clock::now() > deadline) {
       return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
                        "The deadline passed while the call was waiting");
     }
@@ -58,6 +59,8 @@ class Call final {
     const absl::StatusOr<Caller> caller = Authorize(store, credentials, method_.access);
     if (!caller.ok()) return caller.status();
     caller_ = *caller;
+    caller_.request_id = request_id_;
+    caller_.deadline = absl::FromChrono(deadline);
     return method_.run(caller_, incoming_.request, incoming_.response);
   }
 

@@ -6,8 +6,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "core/api_key.h"
+#include "core/auth_url_explanation.h"
 #include "core/errors.h"
 #include "core/social_network.h"
+#include "server/log.h"
 #include "server/paging.h"
 #include "server/timestamps.h"
 
@@ -24,8 +26,22 @@ void Show(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& 
   *shown.mutable_scopes() = settings.scopes();
   *shown.mutable_extra_params() = settings.extra_params();
   *shown.mutable_variables() = settings.variables();
+  shown.set_variant(settings.variant());
   SetTimestamp(settings.created_at_ms(), *shown.mutable_created_at());
   SetTimestamp(settings.updated_at_ms(), *shown.mutable_updated_at());
+}
+
+// Tells the operator what is well formed in a configuration and will still disappoint.
+void LogWarnings(const NetworkCatalog& catalog, const record::v1::SocialNetworkSettings& settings) {
+  const catalog::v1::Network* network = catalog.FindVariant(settings.network(), settings.variant());
+  if (network == nullptr) return;
+  for (const std::string& warning : ConfigurationWarnings(*network, settings)) {
+    Log(LogLevel::kWarning, "configuration_warning",
+        {{"social_network", settings.id()},
+         {"network", settings.network()},
+         {"org_id", settings.org_id()},
+         {"text", warning}});
+  }
 }
 
 absl::Status RequireId(absl::string_view id) {
@@ -56,6 +72,7 @@ absl::Status SocialNetworkService::CreateSocialNetwork(
   settings->set_updated_at_ms(settings->created_at_ms());
   absl::Status stored = store_.CreateSocialNetwork(*settings, request.client_secret());
   if (!stored.ok()) return stored;
+  LogWarnings(catalog_, *settings);
   Show(*settings, *response.mutable_social_network());
   return absl::OkStatus();
 }
@@ -100,6 +117,7 @@ absl::Status SocialNetworkService::UpdateSocialNetwork(
       },
       new_secret);
   if (!settings.ok()) return settings.status();
+  LogWarnings(catalog_, *settings);
   Show(*settings, *response.mutable_social_network());
   return absl::OkStatus();
 }

@@ -39,6 +39,13 @@ struct SocialNetworkRow {
   std::string secret;  // Filled by GetSocialNetworkSecret only; a write needs it.
 };
 
+struct AuthStateRow {
+  std::string digest;  // Any bytes.
+  std::string org_id;
+  int64_t expires_at_ms = 0;
+  std::string sealed;
+};
+
 // Obligations:
 // - A write that returned OK is durable: it survives the process being killed and, if the disk
 //   honours fsync, a power loss. One that returned an error had no effect, or its effect is unknown
@@ -67,7 +74,7 @@ class Backend {
   // Replaces sealed where the stored bytes are `expected_sealed`.
   virtual absl::Status UpdateOrganization(const OrganizationRow& row,
                                           absl::string_view expected_sealed) = 0;
-  // Removes the organisation, its keys and its configurations in one step.
+  // Removes the organisation, its keys, its configurations and its auth states in one step.
   virtual absl::Status DeleteOrganization(absl::string_view org_id) = 0;
 
   // NOT_FOUND when org_id is not empty and names no organisation.
@@ -101,8 +108,19 @@ class Backend {
                                            uint64_t expected_version) = 0;
   virtual absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) = 0;
 
-  // OK when the database can be read and written. Cheap; called every second.
+  // NOT_FOUND when org_id names no organisation; ALREADY_EXISTS when the digest is taken.
+  virtual absl::Status InsertAuthState(const AuthStateRow& row) = 0;
+  // One that has expired as well, until it is deleted.
+  virtual absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) = 0;
+  // Deletes at most `limit` of those with expires_at_ms < `before_ms`, first those that expired
+  // first. Returns how many it deleted. Takes time for `limit` rows, however many there are.
+  virtual absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) = 0;
+
+  // OK when the database can be read and written. That it can't be written may come out only by a
+  // write that fails; that it can again, by this. Cheap; called every second.
   virtual absl::Status Probe() = 0;
+  // OK when the database can be read. Cheap; called every second.
+  virtual absl::Status ProbeReads() = 0;
 };
 
 }  // namespace authurl

@@ -29,6 +29,17 @@ absl::Status SocialNetworkNotFound(absl::string_view id) {
                    absl::StrCat("there is no social network configuration ", Quoted(id)));
 }
 
+// Never quotes the reference: it is as good as the state itself.
+absl::Status AuthStateNotFound() {
+  return MakeError(absl::StatusCode::kNotFound, "AUTH_STATE_NOT_FOUND",
+                   "the state is unknown or has expired; start the authorization again");
+}
+
+// What stands for a reference in the database.
+std::string DigestOf(absl::string_view reference) {
+  return std::string(AsChars(Sha256(reference)));
+}
+
 std::string NetworkAndInstance(absl::string_view network, absl::string_view instance) {
   if (instance.empty()) return std::string(network);
   return absl::StrCat(network, " (instance ", Quoted(instance), ")");
@@ -282,8 +293,33 @@ absl::StatusOr<std::string> CredentialStore::GetClientSecret(absl::string_view o
   return *std::move(secret);
 }
 
-absl::StatusOr<int> CredentialStore::ResealSome(int batch) { return resealer_.Some(batch); }
+absl::Status CredentialStore::PutAuthState(const StoredAuthState& state) {
+  const absl::Status status =
+      backend_->InsertAuthState({.digest = DigestOf(state.reference),
+                                 .org_id = state.org_id,
+                                 .expires_at_ms = absl::ToUnixMillis(state.expires_at),
+                                 .sealed = state.sealed});
+  if (absl::IsAlreadyExists(status)) {
+    return absl::InternalError("the reference of an OAuth state was made twice: it is not random");
+  }
+  return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(state.org_id));
+}
+
+absl::StatusOr<std::string> CredentialStore::GetAuthState(absl::string_view reference) {
+  // Not checked like other rows: what comes from another row does not open with this reference.
+  absl::StatusOr<AuthStateRow> row = backend_->GetAuthState(DigestOf(reference));
+  if (!row.ok()) return Explain(row.status(), absl::StatusCode::kNotFound, AuthStateNotFound());
+  return std::move(row->sealed);
+}
+
+absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) {
+  return backend_->DeleteExpiredAuthStates(absl::ToUnixMillis(now), limit);
+}
+
+absl::StatusOr<ResealStep> CredentialStore::ResealSome(int batch) { return resealer_.Some(batch); }
 
 absl::Status CredentialStore::Probe() { return backend_->Probe(); }
+
+absl::Status CredentialStore::ProbeReads() { return backend_->ProbeReads(); }
 
 }  // namespace authurl

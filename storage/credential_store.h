@@ -1,16 +1,17 @@
-// credential_store.h: the organisations, API keys and OAuth apps that authurl keeps. The only door
-// to storage for the server.
+// credential_store.h: the organisations, API keys, OAuth apps and OAuth states that authurl keeps.
+// The only door to storage for the server.
 //
 // Every record is sealed whole (core/sealer.h) before the backend sees it; table, organisation,
 // record id, part and version are associated data, so that a value copied to another row, rolled to
 // another version or damaged does not open. What does not open is an INTERNAL error without reason
-// (its message, for the log, names table and id), never a wrong answer.
+// (its message, for the log, names table and id), never a wrong answer. Only OAuth states come
+// sealed and are handed out as they were found: core/auth_state.h opens them.
 //
 // All functions are safe to call from many threads at once and may block on the disk: never call
 // one on a gRPC thread. Errors that are meant for callers carry reasons (core/errors.h):
 // ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, API_KEY_EXISTS, API_KEY_NOT_FOUND,
 // SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED,
-// CLIENT_SECRET_NOT_FOUND, STORAGE_UNAVAILABLE.
+// CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
 #pragma once
 
 #include <functional>
@@ -25,6 +26,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
+#include "core/auth_state.h"
 #include "core/crypto.h"
 #include "core/sealer.h"
 #include "storage/backend.h"
@@ -47,7 +49,7 @@ class CredentialStore final {
   // Lists begin after the id `after` (empty: at the start) and hold at most `limit` records.
   absl::StatusOr<std::vector<record::v1::Organization>> ListOrganizations(absl::string_view after,
                                                                           int limit);
-  // With all its keys and configurations.
+  // With all its keys, configurations and OAuth states.
   absl::Status DeleteOrganization(absl::string_view org_id);
 
   // ORGANIZATION_NOT_FOUND when the key names an organisation that is not there; ALREADY_EXISTS
@@ -88,15 +90,28 @@ class CredentialStore final {
   absl::StatusOr<std::string> GetClientSecret(absl::string_view org_id, absl::string_view id,
                                               uint64_t version);
 
-  // Seals up to `batch` of the records that are not yet sealed under the ring's first key anew, in
-  // one small transaction each. Returns how many it did; 0 once none is left. May be stopped at any
-  // moment and called again. Once none is left, the ring's other keys may be dropped; Open()
-  // refuses a ring that lacks a key which may still be needed. A record that does not open is
-  // passed over and reported as INTERNAL when all others are done; the next call begins anew.
-  absl::StatusOr<int> ResealSome(int batch);
+  // Keeps a state that its network can't carry. ORGANIZATION_NOT_FOUND when its organisation is
+  // gone. Only a digest of the reference is written.
+  absl::Status PutAuthState(const StoredAuthState& state);
+  // The sealed bytes kept under a reference, which may have expired. NOT_FOUND AUTH_STATE_NOT_FOUND
+  // when there are none.
+  absl::StatusOr<std::string> GetAuthState(absl::string_view reference);
+  // Removes at most `limit` states that expired before `now`, in one small transaction. Returns how
+  // many it did; fewer than `limit` once none is left.
+  absl::StatusOr<int> PurgeAuthStates(absl::Time now, int limit);
+
+  // Looks at the next `batch` records, and seals those that are not yet sealed under the ring's
+  // first key anew, in one small transaction each: however many there are, a call is short. May be
+  // stopped at any moment and called again. Once all are done, the ring's other keys may be dropped
+  // (OAuth states are not sealed anew: let them expire first); Open() refuses a ring that lacks a
+  // key which may still be needed. A record that does not open is passed over and reported as
+  // INTERNAL when all others are done; the next call begins anew.
+  absl::StatusOr<ResealStep> ResealSome(int batch);
 
   // OK when the database can be read and written. Cheap.
   absl::Status Probe();
+  // OK when it can be read: what only reads goes on while a disk is full. Cheap.
+  absl::Status ProbeReads();
 
  private:
   CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random);

@@ -1,6 +1,7 @@
 #include "storage/resealer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -11,37 +12,34 @@ namespace {
 
 constexpr int kPage = 100;
 
-bool IsLast(size_t rows) { return rows < static_cast<size_t>(kPage); }
-
 }  // namespace
 
-absl::StatusOr<int> Resealer::Some(int batch) {
+absl::StatusOr<ResealStep> Resealer::Some(int batch) {
   const std::lock_guard lock(mutex_);
   if (!done_) {
     const absl::StatusOr<bool> done = OnlyFirstKeyInUse(backend_, sealer_);
     if (!done.ok()) return done.status();
     done_ = *done;
   }
-  if (*done_) return 0;
-  batch = std::max(batch, 1);
-  int budget = batch;
-  while (budget > 0 && stage_ != Stage::kEnd) {
-    if (const absl::Status status = Step(budget); !status.ok()) return status;
+  if (*done_) return ResealStep{.done = true};
+  Call call{.budget = std::max(batch, 1)};
+  while (call.budget > 0 && stage_ != Stage::kEnd) {
+    if (const absl::Status status = NextPage(call); !status.ok()) return status;
   }
   if (stage_ == Stage::kEnd) {
     if (const absl::Status status = EndPass(); !status.ok()) return status;
   }
-  return batch - budget;
+  return ResealStep{.resealed = call.resealed, .done = *done_};
 }
 
-absl::Status Resealer::Step(int& budget) {
+absl::Status Resealer::NextPage(Call& call) {
   switch (stage_) {
     case Stage::kOrganizations:
-      return Organizations(budget);
+      return Organizations(call);
     case Stage::kApiKeys:
-      return ApiKeys(budget);
+      return ApiKeys(call);
     case Stage::kSocialNetworks:
-      return SocialNetworks(budget);
+      return SocialNetworks(call);
     case Stage::kEnd:
       return absl::OkStatus();
   }
@@ -58,73 +56,80 @@ absl::Status Resealer::EndPass() {
   return std::exchange(damage_, absl::OkStatus());
 }
 
-absl::Status Resealer::Organizations(int& budget) {
-  const auto page = backend_.ListOrganizations(after_, kPage);
+absl::Status Resealer::Organizations(Call& call) {
+  const int limit = std::min(call.budget, kPage);
+  const auto page = backend_.ListOrganizations(after_, limit);
   if (!page.ok()) return page.status();
   for (const OrganizationRow& row : *page) {
-    if (budget == 0) return absl::OkStatus();
     if (!records_.IsUnderFirstKey(row.sealed)) {
-      if (const absl::Status status = Settle(Reseal(row), budget); !status.ok()) return status;
+      if (const absl::Status status = Settle(Reseal(row), call); !status.ok()) return status;
     }
     after_ = row.org_id;
+    --call.budget;
   }
-  if (!IsLast(page->size())) return absl::OkStatus();
+  if (std::ssize(*page) == limit) return absl::OkStatus();
   stage_ = Stage::kApiKeys;
   after_.clear();
   return absl::OkStatus();
 }
 
-absl::Status Resealer::ApiKeys(int& budget) {
-  const auto page = backend_.ListApiKeys(std::nullopt, after_, kPage);
+absl::Status Resealer::ApiKeys(Call& call) {
+  const int limit = std::min(call.budget, kPage);
+  const auto page = backend_.ListApiKeys(std::nullopt, after_, limit);
   if (!page.ok()) return page.status();
   for (const ApiKeyRow& row : *page) {
-    if (budget == 0) return absl::OkStatus();
     if (!records_.IsUnderFirstKey(row.sealed)) {
-      if (const absl::Status status = Settle(Reseal(row), budget); !status.ok()) return status;
+      if (const absl::Status status = Settle(Reseal(row), call); !status.ok()) return status;
     }
     after_ = row.key_id;
+    --call.budget;
   }
-  if (!IsLast(page->size())) return absl::OkStatus();
+  if (std::ssize(*page) == limit) return absl::OkStatus();
   stage_ = Stage::kSocialNetworks;
   after_.clear();
   return absl::OkStatus();
 }
 
-absl::Status Resealer::SocialNetworks(int& budget) {
-  const auto page = backend_.ListOrganizations(after_, kPage);
+absl::Status Resealer::SocialNetworks(Call& call) {
+  const int limit = std::min(call.budget, kPage);
+  const auto page = backend_.ListOrganizations(after_, limit);
   if (!page.ok()) return page.status();
   for (const OrganizationRow& organization : *page) {
-    if (const absl::Status status = SocialNetworksOf(organization.org_id, budget); !status.ok()) {
-      return status;
-    }
-    if (budget == 0) return absl::OkStatus();
+    if (call.budget == 0) return absl::OkStatus();
+    const absl::StatusOr<bool> at_end = SocialNetworksOf(organization.org_id, call);
+    if (!at_end.ok()) return at_end.status();
+    if (!*at_end) return absl::OkStatus();
     after_ = organization.org_id;
     after_network_.clear();
+    // An organisation without any is a row to look at, too.
+    --call.budget;
   }
-  if (!IsLast(page->size())) return absl::OkStatus();
+  if (std::ssize(*page) == limit) return absl::OkStatus();
   stage_ = Stage::kEnd;
   after_.clear();
   return absl::OkStatus();
 }
 
-absl::Status Resealer::SocialNetworksOf(const std::string& org_id, int& budget) {
-  while (true) {
-    const auto page = backend_.ListSocialNetworks(org_id, after_network_, kPage);
+absl::StatusOr<bool> Resealer::SocialNetworksOf(const std::string& org_id, Call& call) {
+  while (call.budget > 0) {
+    const int limit = std::min(call.budget, kPage);
+    const auto page = backend_.ListSocialNetworks(org_id, after_network_, limit);
     if (!page.ok()) return page.status();
     for (const SocialNetworkRow& row : *page) {
-      if (budget == 0) return absl::OkStatus();
       // Both parts are always sealed together.
       if (!records_.IsUnderFirstKey(row.settings)) {
-        if (const absl::Status status = Settle(Reseal(row), budget); !status.ok()) return status;
+        if (const absl::Status status = Settle(Reseal(row), call); !status.ok()) return status;
       }
       after_network_ = row.id;
+      --call.budget;
     }
-    if (IsLast(page->size())) return absl::OkStatus();
+    if (std::ssize(*page) < limit) return true;
   }
+  return false;
 }
 
-absl::Status Resealer::Settle(absl::Status status, int& budget) {
-  if (status.ok()) --budget;
+absl::Status Resealer::Settle(absl::Status status, Call& call) {
+  if (status.ok()) ++call.resealed;
   // Gone, or changed and so sealed anew by somebody else.
   if (absl::IsNotFound(status) || absl::IsAborted(status)) return absl::OkStatus();
   if (!absl::IsInternal(status)) return status;

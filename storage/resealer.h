@@ -15,10 +15,17 @@
 
 namespace authurl {
 
-// A pass goes through all organisations, then all API keys, then all social networks. Everything
-// written meanwhile is under the first key anyway, so one pass without a fault is enough; that it
-// is done is kept in the database (storage/key_ring_check.h). How far a pass got is not: a new
-// process begins at the start and skips what it finds done.
+struct ResealStep {
+  // How many records were sealed anew.
+  int resealed = 0;
+  // Whether no record is left that another key than the first may have sealed.
+  bool done = false;
+};
+
+// A pass goes through all organisations, then all API keys, then all social networks; OAuth states
+// are left to expire. Everything written meanwhile is under the first key anyway, so one pass
+// without a fault is enough; that it is done is kept in the database (storage/key_ring_check.h).
+// How far a pass got is not: a new process begins at the start and skips what it finds done.
 class Resealer final {
  public:
   // All must outlive this.
@@ -29,21 +36,28 @@ class Resealer final {
   Resealer& operator=(const Resealer&) = delete;
 
   // See CredentialStore::ResealSome.
-  absl::StatusOr<int> Some(int batch);
+  absl::StatusOr<ResealStep> Some(int batch);
 
  private:
   enum class Stage { kOrganizations, kApiKeys, kSocialNetworks, kEnd };
 
-  // One page each; they move the position and count down `budget`.
-  absl::Status Organizations(int& budget);
-  absl::Status ApiKeys(int& budget);
-  absl::Status SocialNetworks(int& budget);
-  absl::Status SocialNetworksOf(const std::string& org_id, int& budget);
-  absl::Status Step(int& budget);
+  // One call of Some().
+  struct Call {
+    int budget = 0;  // How many rows it may still look at.
+    int resealed = 0;
+  };
+
+  // One page each, of at most as many rows as the budget allows; they move the position.
+  absl::Status NextPage(Call& call);
+  absl::Status Organizations(Call& call);
+  absl::Status ApiKeys(Call& call);
+  absl::Status SocialNetworks(Call& call);
+  // Whether it came to the end of the organisation's.
+  absl::StatusOr<bool> SocialNetworksOf(const std::string& org_id, Call& call);
   absl::Status EndPass();
   // OK where the pass may go on: the record was sealed anew (counted), need not be, or is damaged
   // (remembered).
-  absl::Status Settle(absl::Status status, int& budget);
+  absl::Status Settle(absl::Status status, Call& call);
   absl::Status Reseal(const OrganizationRow& row);
   absl::Status Reseal(const ApiKeyRow& row);
   absl::Status Reseal(const SocialNetworkRow& listed);

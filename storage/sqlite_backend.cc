@@ -58,6 +58,10 @@ SocialNetworkRow ToSocialNetworkWithSecret(const Row& row) {
   return result;
 }
 
+AuthStateRow ToAuthState(const Row& row) {
+  return {row.Bytes(0), row.Bytes(1), row.Integer(2), row.Bytes(3)};
+}
+
 absl::Status NoSuchRow() { return absl::NotFoundError("no such row"); }
 
 // After an update that asked for a certain state of its row and changed nothing: why. `count`
@@ -125,7 +129,7 @@ class SqliteBackend final : public Backend {
     });
   }
 
-  // Keys and configurations go by ON DELETE CASCADE.
+  // Keys, configurations and auth states go by ON DELETE CASCADE.
   absl::Status DeleteOrganization(absl::string_view org_id) override {
     return Write([&](SqliteConnection& db) {
       const absl::Status status =
@@ -240,10 +244,45 @@ class SqliteBackend final : public Backend {
     });
   }
 
+  absl::Status InsertAuthState(const AuthStateRow& row) override {
+    return Write([&](SqliteConnection& db) {
+      return db.Run(
+          "INSERT INTO auth_states (digest, org_id, expires_at_ms, sealed)"
+          " VALUES (?1, ?2, ?3, ?4)",
+          {Blob{row.digest}, Text{row.org_id}, row.expires_at_ms, Blob{row.sealed}});
+    });
+  }
+
+  absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) override {
+    return One<AuthStateRow>(
+        "SELECT digest, org_id, expires_at_ms, sealed FROM auth_states WHERE digest = ?1",
+        {Blob{digest}}, ToAuthState);
+  }
+
+  absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) override {
+    int deleted = 0;
+    const absl::Status status = Write([&](SqliteConnection& db) {
+      const absl::Status run = db.Run(
+          "DELETE FROM auth_states WHERE rowid IN (SELECT rowid FROM auth_states"
+          " WHERE expires_at_ms < ?1 ORDER BY expires_at_ms LIMIT ?2)",
+          {before_ms, Limit(limit)});
+      deleted = db.changes();
+      return run;
+    });
+    if (!status.ok()) return status;
+    return deleted;
+  }
+
   // A write of its own only while the last one had failed: that is how it is noticed that the disk
   // has room again.
   absl::Status Probe() override {
-    if (write_failed_.load(std::memory_order_relaxed)) return PutMeta("write_probe", "");
+    if (write_failed_.load(std::memory_order_relaxed)) {
+      if (const absl::Status status = PutMeta("write_probe", ""); !status.ok()) return status;
+    }
+    return ProbeReads();
+  }
+
+  absl::Status ProbeReads() override {
     return Read(
         [](SqliteConnection& db) { return db.Run("SELECT name FROM meta ORDER BY name LIMIT 1"); });
   }
@@ -256,7 +295,9 @@ class SqliteBackend final : public Backend {
     const std::lock_guard lock(writer_mutex_);
     absl::Status status = file_->CheckInPlace();
     if (status.ok()) status = writer_->Transact(body);
-    write_failed_.store(absl::IsUnavailable(status), std::memory_order_relaxed);
+    // One that found nothing to change has written nothing, and proves nothing.
+    if (status.ok() && writer_->changes() > 0) write_failed_ = false;
+    if (absl::IsUnavailable(status)) write_failed_ = true;
     return status;
   }
 

@@ -20,7 +20,8 @@ namespace authurl {
 // - FAILED_PRECONDITION: in use by another process; no SQLite file; not an authurl database; made
 //   by a newer version
 // - UNAVAILABLE: cannot be opened or written (permissions, read-only folder, full disk, damage)
-// In every one of these cases the file is left as it was.
+// In every one of these cases the file keeps what it holds; where a step of the schema's update
+// failed, the steps before it stay.
 absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& path);
 
 }  // namespace authurl

@@ -3,8 +3,9 @@
 #
 #   deploy/gateway/build.sh [OUTPUT]          default: build/gateway/authurl-gateway
 #
-# Needs Go 1.26 or newer, and protoc with its standard protos (Debian: protobuf-compiler libprotobuf-dev). The generators
-# are those that the `tool` lines of go.mod pin.
+# Needs Go 1.26 or newer, protoc with its standard protos, and google/rpc/status.proto (Debian: protobuf-compiler
+# libprotobuf-dev golang-github-gogo-googleapis-dev). Where the latter is elsewhere, GOOGLEAPIS_DIR says so. The
+# generators are those that the `tool` lines of go.mod pin.
 set -euo pipefail
 output=$(realpath -m "${1:-$(dirname "$0")/../../build/gateway/authurl-gateway}")
 cd "$(dirname "$0")"
@@ -14,6 +15,9 @@ fail() {
 }
 command -v go >/dev/null || fail "there is no Go: install 1.26 or newer, see https://go.dev/doc/install"
 command -v protoc >/dev/null || fail "there is no protoc: apt-get install protobuf-compiler libprotobuf-dev"
+googleapis=${GOOGLEAPIS_DIR:-/usr/share/gocode/src/github.com/gogo/googleapis}
+[ -f "$googleapis/google/rpc/status.proto" ] ||
+  fail "there is no $googleapis/google/rpc/status.proto: apt-get install golang-github-gogo-googleapis-dev"
 
 mkdir -p gen/.tools "$(dirname "$output")"
 # One at a time: two builds would write the same files.
@@ -32,10 +36,11 @@ places=()
 for plugin in go go-grpc grpc-gateway; do
   places+=("--${plugin}_out=gen/.new" "--${plugin}_opt=module=$module")
   for proto in "${protos[@]}"; do places+=("--${plugin}_opt=M$proto=$package"); done
+  places+=("--${plugin}_opt=Mgoogle/rpc/status.proto=google.golang.org/genproto/googleapis/rpc/status")
 done
 rm -rf gen/.new
 mkdir gen/.new
-PATH=$PWD/gen/.tools:$PATH protoc -I ../../proto "${places[@]}" \
+PATH=$PWD/gen/.tools:$PATH protoc -I ../../proto -I "$googleapis" "${places[@]}" \
   --grpc-gateway_opt=grpc_api_configuration=http_rules.yaml "${protos[@]}"
 # What has not changed stays untouched: somebody may be compiling it.
 if ! diff -rq gen/.new/gen/authurlv1 gen/authurlv1 >/dev/null 2>&1; then

@@ -10,9 +10,12 @@ import (
 	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"authurl/deploy/gateway/gen/authurlv1"
 )
 
 // Replies that carry no resource say what was done.
@@ -54,7 +57,7 @@ func (e envelope) NewEncoder(out io.Writer) runtime.Encoder {
 // Marshal makes the body of a reply:
 //
 //	{"success":true,"data":{…}}                         a resource, unwrapped from the message around it
-//	{"success":true,"data":[…],"next_page_token":"…"}   a list
+//	{"success":true,"data":[…],"next_page_token":"…"}   a list; without the token where the reply has none
 //	{"success":true,"message":"…"}                      something was deleted
 func (envelope) Marshal(source any) ([]byte, error) {
 	reply, ok := source.(proto.Message)
@@ -167,12 +170,17 @@ func appendValue(out []byte, field protoreflect.FieldDescriptor, value protorefl
 		return strconv.AppendBool(out, value.Bool()), nil
 	case protoreflect.Int32Kind:
 		return strconv.AppendInt(out, value.Int(), 10), nil
+	case protoreflect.Uint32Kind:
+		return strconv.AppendUint(out, value.Uint(), 10), nil
 	case protoreflect.EnumKind:
 		if known := field.Enum().Values().ByNumber(value.Enum()); known != nil {
 			return appendJSONString(out, string(known.Name())), nil
 		}
 		return strconv.AppendInt(out, int64(value.Enum()), 10), nil
 	case protoreflect.MessageKind:
+		if result, ok := value.Message().Interface().(*authurlv1.BatchGetAuthUrlsResponse_Result); ok {
+			return appendBatchResult(out, result)
+		}
 		if field.Message().Parent().FullName() != "google.protobuf" {
 			out, err := appendMembers(append(out, '{'), value.Message())
 			return append(out, '}'), err
@@ -187,4 +195,23 @@ func appendValue(out []byte, field protoreflect.FieldDescriptor, value protorefl
 		return compact.Bytes(), err
 	}
 	return out, errors.New("no JSON form for " + string(field.FullName()))
+}
+
+// appendBatchResult writes what one network of a batch got: what the reply to the single call has in `data`, or what its
+// error reply has.
+//
+//	{"network":"x","success":true,"auth_url":"…","expires_at":"…"}
+//	{"network":"mastodon","instance":"mastodon.social","success":false,"error":"…","message":"…","code":"…"}
+func appendBatchResult(out []byte, result *authurlv1.BatchGetAuthUrlsResponse_Result) ([]byte, error) {
+	out = appendJSONString(append(out, `{"network":`...), result.GetNetwork())
+	if result.GetInstance() != "" {
+		out = appendJSONString(append(out, `,"instance":`...), result.GetInstance())
+	}
+	var err error
+	if url := result.GetAuthUrl(); url != nil {
+		out, err = appendMembers(append(out, `,"success":true,`...), url.ProtoReflect())
+	} else {
+		out = failureOf(status.ErrorProto(result.GetError())).appendMembers(append(out, ','))
+	}
+	return append(out, '}'), err
 }

@@ -23,6 +23,7 @@ func TestRepliesHaveTheirExactShape(t *testing.T) {
 	organization := &authurlv1.Organization{OrgId: "acme", DisplayName: "A&B <\"é\u2028\x01>", CreatedAt: at}
 	organizationJSON := `{"org_id":"acme","display_name":"A&B <\"é\u2028\u0001>","created_at":"2026-11-23T12:00:00.120Z"}`
 	key := &authurlv1.ApiKey{KeyId: "k", OrgId: "acme", Role: authurlv1.Role_ROLE_ORG, CreatedAt: at}
+	rulesJSON := `{"description":"d","http_loopback_ip":false,"http_localhost":false,"https_localhost":false,"https_loopback_ip":false,"https_ip_literal":false,"private_use_schemes":false,"query":true,"max_length":4294967295}`
 	keyMembers := `"key_id":"k","org_id":"acme","role":"ROLE_ORG","display_name":"","created_at":"2026-11-23T12:00:00.120Z","revoked_at":null`
 	for want, reply := range map[string]proto.Message{
 		`{"success":true,"data":{"auth_url":"https://a/?b=c&d=%20","expires_at":"2026-11-23T12:00:00.120Z"}}`: &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b=c&d=%20", ExpiresAt: at},
@@ -33,14 +34,49 @@ func TestRepliesHaveTheirExactShape(t *testing.T) {
 		`{"success":true,"message":"The API key was revoked"}`:                                                &authurlv1.RevokeApiKeyResponse{ApiKey: key},
 		`{"success":true,"message":"The social network was deleted"}`:                                         &authurlv1.DeleteSocialNetworkResponse{},
 		`{"success":true,"message":"The organisation was deleted"}`:                                           &authurlv1.DeleteOrganizationResponse{},
-		`{"success":true,"data":{"id":"sn","network":"x","instance":"","client_key":"","default_redirect_uri":"","allowed_redirect_uris":[],"scopes":["a","b"],"extra_params":{"a":"1","b":"2"},"variables":{},"created_at":null,"updated_at":null}}`: &authurlv1.GetSocialNetworkResponse{
-			SocialNetwork: &authurlv1.SocialNetwork{Id: "sn", Network: "x", Scopes: []string{"a", "b"}, ExtraParams: map[string]string{"b": "2", "a": "1"}}},
+		`{"success":true,"data":{"id":"sn","network":"x","instance":"","client_key":"","default_redirect_uri":"","allowed_redirect_uris":[],"scopes":["a","b"],"extra_params":{"a":"1","b":"2"},"variables":{},"created_at":null,"updated_at":null,"variant":"page"}}`: &authurlv1.GetSocialNetworkResponse{
+			SocialNetwork: &authurlv1.SocialNetwork{Id: "sn", Network: "x", Scopes: []string{"a", "b"}, ExtraParams: map[string]string{"b": "2", "a": "1"}, Variant: "page"}},
+		`{"success":true,"data":{"authorization_endpoint":"https://a/","parameters":[{"name":"state","value":"<state>","source":"PARAMETER_SOURCE_GENERATED","why":"w"},{"name":"","value":"","source":"PARAMETER_SOURCE_UNSPECIFIED","why":""}],"fragment":"f","warnings":["a","b"]}}`: &authurlv1.ExplainAuthUrlResponse{
+			AuthorizationEndpoint: "https://a/", Parameters: []*authurlv1.AuthUrlParameter{{Name: "state", Value: "<state>", Source: authurlv1.ParameterSource_PARAMETER_SOURCE_GENERATED, Why: "w"}, {}},
+			Fragment: "f", Warnings: []string{"a", "b"}},
+		`{"success":true,"data":{"authorization_endpoint":"","parameters":[],"fragment":"","warnings":[]}}`: &authurlv1.ExplainAuthUrlResponse{},
+		`{"success":true,"data":[{"id":"a","display_name":"","status":"STATUS_LEGACY","status_note":"","default_scopes":["s"],"redirect_uri_rules":` + rulesJSON +
+			`,"pkce_mode":"PKCE_MODE_REQUIRED","client_key_label":"","client_secret_label":"","documentation_url":"","configured":true,"has_instances":false,` +
+			`"variants":[{"id":"v","display_name":"","description":"","default_scopes":[],"redirect_uri_rules":null,"pkce_mode":"PKCE_MODE_NONE","variables":[],"configuration_params":[]}],` +
+			`"variables":[{"name":"n","default_value":"","pattern":"","description":""}],` +
+			`"configuration_params":[{"name":"c","pattern":"","description":"","required":true,"default_value":""}]}]}`: &authurlv1.ListNetworksResponse{
+			Networks: []*authurlv1.Network{{Id: "a", Status: authurlv1.Network_STATUS_LEGACY, DefaultScopes: []string{"s"},
+				RedirectUriRules: &authurlv1.RedirectUriRules{Description: "d", Query: true, MaxLength: 4294967295}, PkceMode: authurlv1.Network_PKCE_MODE_REQUIRED,
+				Configured: true, Variants: []*authurlv1.NetworkVariant{{Id: "v", PkceMode: authurlv1.Network_PKCE_MODE_NONE}},
+				Variables: []*authurlv1.NetworkVariable{{Name: "n"}}, ConfigurationParams: []*authurlv1.NetworkParameter{{Name: "c", Required: true}}}}},
+		`{"success":true,"data":[]}`: &authurlv1.ListNetworksResponse{},
+		`{"success":true,"data":[{"network":"x","success":true,"auth_url":"https://a/?b&c","expires_at":"2026-11-23T12:00:00.120Z"},` +
+			`{"network":"mastodon","instance":"m.example","success":true,"auth_url":"","expires_at":null},` +
+			`{"network":"y","success":false,"error":"Not found","message":"m","code":"NETWORK_NOT_CONFIGURED"},` +
+			`{"network":"mastodon","instance":"n.example","success":false,"error":"Invalid payload","details":{"scopes":{"0":{"_errors":["bad"]}}}},` +
+			`{"network":"z","success":false,"error":"Internal server error","message":"Internal error; the gateway's log has the cause under this reply's X-Request-Id","code":"INTERNAL"}]}`: &authurlv1.BatchGetAuthUrlsResponse{
+			Results: []*authurlv1.BatchGetAuthUrlsResponse_Result{
+				batchURL("x", "", &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b&c", ExpiresAt: at}),
+				batchURL("mastodon", "m.example", &authurlv1.GetAuthUrlResponse{}),
+				batchError("y", "", rpcError(codes.NotFound, "m", "NETWORK_NOT_CONFIGURED")),
+				batchError("mastodon", "n.example", rpcError(codes.InvalidArgument, "m", "INVALID_PAYLOAD",
+					&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "scopes[0]", Description: "bad"}}})),
+				{Network: "z"}, // The server has said neither.
+			}},
 	} {
 		got, err := envelope{}.Marshal(reply)
 		if err != nil || string(got) != want || !json.Valid(got) {
 			t.Errorf("%v\n got %s\nwant %s", err, got, want)
 		}
 	}
+}
+
+func batchURL(network, instance string, url *authurlv1.GetAuthUrlResponse) *authurlv1.BatchGetAuthUrlsResponse_Result {
+	return &authurlv1.BatchGetAuthUrlsResponse_Result{Network: network, Instance: instance, Result: &authurlv1.BatchGetAuthUrlsResponse_Result_AuthUrl{AuthUrl: url}}
+}
+
+func batchError(network, instance string, err error) *authurlv1.BatchGetAuthUrlsResponse_Result {
+	return &authurlv1.BatchGetAuthUrlsResponse_Result{Network: network, Instance: instance, Result: &authurlv1.BatchGetAuthUrlsResponse_Result_Error{Error: status.Convert(err).Proto()}}
 }
 
 func rpcError(code codes.Code, message, reason string, more ...protoadapt.MessageV1) error {
@@ -86,6 +122,14 @@ func TestErrorsOfTheServerKeepTheirMeaning(t *testing.T) {
 		got := failureOf(test.err)
 		if string(got.body()) != test.body || got.status != test.status || got.retryAfter != test.retry {
 			t.Errorf("%v: %d %s %s", test.err, got.status, got.retryAfter, got.body())
+		}
+		// As one result of a batch it has the same members.
+		if _, ofRPC := status.FromError(test.err); !ofRPC {
+			continue
+		}
+		item, err := appendBatchResult(nil, batchError("x", "", test.err))
+		if want := `{"network":"x",` + test.body[1:]; err != nil || string(item) != want {
+			t.Errorf("%v\n got %s\nwant %s", err, item, want)
 		}
 	}
 }

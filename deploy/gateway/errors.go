@@ -50,14 +50,15 @@ func invalid(field, text string) failure {
 //
 //	{"success":false,"error":"Invalid payload","details":{…}}
 //	{"success":false,"error":"Not found","message":"…","code":"NETWORK_NOT_CONFIGURED"}
-func (f failure) body() []byte {
-	out := appendJSONString([]byte(`{"success":false,"error":`), titles[f.status])
+func (f failure) body() []byte { return append(f.appendMembers([]byte{'{'}), '}') }
+
+func (f failure) appendMembers(out []byte) []byte {
+	out = appendJSONString(append(out, `"success":false,"error":`...), titles[f.status])
 	if f.faults != nil {
-		return append(newDetails(f.faults).appendJSON(append(out, `,"details":`...)), '}')
+		return newDetails(f.faults).appendJSON(append(out, `,"details":`...))
 	}
 	out = appendJSONString(append(out, `,"message":`...), f.message)
-	out = appendJSONString(append(out, `,"code":`...), f.code)
-	return append(out, '}')
+	return appendJSONString(append(out, `,"code":`...), f.code)
 }
 
 // logCode is the one word for the log.

@@ -109,7 +109,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
 		return nil, &refusal
 	}
 	if r.Method != http.MethodPost && r.Method != http.MethodPatch {
-		return nil, nil
+		return nil, refuseQuery(r)
 	}
 	if r.URL.RawQuery != "" {
 		refusal := invalid("", "There are no query parameters here: put them into the body")
@@ -148,7 +148,8 @@ func isPrintable(values []string) bool {
 // slashes, matrix parameters, dot segments, empty segments. The one exception: a missing network is the server's to
 // name.
 func isCleanPath(r *http.Request) bool {
-	if r.URL.EscapedPath() == "/v1/social-networks//auth-url" {
+	switch r.URL.EscapedPath() {
+	case "/v1/social-networks//auth-url", "/v1/social-networks//auth-url:explain":
 		return true
 	}
 	if r.URL.Scheme != "" || strings.Contains(r.RequestURI, "#") {

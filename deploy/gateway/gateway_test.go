@@ -15,11 +15,17 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"authurl/deploy/gateway/gen/authurlv1"
 )
 
-const authURLPath = "/v1/social-networks/instagram/auth-url"
+const (
+	authURLPath = "/v1/social-networks/instagram/auth-url"
+	explainPath = authURLPath + ":explain"
+	batchPath   = "/v1/auth-urls:batch"
+)
 
 // exchangeRaw sends bytes and returns what comes back until the connection is closed.
 func exchangeRaw(t *testing.T, g *gateway, text string) string {
@@ -45,8 +51,15 @@ func expectEnvelope(t *testing.T, what string, r reply) {
 	}
 }
 
-func TestBodiesOfAuthURL(t *testing.T) {
+func TestBodiesOfCallsThatNeedNone(t *testing.T) {
 	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
+	for _, path := range []string{authURLPath, explainPath, batchPath} {
+		expectStrictBodies(t, g.url+path)
+	}
+}
+
+func expectStrictBodies(t *testing.T, url string) {
+	t.Helper()
 	for _, test := range []struct {
 		body, contentType string
 		status            int
@@ -63,23 +76,23 @@ func TestBodiesOfAuthURL(t *testing.T) {
 		if test.contentType != "" {
 			headers = []string{"Content-Type", test.contentType}
 		}
-		r := send(t, "POST", g.url+authURLPath, test.body, headers...)
+		r := send(t, "POST", url, test.body, headers...)
 		if r.status != test.status {
-			t.Errorf("%.40q as %q: %v", test.body, test.contentType, r)
+			t.Errorf("%s: %.40q as %q: %v", url, test.body, test.contentType, r)
 		}
 		if r.status != 200 {
 			expectEnvelope(t, test.body, r)
 		}
 	}
-	r := send(t, "POST", g.url+authURLPath, "{}", "Content-Type", jsonType, "Content-Encoding", "gzip")
+	r := send(t, "POST", url, "{}", "Content-Type", jsonType, "Content-Encoding", "gzip")
 	if r.status != 415 {
 		t.Error(r)
 	}
-	r = send(t, "POST", g.url+authURLPath, `{"tenant_id":5}`, "Content-Type", jsonType)
+	r = send(t, "POST", url, `{"tenant_id":5}`, "Content-Type", jsonType)
 	if want := `{"success":false,"error":"Invalid payload","details":{"tenant_id":{"_errors":["Expected string, received number"]}}}`; r.body != want {
 		t.Error(r.body)
 	}
-	r = send(t, "POST", g.url+authURLPath+"?tenant_id=a", "")
+	r = send(t, "POST", url+"?tenant_id=a", "")
 	if r.status != 400 {
 		t.Error(r)
 	}
@@ -98,6 +111,13 @@ func TestUnknownPathsAndTheirTricksReachNoHandler(t *testing.T) {
 		"/v1/x/%2e%2e/social-networks/instagram/auth-url", "/v1/social-networks/%2e/auth-url", "/v1/social-networks/../auth-url",
 		"/v1/social-networks/instagram%00/auth-url", "/v1/social-networks/insta%0d%0agram/auth-url", "/v1/social-networks/instagram%5cauth-url",
 		"/v1/social-networks/insta%255fgram/auth-url", "/v1/social-networks/insta%3bgram/auth-url", "/v1/social-networks%2f/auth-url",
+		"/v1/social-networks/instagram/auth-url:", "/v1/social-networks/instagram/auth-url::explain", "/v1/social-networks/instagram/auth-url:Explain",
+		"/v1/social-networks/instagram/auth-url:explain:explain", "/v1/social-networks/instagram/auth-url:batch", "/v1/social-networks/instagram/:explain",
+		"/v1/social-networks/instagram/auth-url:explain/", "/v1/social-networks/instagram/auth-url/:explain", "/v1/social-networks/instagram/auth-url%253Aexplain",
+		"/v1/social-networks/instagram%2Fauth-url:explain", "/v1/social-networks/instagram/auth-url:explain;x=y", "/v1/social-networks/../auth-url:explain",
+		"/v1/social-networks//auth-url:explode", "/v1/social-networks//:explain", "/v1/auth-urls", "/v1/auth-urls:", "/v1/auth-urls:explain", "/v1/auth-urls/:batch",
+		"/v1/auth-urls:batch:batch", "/v1/auth-urls:batch/", "/v1/auth-urls:batch/x", "/v1/auth-urls%2F:batch", "/v1/:batch", "/:batch", "/v1//auth-urls:batch",
+		"/v1/networks/", "/v1/networks/x", "/v1/networks:", "/v1/networks:list",
 		"/healthz/", "/%68ealthz", "/docs/x", "/authurl.v1.AuthUrlService/GetAuthUrl", "*", "http://other.example/v1/social-networks/instagram/auth-url",
 	} {
 		answer := exchangeRaw(t, g, "POST "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
@@ -127,11 +147,83 @@ func TestAMissingOrOddNetworkIsTheServersToName(t *testing.T) {
 	}
 }
 
+func TestAColonIsPartOfTheNetworkOrBeginsTheVerb(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	get := func(network string) proto.Message { return &authurlv1.GetAuthUrlRequest{Network: network} }
+	explain := func(network string) proto.Message { return &authurlv1.ExplainAuthUrlRequest{Network: network} }
+	for path, want := range map[string]proto.Message{
+		explainPath:                                         explain("instagram"),
+		authURLPath + "%3Aexplain":                          explain("instagram"),
+		authURLPath + "%3aexplain":                          explain("instagram"),
+		"/v1/social-networks//auth-url:explain":             explain(""),
+		"/v1/social-networks/a:explain/auth-url:explain":    explain("a:explain"),
+		"/v1/social-networks/Insta%20gram/auth-url:explain": explain("Insta gram"),
+		"/v1/social-networks/auth-url:explain/auth-url":     get("auth-url:explain"),
+		"/v1/social-networks/instagram%3Aexplain/auth-url":  get("instagram:explain"),
+		batchPath:               &authurlv1.BatchGetAuthUrlsRequest{},
+		"/v1/auth-urls%3Abatch": &authurlv1.BatchGetAuthUrlsRequest{},
+	} {
+		if r := send(t, "POST", g.url+path, ""); r.status != 200 {
+			t.Errorf("%s: %v", path, r)
+			continue
+		}
+		if got := server.requests[server.seen()-1].(proto.Message); !proto.Equal(got, want) {
+			t.Errorf("%s: %T %v", path, got, got)
+		}
+	}
+}
+
+func TestBodiesOfExplainAndBatchReachTheServer(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	const fields = `"redirect_uri":"https://a/","tenantId":"t","scopes":["a","b"],"force_account_selection":false,"login_hint":"l","instance":"i","session_binding":"s"`
+	for i, path := range []string{explainPath, batchPath} {
+		body, request := "{"+fields+"}", proto.Message(&authurlv1.ExplainAuthUrlRequest{Network: "instagram"})
+		if path == batchPath {
+			body, request = `{"networks":["x","y"],`+fields+"}", &authurlv1.BatchGetAuthUrlsRequest{Networks: []string{"x", "y"}}
+		}
+		if r := send(t, "POST", g.url+path, body, "Content-Type", jsonType); r.status != 200 {
+			t.Fatal(r)
+		}
+		same := proto.Clone(request)
+		if err := (protojson.UnmarshalOptions{}).Unmarshal([]byte("{"+fields+"}"), same); err != nil {
+			t.Fatal(err)
+		}
+		proto.Merge(same, request)
+		if got := server.requests[i].(proto.Message); !proto.Equal(got, same) {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
+func TestABatchSucceedsWhateverItsResultsAre(t *testing.T) {
+	long := strings.Repeat("a", 60_000)
+	server := &fakeServer{results: []*authurlv1.BatchGetAuthUrlsResponse_Result{
+		batchError("x", "", rpcError(codes.Unavailable, "m", "STORAGE_UNAVAILABLE")), batchError("y", "", rpcError(codes.NotFound, "m", "NETWORK_NOT_CONFIGURED")),
+	}}
+	for range 98 {
+		server.results = append(server.results, batchURL("z", "", &authurlv1.GetAuthUrlResponse{AuthUrl: "https://z/" + long}))
+	}
+	g := startGateway(t, "--upstream="+server.start(t))
+	r := send(t, "POST", g.url+batchPath, "")
+	const opening = `{"success":true,"data":[{"network":"x","success":false,"error":"Internal server error","message":"Database connection failed","code":"STORAGE_UNAVAILABLE"},` +
+		`{"network":"y","success":false,"error":"Not found","message":"m","code":"NETWORK_NOT_CONFIGURED"},{"network":"z","success":true,"auth_url":"https://z/a`
+	if r.status != 200 || !strings.HasPrefix(r.body, opening) || strings.Count(r.body, long) != 98 {
+		t.Errorf("%d %.500s", r.status, r.body)
+	}
+	if r.header.Get("Retry-After") != "" || r.header.Get("Cache-Control") != "no-store" {
+		t.Error(r.header)
+	}
+}
+
 func TestOtherMethodsAre405WithWhatIsAllowed(t *testing.T) {
 	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
 	for _, test := range [][3]string{
 		{"GET", authURLPath, "POST"}, {"OPTIONS", authURLPath, "POST"}, {"PUT", "/v1/social-networks/x", "DELETE, GET, PATCH"},
 		{"DELETE", "/v1/organizations", "GET, POST"}, {"TRACE", "/v1/api-keys", "GET, POST"}, {"FOO", "/v1/api-keys/x", "DELETE"},
+		{"GET", explainPath, "POST"}, {"PUT", "/v1/social-networks//auth-url:explain", "POST"}, {"PATCH", batchPath, "POST"}, {"GET", "/v1/auth-urls%3Abatch", "POST"},
+		{"POST", "/v1/networks", "GET"}, {"POST", "/v1/social-networks/:explain", "DELETE, GET, PATCH"}, {"POST", "/v1/social-networks/x:explain", "DELETE, GET, PATCH"},
 		{"POST", "/healthz", "GET, HEAD"}, {"DELETE", "/docs", "GET, HEAD"},
 	} {
 		r := send(t, test[0], g.url+test[1], "")
@@ -226,6 +318,18 @@ func TestListsTakeBothSpellingsOfTheirParameters(t *testing.T) {
 		r := send(t, "GET", g.url+"/v1/api-keys?"+query, "")
 		if r.body != `{"success":false,"error":"Invalid payload","details":`+want+"}" || r.status != 400 {
 			t.Errorf("%s: %v", query, r)
+		}
+	}
+	for _, path := range []string{"/v1/social-networks", "/v1/organizations", "/v1/organizations/acme/api-keys", "/v1/api-keys"} {
+		if r := send(t, "GET", g.url+path+"?nonsense=1", ""); r.status != 400 || !strings.Contains(r.body, `Unknown query parameter \"nonsense\"`) {
+			t.Errorf("%s: %v", path, r)
+		}
+	}
+	for _, call := range [][2]string{{"GET", "/v1/networks"}, {"GET", "/v1/social-networks/x"}, {"DELETE", "/v1/social-networks/x"}, {"DELETE", "/v1/organizations/x"},
+		{"DELETE", "/v1/organizations/x/api-keys/y"}} {
+		r := send(t, call[0], g.url+call[1]+"?page_size=1", "")
+		if r.status != 400 || r.body != `{"success":false,"error":"Invalid payload","details":{"_errors":["There are no query parameters here"]}}` {
+			t.Errorf("%s: %v", call, r)
 		}
 	}
 	// What the path says, the query can't change.
@@ -378,7 +482,8 @@ func TestTheDocumentAndItsPageAreServed(t *testing.T) {
 		t.Error(r.status)
 	}
 	r = send(t, "GET", g.url+"/docs", "")
-	for _, word := range []string{"Get an authorization URL", "/v1/social-networks/{network}/auth-url", "tenant_id", "STORAGE_UNAVAILABLE", "ROLE_MINT"} {
+	for _, word := range []string{"Get an authorization URL", "/v1/social-networks/{network}/auth-url",
+		"/v1/social-networks/{network}/auth-url:explain", "/v1/auth-urls:batch", "/v1/networks", "tenant_id", "STORAGE_UNAVAILABLE", "ROLE_MINT"} {
 		if !strings.Contains(r.body, word) {
 			t.Errorf("the page does not have %s", word)
 		}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -63,4 +65,23 @@ func expectedText(field protoreflect.FieldDescriptor) string {
 		return "a whole number from -2147483648 to 2147483647"
 	}
 	return "text"
+}
+
+// Of the calls without a body, those whose query grpc-gateway reads: the others have no field that it could set.
+var pathsWithQuery = map[string]bool{
+	"/v1/social-networks":                   true,
+	"/v1/organizations":                     true,
+	"/v1/organizations/{org_id=*}/api-keys": true,
+	"/v1/api-keys":                          true,
+	"/v1/api-keys/{key_id=*}":               true,
+}
+
+// refuseQuery finds what would be ignored without a word.
+func refuseQuery(r *http.Request) *failure {
+	pattern, _ := runtime.HTTPPattern(r.Context())
+	if r.URL.RawQuery == "" || pathsWithQuery[pattern.String()] {
+		return nil
+	}
+	refusal := invalid("", "There are no query parameters here")
+	return &refusal
 }

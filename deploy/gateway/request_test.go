@@ -49,6 +49,14 @@ func TestMapsEnumsAndMasks(t *testing.T) {
 	if faults := decoded(t, `{"extra_params":{"a.b":"1","_errors":"2"}}`, &create); faults != "" || create.ExtraParams["a.b"] != "1" {
 		t.Errorf("%s %v", faults, &create)
 	}
+	for _, request := range []interface {
+		proto.Message
+		GetVariant() string
+	}{&authurlv1.CreateSocialNetworkRequest{}, &authurlv1.UpdateSocialNetworkRequest{}} {
+		if faults := decoded(t, `{"variant":"page"}`, request); faults != "" || request.GetVariant() != "page" {
+			t.Errorf("%s %v", faults, request)
+		}
+	}
 	var key authurlv1.CreateApiKeyRequest
 	if faults := decoded(t, `{"role":"ROLE_MINT"}`, &key); faults != "" || key.Role != authurlv1.Role_ROLE_MINT {
 		t.Errorf("%s %v", faults, &key)
@@ -84,6 +92,17 @@ func TestBodiesThatAreRefusedNameTheField(t *testing.T) {
 		`{"extra_params":{"a":"","a":""}}`: `{"extra_params":{"a":{"_errors":["Is given more than once"]}}}`,
 	} {
 		if got := decoded(t, body, &authurlv1.CreateSocialNetworkRequest{}); got != want {
+			t.Errorf("%s\n got %s\nwant %s", body, got, want)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"networks":"x"}`:                     `{"networks":{"_errors":["Expected array, received string"]}}`,
+		`{"networks":["x",null]}`:              `{"networks":{"1":{"_errors":["Expected string, received null"]}}}`,
+		`{"networks":[],"network":"x"}`:        `{"_errors":["Unknown field \"network\""]}`,
+		`{"networks":[],"networks":[]}`:        `{"networks":{"_errors":["Is given more than once"]}}`,
+		`{"force_account_selection":1,"a":{}}`: `{"_errors":["Unknown field \"a\""],"force_account_selection":{"_errors":["Expected boolean, received number"]}}`,
+	} {
+		if got := decoded(t, body, &authurlv1.BatchGetAuthUrlsRequest{}); got != want {
 			t.Errorf("%s\n got %s\nwant %s", body, got, want)
 		}
 	}
@@ -131,13 +150,18 @@ func TestEveryFieldOfTheAPIHasATypeThatIsKnown(t *testing.T) {
 		authurlv1.File_authurl_v1_organization_service_proto,
 		authurlv1.File_authurl_v1_social_network_service_proto,
 	} {
-		for i := range file.Messages().Len() {
-			message := file.Messages().Get(i)
-			for j := range message.Fields().Len() {
-				field := message.Fields().Get(j)
-				if isRequest := strings.HasSuffix(string(message.Name()), "Request"); !isKnownType(field, isRequest) {
-					t.Errorf("%s: %s is not supported", field.FullName(), field.Kind())
-				}
+		expectKnownTypes(t, file.Messages())
+	}
+}
+
+func expectKnownTypes(t *testing.T, messages protoreflect.MessageDescriptors) {
+	for i := range messages.Len() {
+		message := messages.Get(i)
+		expectKnownTypes(t, message.Messages())
+		for j := range message.Fields().Len() {
+			field := message.Fields().Get(j)
+			if isRequest := strings.HasSuffix(string(message.Name()), "Request"); !message.IsMapEntry() && !isKnownType(field, isRequest) {
+				t.Errorf("%s: %s is not supported", field.FullName(), field.Kind())
 			}
 		}
 	}
@@ -150,9 +174,16 @@ func isKnownType(field protoreflect.FieldDescriptor, ofRequest bool) bool {
 	switch field.Kind() {
 	case protoreflect.StringKind, protoreflect.BoolKind, protoreflect.Int32Kind, protoreflect.EnumKind:
 		return true
+	case protoreflect.Uint32Kind:
+		return !ofRequest
 	case protoreflect.MessageKind:
-		wellKnown := field.Message().ParentFile().Package() == "google.protobuf"
-		return !wellKnown || !ofRequest || field.Message().Name() == "FieldMask"
+		switch field.Message().ParentFile().Package() {
+		case "authurl.v1":
+			return true
+		case "google.protobuf":
+			return !ofRequest || field.Message().Name() == "FieldMask"
+		}
+		return field.FullName() == "authurl.v1.BatchGetAuthUrlsResponse.Result.error"
 	}
 	return false
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,6 +17,8 @@ var writeGolden = flag.Bool("write_golden", false, "write the golden files inste
 // What differs from call to call.
 var masks = map[*regexp.Regexp]string{
 	regexp.MustCompile(`state=[A-Za-z0-9_-]+`):                      "state=STATE",
+	regexp.MustCompile(`code_challenge=[A-Za-z0-9_-]{43}`):          "code_challenge=CHALLENGE",
+	regexp.MustCompile(`"id":"sn_[A-Za-z0-9]+"`):                    `"id":"ID"`,
 	regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`): `"TIME"`,
 }
 
@@ -67,6 +71,86 @@ func TestSeedShapes(t *testing.T) {
 	}
 }
 
+func TestShapesOfExplainBatchAndNetworks(t *testing.T) {
+	server := startServer(t, "--networks_file=testdata/networks.textproto")
+	g := startGateway(t, "--upstream="+server.address)
+	headers := []string{"Authorization", bearer(setUp(t, g, server.adminKey)), "Content-Type", jsonType}
+	call := func(method, path, body string) reply {
+		t.Helper()
+		return send(t, method, g.url+path, body, headers...)
+	}
+	path := func(network string) string { return "/v1/social-networks/" + network + "/auth-url" }
+
+	expectGolden(t, "variant_unknown", 400, call("POST", "/v1/social-networks", `{"network":"test_full","client_key":"k","client_secret":"s","variant":"none"}`))
+	expectGolden(t, "social_network", 200, call("POST", "/v1/social-networks", `{"network":"test_full","client_key":"k","client_secret":"s","variant":"page",
+		"extra_params":{"config_id":"42"},"variables":{"version":"v2"},"default_redirect_uri":"https://app.example.com/cb"}`))
+	expectGolden(t, "social_network_instance", 200, call("POST", "/v1/social-networks", `{"network":"test_instances","client_key":"k","client_secret":"s","instance":"i.example.com"}`))
+	expectGolden(t, "networks", 200, someNetworks(t, call("GET", "/v1/networks", ""), "test_full", "test_instances", "test_closed"))
+
+	expectGolden(t, "explain", 200, call("POST", path("test_full")+":explain", `{"tenant_id":"customer_42","force_account_selection":true,"login_hint":"a@example.com"}`))
+	// Explaining has the errors of the call that it explains.
+	expectGolden(t, "network_required", 400, call("POST", path("")+":explain", ""))
+	expectGolden(t, "tenant_id_invalid", 400, call("POST", explainPath, `{"tenant_id":"no spaces","scopes":["a","b\"","b\""],"redirect_uri":""}`))
+	expectGolden(t, "network_not_configured", 404, call("POST", path("linkedin")+":explain", ""))
+	expectGolden(t, "api_key_missing", 401, send(t, "POST", g.url+explainPath, ""))
+
+	// In the order of their ids, which are random.
+	every := call("POST", batchPath, "").body
+	for _, holds := range []string{`"network":"instagram","success":true,`, `"network":"test_full","success":true,`, `"network":"test_instances","instance":"i.example.com","success":false,`} {
+		if strings.Count(every, `"network":`) != 3 || !strings.Contains(every, holds) {
+			t.Errorf("%s is not in %s", holds, every)
+		}
+	}
+	expectGolden(t, "batch_invalid", 400, call("POST", batchPath, `{"networks":["x","x"],"tenant_id":"no spaces","instance":"a b"}`))
+	const others = `"instance":"i.example.com","redirect_uri":"https://app.example.com/cb?a=b"`
+	batch := call("POST", batchPath, `{"networks":["test_instances","test_full","linkedin","test_closed","No network"],`+others+`}`)
+	expectGolden(t, "batch", 200, batch)
+	// So have the results of a batch.
+	for network, body := range map[string]string{"test_full": `{"redirect_uri":"https://app.example.com/cb?a=b"}`, "linkedin": "", "test_closed": "", "No network": ""} {
+		alone := call("POST", path(strings.ReplaceAll(network, " ", "%20")), body)
+		if want := `{"network":"` + network + `",` + strings.TrimPrefix(alone.body, "{"); alone.status == 200 || !strings.Contains(batch.body, want) {
+			t.Errorf("not in the batch: %s", want)
+		}
+	}
+}
+
+func TestAKeyThatMintsExplainsAndLists(t *testing.T) {
+	server := startServer(t)
+	g := startGateway(t, "--upstream="+server.address)
+	setUp(t, g, server.adminKey)
+	made := send(t, "POST", g.url+"/v1/organizations/acme/api-keys", `{"role":"ROLE_MINT"}`, "Authorization", bearer(server.adminKey), "Content-Type", jsonType)
+	key := regexp.MustCompile(`"key":"(auk_[^"]+)"`).FindStringSubmatch(made.body)[1]
+	for path, method := range map[string]string{explainPath: "POST", batchPath: "POST", "/v1/networks": "GET"} {
+		if r := send(t, method, g.url+path, "", "Authorization", bearer(key)); r.status != 200 || !strings.Contains(r.body, "instagram") {
+			t.Error(r)
+		}
+		if r := send(t, method, g.url+path, "", "Authorization", bearer(server.adminKey)); r.status != 403 || !strings.Contains(r.body, `"code":"ROLE_NOT_ALLOWED"`) {
+			t.Error(r)
+		}
+	}
+}
+
+// someNetworks is the reply with these networks only: the catalog grows.
+func someNetworks(t *testing.T, all reply, ids ...string) reply {
+	t.Helper()
+	var list struct{ Data []json.RawMessage }
+	if err := json.Unmarshal([]byte(all.body), &list); err != nil {
+		t.Fatal(err)
+	}
+	var kept []string
+	for _, network := range list.Data {
+		var named struct{ ID string }
+		if err := json.Unmarshal(network, &named); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(ids, named.ID) {
+			kept = append(kept, string(network))
+		}
+	}
+	all.body = `{"success":true,"data":[` + strings.Join(kept, ",") + `]}`
+	return all
+}
+
 func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	server := startServer(t)
 	g := startGateway(t, "--upstream="+server.address)
@@ -89,6 +173,13 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	call(200, `"client_key":"new"`, "PATCH", "/v1/social-networks/"+id, `{"client_key":"new"}`, org)
 	call(200, `"default_redirect_uri":"",`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"default_redirect_uri"}`, org)
 	call(409, `"NO_REDIRECT_URI"`, "POST", authURLPath, "", org)
+	call(409, `"NO_REDIRECT_URI"`, "POST", explainPath, "", org)
+	call(200, `"code":"NO_REDIRECT_URI"}]}`, "POST", batchPath, "", org)
+	for _, variant := range []string{"", "none"} {
+		call(400, `{"variant":{"_errors":[`, "PATCH", "/v1/social-networks/"+id, `{"variant":"`+variant+`"}`, org)
+	}
+	call(200, `"variant":"facebook_login"`, "PATCH", "/v1/social-networks/"+id, `{"variant":"facebook_login"}`, org)
+	call(200, `"variant":""`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"variant"}`, org)
 	call(404, `"SOCIAL_NETWORK_NOT_FOUND"`, "GET", "/v1/social-networks/sn_nothing", "", org)
 	call(403, `"ROLE_NOT_ALLOWED"`, "GET", "/v1/organizations", "", org)
 	call(200, `{"success":true,"message":"The social network was deleted"}`, "DELETE", "/v1/social-networks/"+id, "", org)

@@ -139,14 +139,15 @@ func send(t *testing.T, method, url, body string, headers ...string) reply {
 
 const jsonType = "application/json"
 
-// fakeServer answers GetAuthUrl as a test wants, and remembers what it was asked.
+// fakeServer answers GetAuthUrl and BatchGetAuthUrls as a test wants, and remembers what it was asked.
 type fakeServer struct {
 	authurlv1.UnimplementedAuthUrlServiceServer
 	authurlv1.UnimplementedSocialNetworkServiceServer
 	authurlv1.UnimplementedOrganizationServiceServer
 	grpc_health_v1.UnimplementedHealthServer
 
-	answer func(context.Context, *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error)
+	answer  func(context.Context, *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error)
+	results []*authurlv1.BatchGetAuthUrlsResponse_Result
 
 	mutex    sync.Mutex
 	metadata metadata.MD
@@ -174,6 +175,21 @@ func (f *fakeServer) GetAuthUrl(ctx context.Context, request *authurlv1.GetAuthU
 	_ = grpc.SendHeader(ctx, metadata.Pairs("x-internal", "1", "x-request-id", "of-the-server"))
 	_ = grpc.SetTrailer(ctx, metadata.Pairs("x-trailer", "1"))
 	return &authurlv1.GetAuthUrlResponse{AuthUrl: "https://example.com/"}, nil
+}
+
+func (f *fakeServer) ExplainAuthUrl(ctx context.Context, request *authurlv1.ExplainAuthUrlRequest) (*authurlv1.ExplainAuthUrlResponse, error) {
+	f.remember(ctx, request)
+	return &authurlv1.ExplainAuthUrlResponse{AuthorizationEndpoint: "https://example.com/"}, nil
+}
+
+func (f *fakeServer) BatchGetAuthUrls(ctx context.Context, request *authurlv1.BatchGetAuthUrlsRequest) (*authurlv1.BatchGetAuthUrlsResponse, error) {
+	f.remember(ctx, request)
+	return &authurlv1.BatchGetAuthUrlsResponse{Results: f.results}, nil
+}
+
+func (f *fakeServer) ListNetworks(ctx context.Context, request *authurlv1.ListNetworksRequest) (*authurlv1.ListNetworksResponse, error) {
+	f.remember(ctx, request)
+	return &authurlv1.ListNetworksResponse{}, nil
 }
 
 func (f *fakeServer) ListApiKeys(ctx context.Context, request *authurlv1.ListApiKeysRequest) (*authurlv1.ListApiKeysResponse, error) {

@@ -18,9 +18,13 @@ import (
 	"authurl/deploy/gateway/gen/authurlv1"
 )
 
-// Calls that change nothing: they are made again when a server leaves in the middle of them.
+// Calls that change nothing that matters: they are made again when a server leaves in the middle of them.
 var safeCalls = map[string]bool{
+	// These two may store states: another one does no harm.
 	authurlv1.AuthUrlService_GetAuthUrl_FullMethodName:               true,
+	authurlv1.AuthUrlService_BatchGetAuthUrls_FullMethodName:         true,
+	authurlv1.AuthUrlService_ExplainAuthUrl_FullMethodName:           true,
+	authurlv1.AuthUrlService_ListNetworks_FullMethodName:             true,
 	authurlv1.SocialNetworkService_ListSocialNetworks_FullMethodName: true,
 	authurlv1.SocialNetworkService_GetSocialNetwork_FullMethodName:   true,
 	authurlv1.OrganizationService_ListOrganizations_FullMethodName:   true,
@@ -32,6 +36,8 @@ const (
 	patience = 800 * time.Millisecond
 	// Before the second attempt; doubled for each further one.
 	firstPause = 40 * time.Millisecond
+	// Room for a batch of 100 URLs with the longest that configurations can hold.
+	maxReplyBytes = 32 << 20
 )
 
 var errUpstreamDown = status.Error(codes.Unavailable, "no connection to the server")
@@ -65,6 +71,7 @@ func dial(c config) (*pool, error) {
 		}),
 		// Pings only while calls are under way, and rarer than the server's --min_client_ping_interval.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute, Timeout: 5 * time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReplyBytes)),
 		grpc.WithUserAgent("authurl-gateway"),
 	}
 	p := &pool{}

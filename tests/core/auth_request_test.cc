@@ -20,8 +20,10 @@ class AuthRequestTest : public testing::AuthFixture {
   absl::StatusOr<std::string> Choose(const v1::GetAuthUrlRequest& request,
                                      const record::v1::SocialNetworkSettings& settings,
                                      absl::string_view public_base_url = "") const {
-    return ChooseRedirectUri({catalog_.Find(request.network()), &request}, settings,
-                             public_base_url);
+    const absl::StatusOr<ChosenRedirectUri> chosen =
+        ChooseRedirectUri({catalog_.Find(request.network()), &request}, settings, public_base_url);
+    if (!chosen.ok()) return chosen.status();
+    return chosen->uri;
   }
 };
 
@@ -105,6 +107,34 @@ TEST_F(AuthRequestTest, ADefaultThatTheNetworkDoesNotTakeIsNotSent) {
   record::v1::SocialNetworkSettings settings = Settings("instagram");
   settings.set_default_redirect_uri("https://localhost/cb");
   EXPECT_THAT(Choose(Request("instagram"), settings), HasReason("NO_REDIRECT_URI"));
+}
+
+TEST_F(AuthRequestTest, TheConfigurationsVariantDecidesWhatIsTaken) {
+  v1::GetAuthUrlRequest request = Request("tiktok");
+  request.set_redirect_uri("http://localhost:8080/cb");
+  ASSERT_OK_AND_ASSIGN(const AuthRequest valid, ValidateAuthRequest(catalog_, request));
+  record::v1::SocialNetworkSettings settings = Settings("tiktok");
+  EXPECT_THAT(ForConfiguration(catalog_, valid, settings),
+              HasViolation("redirect_uri", HasSubstr("must begin with https://")));
+  settings.set_variant("desktop");
+  ASSERT_OK_AND_ASSIGN(const AuthRequest desktop, ForConfiguration(catalog_, valid, settings));
+  EXPECT_EQ(desktop.network, catalog_.FindVariant("tiktok", "desktop"));
+  request.set_redirect_uri("http://user@app.example.com/");
+  EXPECT_THAT(ValidateAuthRequest(catalog_, request), HasViolation("redirect_uri", ::testing::_));
+}
+
+TEST_F(AuthRequestTest, AConfigurationThatTheCatalogOutgrewSaysWhatToUpdate) {
+  v1::GetAuthUrlRequest request = Request("whatsapp");
+  ASSERT_OK_AND_ASSIGN(const AuthRequest whatsapp, ValidateAuthRequest(catalog_, request));
+  const absl::Status lacking = ForConfiguration(catalog_, whatsapp, Settings("whatsapp")).status();
+  EXPECT_THAT(lacking, HasReason("CONFIGURATION_OUTDATED"));
+  EXPECT_THAT(lacking,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("extra_params.config_id")));
+  request = Request("x");
+  ASSERT_OK_AND_ASSIGN(const AuthRequest x, ValidateAuthRequest(catalog_, request));
+  record::v1::SocialNetworkSettings settings = Settings("x");
+  settings.set_variant("gone");
+  EXPECT_THAT(ForConfiguration(catalog_, x, settings), HasReason("CONFIGURATION_OUTDATED"));
 }
 
 }  // namespace

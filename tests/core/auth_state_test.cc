@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -111,6 +112,70 @@ TEST_F(AuthStateTest, NoSingleBitFlipOf200StatesOpens) {
       ASSERT_FALSE(Open(Base64UrlEncode(flipped)).ok()) << i << " " << bit;
     }
   }
+}
+
+TEST_F(AuthStateTest, AStoredStateOpensUnderItsOwnReferenceOnly) {
+  const RandomSource random = SeededRandom(5);
+  const std::string reference = NewStateReference(random);
+  const StoredAuthState stored = SealStoredAuthState(sealer_, nonce_, reference, State());
+  EXPECT_EQ(stored.reference, reference);
+  EXPECT_EQ(stored.org_id, "acme");
+  EXPECT_EQ(stored.expires_at, now_ + absl::Minutes(10));
+  const auto open = [&](absl::string_view under, absl::Time at) {
+    return OpenStoredAuthState(sealer_, under, stored.sealed, at, "acme", "instagram");
+  };
+  ASSERT_OK_AND_ASSIGN(const OpenedState opened, open(reference, now_));
+  EXPECT_EQ(opened.state.SerializeAsString(), State().SerializeAsString());
+  EXPECT_EQ(opened.nonce, nonce_);
+  EXPECT_FALSE(open(NewStateReference(random), now_).ok());
+  EXPECT_FALSE(open("", now_).ok());
+  EXPECT_FALSE(open(reference, now_ + absl::Minutes(10)).ok());
+  EXPECT_FALSE(OpenStoredAuthState(sealer_, reference, stored.sealed, now_, "acme", "x").ok());
+  // Whoever reads the database can't make a text of what is stored, nor the other way round.
+  EXPECT_FALSE(Open(Base64UrlEncode(stored.sealed)).ok());
+  const std::string text = SealAuthState(sealer_, nonce_, State());
+  EXPECT_FALSE(
+      OpenStoredAuthState(sealer_, reference, *Base64UrlDecode(text), now_, "acme", "instagram")
+          .ok());
+}
+
+TEST_F(AuthStateTest, AReferenceIsNeverTakenForASealedText) {
+  const RandomSource random = SeededRandom(6);
+  std::set<std::string> references;
+  for (int i = 0; i < 1000; ++i) references.insert(NewStateReference(random));
+  EXPECT_EQ(references.size(), 1000u);
+  for (const std::string& reference : references) {
+    EXPECT_TRUE(IsStateReference(reference));
+    EXPECT_FALSE(Open(reference).ok());
+  }
+  EXPECT_FALSE(IsStateReference(SealAuthState(sealer_, nonce_, state::v1::AuthState())));
+  for (const std::string& bad :
+       {std::string(), std::string(39, 'a'), std::string(41, 'a'), std::string(40, 'A'),
+        std::string(40, 'g'), std::string(40, '-')}) {
+    EXPECT_FALSE(IsStateReference(bad)) << bad;
+  }
+}
+
+// What NetworkTakesSealed() reckons is the length that sealing yields.
+TEST_F(AuthStateTest, ANetworkTakesSealedStatesUpToItsLimitToTheCharacter) {
+  catalog::v1::Network network;
+  for (size_t extra = 0; extra < 300; ++extra) {
+    state::v1::AuthState state = State();
+    state.set_redirect_uri(std::string(extra, 'a'));
+    const auto chars = static_cast<uint32_t>(SealAuthState(sealer_, nonce_, state).size());
+    network.mutable_state()->set_max_length(chars);
+    EXPECT_TRUE(NetworkTakesSealed(network, state)) << extra;
+    network.mutable_state()->set_max_length(chars - 1);
+    EXPECT_FALSE(NetworkTakesSealed(network, state)) << extra;
+  }
+  network.clear_state();
+  state::v1::AuthState state = State();
+  EXPECT_TRUE(NetworkTakesSealed(network, state));
+  network.mutable_state()->set_alphabet(catalog::v1::StateRules::ALPHABET_ALPHANUMERIC);
+  EXPECT_FALSE(NetworkTakesSealed(network, state));
+  network.clear_state();
+  state.set_redirect_uri(std::string(2048, 'a'));
+  EXPECT_FALSE(NetworkTakesSealed(network, state));
 }
 
 // A way to forge: takes valid states and makes something that is none of them.

@@ -95,6 +95,9 @@ TEST_F(FieldRulesTest, RedirectUrisFollowTheNetworksOwnRules) {
   EXPECT_THAT(Redirect("http://localhost/cb", "instagram"), HasSubstr("no http"));
   EXPECT_THAT(Redirect("https://localhost/cb", "instagram"), HasSubstr("no local address"));
   EXPECT_THAT(Redirect("https://8.8.8.8/cb", "youtube"), HasSubstr("no IP address"));
+  EXPECT_EQ(Redirect("http://127.0.0.1:8080/cb", "spotify"), "");
+  EXPECT_THAT(Redirect("http://localhost:8080/cb", "spotify"), HasSubstr("only 127.0.0.1"));
+  EXPECT_THAT(Redirect("https://localhost/cb", "spotify"), HasSubstr("the name localhost"));
   EXPECT_THAT(Redirect("com.example.app:/cb", "linkedin"), HasSubstr("must begin with https://"));
   EXPECT_EQ(Redirect("https://app.example.com/cb", "tiktok"), "");
   EXPECT_THAT(Redirect("https://app.example.com/cb?a=b", "tiktok"), HasSubstr("no query"));
@@ -167,18 +170,88 @@ TEST_F(FieldRulesTest, VariablesAreThoseOfTheEndpoint) {
 }
 
 TEST_F(FieldRulesTest, InstancesAreForNetworksThatHaveThem) {
-  EXPECT_EQ(Said([&](FieldViolations& v) { CheckInstance(Network("x"), std::nullopt, v); }), "");
-  EXPECT_THAT(Said([&](FieldViolations& v) { CheckInstance(Network("x"), "a.example", v); }),
-              HasSubstr("instance: must be left out"));
-  catalog::v1::Network many = Network("x");
-  many.set_authorization_endpoint("https://{instance}/authorize");
-  EXPECT_EQ(Said([&](FieldViolations& v) { CheckInstance(many, "a.example", v); }), "");
-  for (const char* bad : {"", "a.example:8443", "a.example/x", "u@a.example", "A.example"}) {
-    EXPECT_THAT(Said([&](FieldViolations& v) { CheckInstance(many, bad, v); }),
-                HasSubstr("instance: "));
+  const auto check = [&](absl::string_view network, std::optional<absl::string_view> instance) {
+    return Said(
+        [&](FieldViolations& v) { CheckInstance(catalog_, Network(network), instance, v); });
+  };
+  EXPECT_EQ(check("x", std::nullopt), "");
+  EXPECT_THAT(check("x", "a.example"), HasSubstr("instance: must be left out"));
+  EXPECT_EQ(check("mastodon", "mastodon.social"), "");
+  EXPECT_EQ(check("mastodon", "xn--bcher-kva.example"), "");
+  EXPECT_THAT(check("mastodon", std::nullopt), HasSubstr("instance: Required"));
+  for (const char* bad : {"",
+                          "a.example:8443",
+                          "a.example:443",
+                          "a.example/x",
+                          "a.example?x",
+                          "a.example#x",
+                          "u@a.example",
+                          "u:p@a.example",
+                          "A.example",
+                          "a.example.",
+                          ".a.example",
+                          "a..example",
+                          "10.0.0.1",
+                          "127.1",
+                          "0x7f.1",
+                          "[::1]",
+                          "localhost",
+                          "db",
+                          "a.local",
+                          "a b.example",
+                          "a.example\n",
+                          "a%2eexample",
+                          "caf\xc3\xa9.example",
+                          "https://a.example",
+                          "*.example"}) {
+    EXPECT_THAT(check("mastodon", bad), HasSubstr("instance: ")) << bad;
   }
-  EXPECT_THAT(Said([&](FieldViolations& v) { CheckInstance(many, std::nullopt, v); }),
-              HasSubstr("instance: Required"));
+}
+
+TEST_F(FieldRulesTest, LocalInstancesAreTakenWhereTheCatalogAllowsThem) {
+  NetworkCatalog catalog = NetworkCatalog::Parse(BuiltInNetworksText()).value();
+  catalog.set_allow_local_instances(true);
+  const auto check = [&](absl::string_view instance) {
+    return Said([&](FieldViolations& v) {
+      CheckInstance(catalog, *catalog.Find("mastodon"), instance, v);
+    });
+  };
+  for (const char* good : {"mastodon.social", "10.0.0.1", "[::1]", "localhost", "db"}) {
+    EXPECT_EQ(check(good), "") << good;
+  }
+  for (const char* bad : {"", "localhost:8443", "10.0.0.1/x", "::1", "127.1", "u@localhost"}) {
+    EXPECT_THAT(check(bad), HasSubstr("instance: ")) << bad;
+  }
+}
+
+TEST_F(FieldRulesTest, AVariantIsOneOfTheNetworks) {
+  const auto check = [&](absl::string_view network, std::optional<absl::string_view> variant) {
+    return Said([&](FieldViolations& v) { CheckVariant(catalog_, Network(network), variant, v); });
+  };
+  EXPECT_EQ(check("tiktok", std::nullopt), "");
+  EXPECT_EQ(check("tiktok", "desktop"), "");
+  EXPECT_THAT(check("tiktok", ""), HasSubstr("variant: must not be empty"));
+  EXPECT_THAT(check("tiktok", "Desktop"), HasSubstr("is no variant of TikTok: it has \"desktop\""));
+  EXPECT_THAT(check("x", "desktop"), HasSubstr("it has none"));
+  EXPECT_THAT(check("tiktok", std::string(100'000, 'a')), HasSubstr("is no variant"));
+}
+
+TEST_F(FieldRulesTest, ConfigurationParamsHaveTheirFormatAndMayBeRequired) {
+  const auto check = [&](const StringMap& params, absl::string_view network) {
+    return Said([&](FieldViolations& v) { CheckExtraParams(params, Network(network), v); });
+  };
+  StringMap params;
+  EXPECT_EQ(check(params, "facebook"), "");
+  EXPECT_THAT(check(params, "whatsapp"), HasSubstr("extra_params.config_id: Required by WhatsApp"));
+  params["config_id"] = "12345";
+  EXPECT_EQ(check(params, "facebook"), "");
+  EXPECT_EQ(check(params, "whatsapp"), "");
+  params["config_id"] = "12345x";
+  EXPECT_THAT(check(params, "whatsapp"), HasSubstr("extra_params.config_id: must match "));
+  params.erase("config_id");
+  params["Config_Id"] = "1";
+  EXPECT_THAT(check(params, "facebook"),
+              HasSubstr("extra_params.Config_Id: must be spelt config_id"));
 }
 
 TEST_F(FieldRulesTest, TextHasALengthAndNoControlCharacters) {

@@ -137,5 +137,35 @@ TEST_F(SocialNetworkTest, AnUpdateIsCheckedAgainstTheNetwork) {
   EXPECT_THAT(status, HasViolation("default_redirect_uri", HasSubstr("update_mask")));
 }
 
+TEST_F(SocialNetworkTest, AVariantBringsItsOwnRules) {
+  v1::CreateSocialNetworkRequest request;
+  request.set_network("tiktok");
+  request.set_client_key("client-key-1");
+  request.set_client_secret("client-secret-1");
+  request.set_default_redirect_uri("http://localhost:8080/cb");
+  EXPECT_THAT(NewSocialNetwork(catalog_, request), HasViolation("default_redirect_uri", _));
+  request.set_variant("desktop");
+  ASSERT_OK_AND_ASSIGN(record::v1::SocialNetworkSettings settings,
+                       NewSocialNetwork(catalog_, request));
+  EXPECT_EQ(settings.variant(), "desktop");
+  request.set_variant("tablet");
+  EXPECT_THAT(NewSocialNetwork(catalog_, request), HasViolation("variant", HasSubstr("desktop")));
+  request.set_variant("");
+  EXPECT_THAT(NewSocialNetwork(catalog_, request), HasViolation("variant", _));
+
+  // Without the variant its redirect URI is none any more.
+  v1::UpdateSocialNetworkRequest update;
+  update.set_id("sn_1");
+  update.mutable_update_mask()->add_paths("variant");
+  EXPECT_THAT(ApplyUpdate(catalog_, update, settings), HasViolation("default_redirect_uri", _));
+  update.mutable_update_mask()->add_paths("default_redirect_uri");
+  update.set_default_redirect_uri("https://app.example.com/cb");
+  EXPECT_OK(ApplyUpdate(catalog_, update, settings));
+  EXPECT_EQ(settings.variant(), "");
+  update.set_variant("desktop");
+  EXPECT_OK(ApplyUpdate(catalog_, update, settings));
+  EXPECT_EQ(settings.variant(), "desktop");
+}
+
 }  // namespace
 }  // namespace authurl

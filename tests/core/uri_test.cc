@@ -306,9 +306,9 @@ TEST(ParseRedirectUriTest, NeverTakesAnOddByteInAMutatedUri) {
   EXPECT_GT(taken, 500);
 }
 
-TEST(CheckHostNameTest, TakesNamesOnly) {
+TEST(CheckPublicHostNameTest, TakesPublicNamesOnly) {
   for (const absl::string_view host : {"mastodon.social", "xn--bcher-kva.example", "a-1.b2"}) {
-    EXPECT_OK(CheckHostName(host)) << host;
+    EXPECT_OK(CheckPublicHostName(host)) << host;
   }
   const std::vector<Refused> cases = {
       {"", "must not be empty"},
@@ -326,10 +326,27 @@ TEST(CheckHostNameTest, TakesNamesOnly) {
       {"a.0x7f", "a name does not end in a number"},
       {"a.", "no dot at its begin or end"},
       {std::string(254, 'a'), "at most 253"},
+      {"localhost", "public host"},
+      {"db", "public host"},
+      {"db.localhost", "public host"},
+      {"printer.local", "public host"},
+      {"social.internal", "public host"},
+      {"router.home.arpa", "public host"},
   };
   for (const Refused& refused : cases) {
-    EXPECT_THAT(CheckHostName(refused.uri),
+    EXPECT_THAT(CheckPublicHostName(refused.uri),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(refused.message)));
+  }
+}
+
+TEST(CheckHostTest, TakesNamesAndAddressesWithoutPort) {
+  for (const absl::string_view host : {"mastodon.social", "localhost", "db", "10.0.0.1", "[::1]"}) {
+    EXPECT_OK(CheckHost(host)) << host;
+  }
+  for (const absl::string_view host :
+       {"", "a.example:8443", "a.example:443", "a.example/x", "a.example?x", "a.example#x",
+        "u@a.example", "A.example", "::1", "[::1]:1", "[::1]x", "10.1", "a b", "a.example/.."}) {
+    EXPECT_FALSE(CheckHost(host).ok()) << host;
   }
 }
 

@@ -47,10 +47,31 @@ class SecretsTest : public ::testing::Test {
     EXPECT_OK(Seen(org.UpdateSocialNetwork(update)));
     EXPECT_OK(Seen(org.GetSocialNetwork(update.id())));
     EXPECT_OK(Seen(org.ListSocialNetworks()));
-    EXPECT_OK(Seen(org.GetAuthUrl(ExampleAuthUrlRequest())));
+    ASSERT_NO_FATAL_FAILURE(AskForUrls(org));
     EXPECT_OK(Seen(org.DeleteSocialNetwork(update.id())));
     EXPECT_OK(Seen(org.CreateSocialNetwork(
         NewSocialNetworkRequest("instagram", "client-key", NewSecret("again")))));
+  }
+
+  // Every way to ask for URLs, bound to a session whose cookie nobody else may learn.
+  void AskForUrls(const TestClient& org) {
+    EXPECT_OK(Seen(org.CreateSocialNetwork(
+        NewSocialNetworkRequest("wechat", "client-key", NewSecret("stored")))));
+    v1::GetAuthUrlRequest request = ExampleAuthUrlRequest();
+    request.set_session_binding(NewSecret("cookie"));
+    EXPECT_OK(Seen(org.GetAuthUrl(request)));
+    v1::ExplainAuthUrlRequest explain;
+    explain.set_network("instagram");
+    explain.set_redirect_uri("https://app.example.com/cb");
+    explain.set_session_binding(NewSecret("cookie"));
+    EXPECT_OK(Seen(org.ExplainAuthUrl(explain)));
+    v1::BatchGetAuthUrlsRequest batch;
+    batch.set_redirect_uri("https://app.example.com/cb");
+    batch.set_session_binding(NewSecret("cookie"));
+    ASSERT_OK_AND_ASSIGN(const auto results, Seen(org.BatchGetAuthUrls(batch)));
+    EXPECT_EQ(results.results_size(), 3);
+    for (const auto& result : results.results()) EXPECT_TRUE(result.has_auth_url());
+    EXPECT_OK(Seen(org.ListNetworks()));
   }
 
   // Calls that are refused although, or because, a client secret is in them.

@@ -189,6 +189,61 @@ TEST_F(StartupErrorsTest, DatabaseIsAFolder) {
                 HasSubstr("not a regular file"));
 }
 
+TEST_F(StartupErrorsTest, NetworksFileIsMissingOrAFolderOrTooBig) {
+  ExpectRefused({absl::StrCat("--networks_file=", folder_.dir().File("absent"))}, kCannotRun,
+                AllOf(HasSubstr("the networks file"), HasSubstr("No such file")));
+  ExpectRefused({absl::StrCat("--networks_file=", folder_.dir().path())}, kCannotRun,
+                HasSubstr("not a regular file"));
+  ExpectRefused({File("networks_file", "big", std::string(1024 * 1024 + 1, '#'))}, kCannotRun,
+                HasSubstr("larger than 1 MiB"));
+}
+
+TEST_F(StartupErrorsTest, NetworksFileCannotBeRead) {
+  if (geteuid() == 0)
+    GTEST_SKIP() << "root may read everything; see NetworksFileIsMissingOrAFolderOrTooBig";
+  ExpectRefused({File("networks_file", "mute", "", perms::none)}, kCannotRun,
+                HasSubstr("Permission denied"));
+}
+
+// The example of deploy/, with a mistake in it.
+TEST_F(StartupErrorsTest, NetworksFileHasAMistakeThatIsNamedWithItsPlace) {
+  const std::string example = ReadFile(AUTHURL_SOURCE_DIR "/deploy/networks.example.textproto");
+  const struct {
+    std::string old_text, new_text, message;
+  } mistakes[] = {
+      {"id: \"acme_sso\"", "id: \"acme_sso", "line 13, column "},
+      {"status: STATUS_LIVE", "status: STATUS_ALIVE", "\"STATUS_ALIVE\" for field \"status\""},
+      {"display_name:", "displayed_name:", "no field named \"displayed_name\""},
+      {"login_hint_param: \"", "login_hint_param: 7 # ", "column "},
+      {"\"acme_sso\"", "\"acme sso\"", "network \"acme sso\": id: must be"},
+      {"https://sso.acme.example/realms/{realm}/protocol/openid-connect/auth",
+       "http://sso.acme.example/auth", "network \"acme_sso\": authorization_endpoint: must begin"},
+      {"default_value: \"acme\"", "default_value: \"Acme!\"", "variables \"realm\""},
+      {"pattern: \"[a-z0-9-]{1,64}\"", "pattern: \"[a-z\"", "variables \"realm\""},
+      {"mode: MODE_REQUIRED", "mode: MODE_UNSPECIFIED", "network \"acme_sso\": pkce.mode: must"},
+      {"login_hint_param: \"login_hint\"", "login_hint_param: \"state\"", "login_hint_param: "},
+      {"\"Acme SSO\"", "\"Acme \xff\"", "network \"acme_sso\": text: must be UTF-8"},
+      {"\"Acme SSO\"", "\"Acme \\377\"", "network \"acme_sso\": text: must be UTF-8"},
+      {"\"Acme SSO\"", "\"Acme\\nSSO\"", "network \"acme_sso\": display_name: "},
+  };
+  for (const auto& [old_text, new_text, message] : mistakes) {
+    SCOPED_TRACE(new_text);
+    std::string broken = example;
+    const size_t place = broken.find(old_text);
+    ASSERT_NE(place, std::string::npos);
+    broken.replace(place, old_text.size(), new_text);
+    ExpectRefused({File("networks_file", "broken", broken)}, kCannotRun,
+                  AllOf(HasSubstr("/broken: "), HasSubstr(message)));
+  }
+}
+
+TEST_F(StartupErrorsTest, NetworksFileIsNoText) {
+  std::string noise(4096, '\0');
+  FillRandom({reinterpret_cast<uint8_t*>(noise.data()), noise.size()});
+  ExpectRefused({File("networks_file", "noise", "\x01" + noise)}, kCannotRun,
+                AllOf(HasSubstr("/noise: "), HasSubstr("line 1, column ")));
+}
+
 TEST_F(StartupErrorsTest, PortIsInUse) {
   const ServerFolder other_folder;
   ASSERT_OK_AND_ASSIGN(const auto other, ServerProcess::Start(other_folder));

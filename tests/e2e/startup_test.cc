@@ -156,6 +156,48 @@ TEST_F(StartupTest, ASecondProcessOnTheSameDatabaseIsRefused) {
   ExpectToStop();
 }
 
+TEST_F(StartupTest, TheExampleOfANetworksFileMakesACompanysOwnProviderANetwork) {
+  ASSERT_NO_FATAL_FAILURE(
+      Start({"--networks_file=" AUTHURL_SOURCE_DIR "/deploy/networks.example.textproto"}));
+  ASSERT_OK_AND_ASSIGN(const DemoOrganization demo, CreateDemoOrganization(*admin_, "demo"));
+  const TestClient org = admin_->WithKey(demo.org_key);
+  ASSERT_OK_AND_ASSIGN(const auto networks, org.ListNetworks());
+  EXPECT_EQ(networks.networks(networks.networks_size() - 1).display_name(), "Acme SSO");
+  auto configuration = NewSocialNetworkRequest("acme_sso", "the-client", "the-secret");
+  (*configuration.mutable_variables())["realm"] = "staging";
+  ASSERT_OK(org.CreateSocialNetwork(configuration));
+  v1::GetAuthUrlRequest request = ExampleAuthUrlRequest();
+  request.set_network("acme_sso");
+  request.set_force_account_selection(true);
+  request.set_login_hint("jo@acme.example");
+  ASSERT_OK_AND_ASSIGN(const auto reply, org.GetAuthUrl(request));
+  EXPECT_THAT(reply.auth_url(),
+              StartsWith("https://sso.acme.example/realms/staging/protocol/openid-connect/auth?"));
+  EXPECT_THAT(
+      ParametersOf(reply.auth_url()),
+      ElementsAre(Pair("client_id", "the-client"),
+                  Pair("redirect_uri", "https://app.example.com/cb"), Pair("response_type", "code"),
+                  Pair("scope", "openid profile email offline_access"), Pair("state", ::testing::_),
+                  Pair("code_challenge", ::testing::_), Pair("code_challenge_method", "S256"),
+                  Pair("prompt", "select_account"), Pair("login_hint", "jo@acme.example")));
+  // The built-in ones are still there.
+  EXPECT_OK(org.GetAuthUrl(ExampleAuthUrlRequest()));
+  ExpectToStop();
+}
+
+TEST_F(StartupTest, LocalInstancesAreTakenOnlyWhereTheFlagSaysSo) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_OK_AND_ASSIGN(const DemoOrganization demo, CreateDemoOrganization(*admin_, "demo"));
+  auto configuration = NewSocialNetworkRequest("mastodon", "the-client", "the-secret");
+  configuration.set_instance("mastodon.internal");
+  EXPECT_THAT(admin_->WithKey(demo.org_key).CreateSocialNetwork(configuration),
+              HasViolation("instance", HasSubstr("public host")));
+  ExpectToStop();
+  ASSERT_NO_FATAL_FAILURE(Start({"--allow_local_instances"}));
+  EXPECT_OK(admin_->WithKey(demo.org_key).CreateSocialNetwork(configuration));
+  ExpectToStop();
+}
+
 TEST_F(StartupTest, ItServesOnAUnixSocketAndRemovesItAtTheEnd) {
   const std::string path = folder_.dir().File("authurl.sock");
   ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--listen=unix:", path)}));

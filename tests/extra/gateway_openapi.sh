@@ -23,7 +23,7 @@ tests/support/with_gateway.sh "$1" bash -euo pipefail -c '
     cat report
     sed -nE "s/^ +([0-9]+) generated.*/\1/p" report >>counts
   }
-  run "$AUTHURL_API_KEY" "^/(v1/social-networks|healthz|readyz|docs|openapi)"
+  run "$AUTHURL_API_KEY" "^/(v1/(social-networks|auth-urls|networks)|healthz|readyz|docs|openapi)"
   run "$AUTHURL_ADMIN_KEY" "^/v1/(organizations|api-keys)"
   total=$(($(paste -sd+ counts)))
   echo "$total cases"

@@ -134,6 +134,9 @@ TEST_F(ApiKeysTest, EveryRpcTakesTheRolesOfTheTableAndNoOthers) {
   const std::set<v1::Role> administer = {v1::ROLE_ADMIN};
   const std::map<std::string, std::set<v1::Role>> table = {
       {"GetAuthUrl", mint},
+      {"BatchGetAuthUrls", mint},
+      {"ExplainAuthUrl", mint},
+      {"ListNetworks", mint},
       {"CreateSocialNetwork", configure},
       {"ListSocialNetworks", configure},
       {"GetSocialNetwork", configure},

@@ -12,7 +12,7 @@ using ::testing::Not;
 
 TEST_F(BadInputTest, NetworkMustBeAKnownOne) {
   std::vector<BadRequest> table;
-  for (const char* rpc : {"GetAuthUrl", "CreateSocialNetwork"}) {
+  for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl", "CreateSocialNetwork"}) {
     table.push_back({rpc, "", "network", "Required"});
     table.push_back({rpc, "network: ''", "network", "Required"});
     table.push_back({rpc, "network: 'instagrm'", "network", "did you mean \"instagram\"?"});
@@ -32,8 +32,11 @@ TEST_F(BadInputTest, TenantIdMustBeShortAndPlain) {
   for (const std::string& tenant :
        {std::string(), std::string(129, 'a'), std::string("a b"), std::string("caf\\303\\251"),
         std::string("a\\nb"), std::string("a.b"), std::string(100'000, 'a')}) {
-    table.push_back({"GetAuthUrl", absl::StrCat("network: 'instagram' tenant_id: '", tenant, "'"),
-                     "tenant_id", "1 to 128 characters"});
+    const std::string field = absl::StrCat("tenant_id: '", tenant, "'");
+    for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {
+      table.push_back({rpc, "network: 'instagram' " + field, "tenant_id", "1 to 128 characters"});
+    }
+    table.push_back({"BatchGetAuthUrls", field, "tenant_id", "1 to 128 characters"});
   }
   ExpectAllRefused(table);
 }
@@ -69,6 +72,13 @@ TEST_F(BadInputTest, RedirectUriMustBeAbsoluteAndSafe) {
   for (const auto& [uri, text] : bad) {
     table.push_back({"GetAuthUrl", absl::StrCat("network: 'reddit' redirect_uri: '", uri, "'"),
                      "redirect_uri", text});
+    table.push_back({"ExplainAuthUrl", absl::StrCat("network: 'reddit' redirect_uri: '", uri, "'"),
+                     "redirect_uri", text});
+    // http for the local machine depends on the network.
+    if (text != "must begin with https://") {
+      table.push_back(
+          {"BatchGetAuthUrls", absl::StrCat("redirect_uri: '", uri, "'"), "redirect_uri", text});
+    }
     table.push_back({"CreateSocialNetwork",
                      absl::StrCat("network: 'reddit' client_key: 'k' client_secret: 's' "
                                   "allowed_redirect_uris: ['https://ok.example.com/', '",
@@ -170,7 +180,84 @@ TEST_F(BadInputTest, ScopesHintsAndBindingsHaveTheirFormats) {
        "session_binding", "is 257 bytes long"},
       {"GetAuthUrl", get + "instance: 'mastodon.social'", "instance", "Facebook has no instances"},
       {"GetAuthUrl", get + "instance: ''", "instance", "must be left out"},
+      {"ExplainAuthUrl", get + "instance: 'a.io'", "instance", "Facebook has no instances"},
+      {"ExplainAuthUrl", get + "scopes: 'a,b'", "scopes[0]", "Facebook separates scopes by"},
+      {"ExplainAuthUrl", get + "login_hint: ''", "login_hint", "must be 1 to 256"},
+      {"ExplainAuthUrl", get + "session_binding: ''", "session_binding", "must be 16 to 256"},
+      {"BatchGetAuthUrls", Times(65, "scopes: 'a'"), "scopes", "has 65 entries; at most 64"},
+      {"BatchGetAuthUrls", "scopes: ['a', 'b', 'a']", "scopes[2]", "repeats \"a\""},
+      {"BatchGetAuthUrls", "login_hint: 'a\\177'", "login_hint", "control"},
+      {"BatchGetAuthUrls", "session_binding: '123456789012345'", "session_binding",
+       "is 15 bytes long"},
   });
+}
+
+TEST_F(BadInputTest, BatchesNameEachNetworkOnceAndNotTooMany) {
+  std::string many;
+  for (int i = 0; i <= 100; ++i) absl::StrAppend(&many, "networks: 'n", i, "' ");
+  ExpectAllRefused({
+      {"BatchGetAuthUrls", many, "networks", "has 101 entries; at most 100"},
+      {"BatchGetAuthUrls", Times(101, "networks: 'x'"), "networks", "has 101 entries"},
+      {"BatchGetAuthUrls", "networks: ['x', 'tiktok', 'x']", "networks[2]", "repeats \"x\""},
+      {"BatchGetAuthUrls", "networks: ['', '']", "networks[1]", "repeats"},
+      {"BatchGetAuthUrls", "instance: 'mastodon.social'", "instance",
+       "must be left out without networks"},
+  });
+}
+
+TEST_F(BadInputTest, InstancesMustBeHostNamesThatEverybodyCanLookUp) {
+  const std::string create = "network: 'mastodon' client_key: 'k' client_secret: 's' ";
+  std::vector<BadRequest> table = {
+      {"GetAuthUrl", "network: 'mastodon'", "instance", "Required"},
+      {"ExplainAuthUrl", "network: 'mastodon'", "instance", "Required"},
+      {"CreateSocialNetwork", create, "instance", "Required"}};
+  for (const std::string& instance : {std::string("localhost"),
+                                      std::string("mastodon"),
+                                      std::string("127.0.0.1"),
+                                      std::string("[::1]"),
+                                      std::string("2130706433"),
+                                      std::string("0x7f.1"),
+                                      std::string("a.internal"),
+                                      std::string("mastodon.social:443"),
+                                      std::string("mastodon.social/x"),
+                                      std::string("mastodon.social?x"),
+                                      std::string("mastodon.social#x"),
+                                      std::string("user@mastodon.social"),
+                                      std::string("https://mastodon.social"),
+                                      std::string("Mastodon.social"),
+                                      std::string("mastodon.social."),
+                                      std::string("mastodon..social"),
+                                      std::string("a b.social"),
+                                      std::string("a\\nb.social"),
+                                      std::string("\\303\\251.social"),
+                                      std::string(300, 'a')}) {
+    const std::string field = absl::StrCat("instance: '", instance, "'");
+    for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {
+      table.push_back({rpc, "network: 'mastodon' " + field, "instance", ""});
+    }
+    table.push_back({"CreateSocialNetwork", create + field, "instance", ""});
+  }
+  ExpectAllRefused(table);
+}
+
+TEST_F(BadInputTest, VariantsMustBeTheNetworksOwn) {
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork reddit, Configure("reddit"));
+  const std::string reddit_id = absl::StrCat("id: '", reddit.id(), "' ");
+  const std::string create = "network: 'linkedin' client_key: 'k' client_secret: 's' ";
+  std::vector<BadRequest> table = {
+      {"CreateSocialNetwork", create + "variant: ''", "variant", "must not be empty"},
+      {"UpdateSocialNetwork", tiktok_ + "variant: ''", "variant", "must not be empty"},
+      {"UpdateSocialNetwork", reddit_id + "variant: 'page'", "variant", "it has none"},
+      {"UpdateSocialNetwork", tiktok_ + "variant: 'page'", "variant", "\"desktop\""},
+  };
+  for (const std::string& variant :
+       {std::string("PAGE"), std::string("page "), std::string("page\\0"), std::string("'"),
+        std::string("\\303\\251"), std::string(60'000, 'v')}) {
+    const std::string escaped = variant == "'" ? "\\'" : variant;
+    table.push_back({"CreateSocialNetwork", absl::StrCat(create, "variant: '", escaped, "'"),
+                     "variant", "is no variant of LinkedIn: it has \"page\""});
+  }
+  ExpectAllRefused(table);
 }
 
 }  // namespace

@@ -80,7 +80,8 @@ TEST_F(BadInputTest, IdsMasksAndPagesHaveTheirFormats) {
       {"CreateApiKey", "role: ROLE_ADMIN display_name: 'a\\033[0m'", "display_name", "control"},
       {"ListApiKeys", "org_id: ''", "org_id", "1 to 64 characters"},
   };
-  for (const char* path : {"id", "network", "instance", "created_at", "*", "", "scopes.0"}) {
+  for (const char* path :
+       {"id", "network", "instance", "created_at", "*", "", "scopes.0", "variant.x"}) {
     table.push_back({"UpdateSocialNetwork",
                      absl::StrCat(facebook_, "update_mask { paths: '", path, "' }"), "update_mask",
                      "is no field that can be changed"});

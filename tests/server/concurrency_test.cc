@@ -1,10 +1,14 @@
 // Every rpc at once, from many threads: no call fails for a reason that a single one would not.
 #include <atomic>
+#include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "core/auth_state.h"
+#include "storage/sqlite_backend.h"
 #include "tests/server/service_fixture.h"
 #include "tests/support/build_kind.h"
 
@@ -111,6 +115,117 @@ TEST_F(ConcurrencyTest, ManyThreadsMixEveryRpc) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_GT(ok, kThreads * kCalls / 10);
   EXPECT_OK(Org().ListSocialNetworks());
+}
+
+// All of AuthUrlService while the variant of a configuration changes: every answer is that of one
+// variant as a whole, and what was handed out as stored is stored.
+class VariantConcurrencyTest : public ConcurrencyTest {
+ protected:
+  static constexpr int kManyThreads = 64;
+  static constexpr int kFewCalls = kSanitized ? 10 : 60;
+  static constexpr char kGet[] = "network: 'tiktok' redirect_uri: 'https://app.example.com/cb'";
+
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(ConcurrencyTest::SetUp());
+    ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork tiktok, Configure("tiktok"));
+    id_ = absl::StrCat("id: '", tiktok.id(), "' ");
+    ASSERT_OK(Configure("wechat"));
+    for (const char* variant :
+         {"update_mask { paths: 'variant' }", "variant: 'desktop'", "variant: 'business'"}) {
+      ASSERT_OK(Call<v1::UpdateSocialNetworkResponse>("UpdateSocialNetwork", id_ + variant));
+      ASSERT_OK_AND_ASSIGN(const auto url, GetAuthUrl(kGet));
+      kinds_.insert(KindOf(url.auth_url()));
+    }
+    ASSERT_EQ(kinds_.size(), 3u);
+  }
+
+  // All of a URL but what differs each time.
+  static std::string KindOf(const std::string& url) {
+    const size_t state = url.find("&state=");
+    const size_t after = url.find('&', state + 1);
+    const std::string rest = after == std::string::npos ? "" : url.substr(after);
+    return absl::StrCat(url.substr(0, state), "|", rest.size());
+  }
+  void ExpectOneKind(const std::string& url) const {
+    EXPECT_EQ(kinds_.count(KindOf(url)), 1u) << url;
+  }
+
+  absl::Status CallAuthUrlService(std::mt19937& random) {
+    switch (random() % 6) {
+      case 0: {
+        const char* changes[] = {"update_mask { paths: 'variant' }", "variant: 'desktop'",
+                                 "variant: 'business'"};
+        return Call<v1::UpdateSocialNetworkResponse>("UpdateSocialNetwork",
+                                                     id_ + changes[random() % 3])
+            .status();
+      }
+      case 1: {
+        const auto batch = Call<v1::BatchGetAuthUrlsResponse>(
+            "BatchGetAuthUrls",
+            "networks: ['tiktok', 'absent'] redirect_uri: 'https://app.example.com/cb'");
+        if (!batch.ok()) return batch.status();
+        ExpectOneKind(batch->results(0).auth_url().auth_url());
+        EXPECT_TRUE(batch->results(1).has_error());
+        return absl::OkStatus();
+      }
+      case 2: {
+        const auto explained = Call<v1::ExplainAuthUrlResponse>("ExplainAuthUrl", kGet);
+        if (!explained.ok()) return explained.status();
+        EXPECT_EQ(explained->parameters(0).name(), "client_key");
+        return absl::OkStatus();
+      }
+      case 3: {
+        const auto networks = Call<v1::ListNetworksResponse>("ListNetworks", "");
+        if (!networks.ok()) return networks.status();
+        int configured = 0;
+        for (const auto& network : networks->networks()) configured += network.configured() ? 1 : 0;
+        EXPECT_EQ(configured, 2);
+        return absl::OkStatus();
+      }
+      case 4: {
+        const auto url = GetAuthUrl("network: 'wechat' redirect_uri: 'https://app.example.com/cb'");
+        if (!url.ok()) return url.status();
+        const size_t state = url->auth_url().find("&state=") + 7;
+        const std::lock_guard lock(mutex_);
+        references_.insert(url->auth_url().substr(state, kStateReferenceChars));
+        ++minted_;
+        return absl::OkStatus();
+      }
+      default: {
+        const auto url = GetAuthUrl(kGet);
+        if (url.ok()) ExpectOneKind(url->auth_url());
+        return url.status();
+      }
+    }
+  }
+
+  std::string id_;
+  std::set<std::string> kinds_;
+  std::mutex mutex_;
+  std::set<std::string> references_;  // Guarded by mutex_.
+  size_t minted_ = 0;                 // Guarded by mutex_.
+};
+
+TEST_F(VariantConcurrencyTest, EveryAnswerIsOfOneVariantAndEveryStoredStateIsThere) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kManyThreads; ++t) {
+    threads.emplace_back([this, t] {
+      std::mt19937 random(static_cast<uint32_t>(t) + 1);
+      for (int call = 0; call < kFewCalls; ++call) EXPECT_OK(CallAuthUrlService(random));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(minted_, 0u);
+  EXPECT_EQ(references_.size(), minted_) << "a reference was given twice";
+
+  const KeyRing keys = server_->folder().key_ring();
+  const Sealer sealer(keys);
+  server_->Close();
+  auto backend = OpenSqliteBackend(server_->folder().database());
+  ASSERT_OK(backend);
+  ASSERT_OK_AND_ASSIGN(const auto store,
+                       CredentialStore::Open(*std::move(backend), sealer, FillRandom));
+  for (const std::string& reference : references_) EXPECT_OK(store->GetAuthState(reference));
 }
 
 TEST_F(ConcurrencyTest, OfManyEqualCreatesOneWins) {

@@ -62,6 +62,16 @@ TEST(GrpcStatusTest, RetryableErrorSaysWhenToRetry) {
   EXPECT_EQ(retry.retry_delay().nanos(), 500'000'000);
 }
 
+TEST(GrpcStatusTest, AsAMessageItIsWhatACallEndsWith) {
+  FieldViolations violations;
+  violations.Add("network", "Required");
+  for (const absl::Status& status :
+       {violations.ToStatus(), StorageUnavailable("/srv/db"), absl::InternalError("row 7")}) {
+    EXPECT_EQ(ToRpcStatus(status).SerializeAsString(), ToGrpcStatus(status).error_details());
+  }
+  EXPECT_EQ(ToRpcStatus(absl::OkStatus()).code(), 0);
+}
+
 TEST(GrpcStatusTest, StatusWithoutReasonIsInternalAndItsMessageStaysInside) {
   for (const absl::Status& cause :
        {absl::InternalError("row 7 is torn"), absl::NotFoundError("row 7 is gone"),

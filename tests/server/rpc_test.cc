@@ -54,16 +54,19 @@ class PipelineTest : public ::testing::Test {
     ASSERT_OK(store_->CreateApiKey(key));
 
     pipeline_ = std::make_unique<Pipeline>(*store_, workers_, admission_, FillRandom, 1024);
-    const Method method = {
-        kPath, Access::kMint,
-        [this](const Caller& caller, const grpc::ByteBuffer&, grpc::ByteBuffer& response) {
-          ++handled_;
-          const grpc::Slice nothing;
-          response = grpc::ByteBuffer(&nothing, 1);
-          return CurrentHandler()(caller);
-        }};
-    service_ = MakeCallbackService(*v1::GetAuthUrlRequest::descriptor()->file()->service(0),
-                                   {method}, *pipeline_);
+    const auto handle = [this](const Caller& caller, const grpc::ByteBuffer&,
+                               grpc::ByteBuffer& response) {
+      ++handled_;
+      const grpc::Slice nothing;
+      response = grpc::ByteBuffer(&nothing, 1);
+      return CurrentHandler()(caller);
+    };
+    const auto& descriptor = *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
+    std::vector<Method> methods;
+    for (int i = 0; i < descriptor.method_count(); ++i) {
+      methods.push_back({PathOf(*descriptor.method(i)), Access::kMint, handle});
+    }
+    service_ = MakeCallbackService(descriptor, std::move(methods), *pipeline_);
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -137,9 +140,12 @@ TEST_F(PipelineTest, HandlerLearnsWhoCalls) {
     EXPECT_EQ(caller.key_id, key_.substr(4, 12));
     EXPECT_EQ(caller.role, record::v1::ROLE_MINT);
     EXPECT_EQ(caller.org_id, "acme");
+    EXPECT_EQ(caller.request_id, "mine");
+    EXPECT_GT(caller.deadline, absl::Now());
+    EXPECT_LT(caller.deadline, absl::Now() + 2 * kPatience);
     return absl::OkStatus();
   });
-  EXPECT_TRUE(Call().status.ok());
+  EXPECT_TRUE(Call({{"x-request-id", "mine"}}).status.ok());
   EXPECT_EQ(handled_, 1);
 }
 

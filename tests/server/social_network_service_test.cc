@@ -2,10 +2,13 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
-#include "core/network_catalog.h"
+#include "absl/strings/str_split.h"
+#include "server/log.h"
 #include "storage/sqlite_backend.h"
 #include "tests/server/service_fixture.h"
+#include "tests/support/network_configurations.h"
 
 namespace authurl::testing {
 namespace {
@@ -125,6 +128,57 @@ TEST_F(SocialNetworkServiceTest, MaskEmptiesWhatItNamesAndLeavesTheRest) {
   EXPECT_EQ(after.client_key(), before.client_key());
 }
 
+TEST_F(SocialNetworkServiceTest, VariantIsShownAndCanBeChangedAndTakenBack) {
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork plain, Configure("linkedin"));
+  EXPECT_EQ(plain.variant(), "");
+  const std::string request = "network: 'linkedin' redirect_uri: 'https://app.example.com/cb'";
+  EXPECT_THAT(GetAuthUrl(request)->auth_url(), HasSubstr("w_member_social"));
+
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork page, Update(plain.id(), "variant: 'page'"));
+  EXPECT_EQ(page.variant(), "page");
+  EXPECT_EQ(Get(plain.id())->variant(), "page");
+  EXPECT_THAT(GetAuthUrl(request)->auth_url(), HasSubstr("w_organization_social"));
+
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork kept, Update(plain.id(), "client_key: 'k'"));
+  EXPECT_EQ(kept.variant(), "page");
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork taken_back,
+                       Update(plain.id(), "update_mask { paths: 'variant' }"));
+  EXPECT_EQ(taken_back.variant(), "");
+  EXPECT_THAT(GetAuthUrl(request)->auth_url(), HasSubstr("w_member_social"));
+
+  ASSERT_OK(Org().DeleteSocialNetwork(plain.id()));
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork made, Configure("linkedin", "variant: 'page'"));
+  EXPECT_EQ(made.variant(), "page");
+  EXPECT_EQ(Org().ListSocialNetworks()->social_networks(0).variant(), "page");
+}
+
+TEST_F(SocialNetworkServiceTest, WarningsOfAConfigurationAreInTheLogOnceItIsStored) {
+  ::testing::internal::CaptureStderr();
+  StartLog("warning");
+  const auto refused = Configure("x", "scopes: ['tweet.read', 'tweet.read']");
+  const auto created = Configure("x", "scopes: ['tweet.read', 'users.read']");
+  const auto again = Configure("x", "scopes: ['tweet.read', 'users.read']");
+  absl::StatusOr<v1::SocialNetwork> updated = absl::UnknownError("not called");
+  if (created.ok()) updated = Update(created->id(), "scopes: ['tweet.write', 'offline.access']");
+  if (created.ok()) (void)Update(created->id(), "update_mask { paths: 'scopes' }");
+  StopLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(refused, HasReason("INVALID_PAYLOAD"));
+  EXPECT_THAT(again, HasReason("SOCIAL_NETWORK_EXISTS"));
+  ASSERT_OK(created);
+  ASSERT_OK(updated);
+  const std::vector<std::string> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
+  const std::string start =
+      absl::StrCat(R"("level":"warning","event":"configuration_warning","social_network":")",
+                   created->id(), R"(","network":"x","org_id":"acme","text":")");
+  ASSERT_THAT(lines, ElementsAre(HasSubstr(start), HasSubstr(start), HasSubstr(start)));
+  EXPECT_THAT(lines[0], HasSubstr("no refresh token"));
+  EXPECT_THAT(lines[1], HasSubstr("tweet.read"));
+  EXPECT_THAT(lines[2], HasSubstr("users.read"));
+  EXPECT_THAT(log, Not(HasSubstr("client-key")));
+  EXPECT_THAT(log, Not(HasSubstr("the-client-secret")));
+}
+
 TEST_F(SocialNetworkServiceTest, UpdateThatIsRefusedChangesNothing) {
   ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork before, Configure("facebook", kAllSettings));
   for (const char* changes :
@@ -172,12 +226,12 @@ TEST_F(SocialNetworkServiceTest, OddIdsAreNotFound) {
 }
 
 TEST_F(SocialNetworkServiceTest, ListsArePagedToTheEndInTheOrderOfIds) {
-  ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(BuiltInNetworksText()));
+  ASSERT_OK_AND_ASSIGN(const auto networks, Org().ListNetworks());
   std::set<std::string> all;
-  for (const auto* network : catalog.networks()) {
-    if (network->status() != catalog::v1::STATUS_LIVE) continue;
-    ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork created, Configure(network->id()));
-    all.insert(created.id());
+  for (const NetworkUse& use : UsesWithAuthUrls(networks)) {
+    if (!use.variant.empty()) continue;
+    ASSERT_OK_AND_ASSIGN(const auto created, Org().CreateSocialNetwork(ConfigurationFor(use)));
+    all.insert(created.social_network().id());
   }
   for (const int size : {1, 2, static_cast<int>(all.size()), 100}) {
     std::vector<std::string> listed;

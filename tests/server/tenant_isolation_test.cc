@@ -62,11 +62,16 @@ class TenantIsolationTest : public ServiceTest {
     const std::string update = id + "client_key: 'stolen'";
     const std::string mint =
         "network: 'instagram' redirect_uri: 'https://app.example.com/cb' tenant_id: 'a'";
+    const std::string batch =
+        "networks: ['instagram', 'vimeo'] redirect_uri: 'https://app.example.com/cb'";
     const std::string create = "network: 'reddit' client_key: 'k' client_secret: 's'";
     const std::string page = absl::StrCat("page_token: '", their_token_, "'");
     const std::string their_key_id = absl::StrCat("key_id: '", their_key_.substr(4, 12), "' ");
     std::map<std::string, std::vector<Probe>> table = {
         {"GetAuthUrl", ByAcme(mint, grpc::NOT_FOUND)},
+        {"BatchGetAuthUrls", ByAcme(batch, grpc::OK)},
+        {"ExplainAuthUrl", ByAcme(mint, grpc::NOT_FOUND)},
+        {"ListNetworks", ByAcme("", grpc::OK)},
         {"CreateSocialNetwork", {Naming(create)}},
         {"ListSocialNetworks", ByAcme(page, grpc::INVALID_ARGUMENT)},
         {"GetSocialNetwork", ByAcme(id, grpc::NOT_FOUND)},
@@ -79,9 +84,15 @@ class TenantIsolationTest : public ServiceTest {
         {"ListApiKeys", NotAdmin("org_id: 'theirs'")},
         {"RevokeApiKey", NotAdmin(their_key_id)},
     };
-    table["GetAuthUrl"].push_back({mint, AsMint(), grpc::NOT_FOUND});
-    table["GetAuthUrl"].push_back({mint, Bearer(mint_key_, "theirs"), grpc::NOT_FOUND});
-    table["GetAuthUrl"].push_back(Naming(mint));
+    for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {
+      table[rpc].push_back({mint, AsMint(), grpc::NOT_FOUND});
+      table[rpc].push_back({mint, Bearer(mint_key_, "theirs"), grpc::NOT_FOUND});
+      table[rpc].push_back(Naming(mint));
+    }
+    table["BatchGetAuthUrls"].push_back({batch, AsMint(), grpc::OK});
+    table["BatchGetAuthUrls"].push_back(Naming(batch));
+    table["ListNetworks"].push_back({"", AsMint(), grpc::OK});
+    table["ListNetworks"].push_back(Naming(""));
     table["ListSocialNetworks"].push_back(Naming(""));
     table["GetSocialNetwork"].push_back(Naming(id));
     table["UpdateSocialNetwork"].push_back(Naming(update));
@@ -149,6 +160,21 @@ TEST_F(TenantIsolationTest, ListsShowTheOwnOrganizationOnly) {
   ASSERT_OK_AND_ASSIGN(const auto keys,
                        CallAsAdmin<v1::ListApiKeysResponse>("ListApiKeys", "org_id: 'acme'"));
   for (const v1::ApiKey& key : keys.api_keys()) EXPECT_EQ(key.org_id(), "acme");
+}
+
+TEST_F(TenantIsolationTest, CatalogAndBatchesShowTheOwnConfigurationsOnly) {
+  ASSERT_OK_AND_ASSIGN(const auto networks, Org().ListNetworks());
+  for (const v1::Network& network : networks.networks()) {
+    EXPECT_EQ(network.configured(), network.id() == "x") << network.id();
+  }
+  ASSERT_OK_AND_ASSIGN(const auto batch, Call<v1::BatchGetAuthUrlsResponse>(
+                                             "BatchGetAuthUrls", "redirect_uri: 'https://a.io/'"));
+  ASSERT_EQ(batch.results_size(), 1);
+  EXPECT_EQ(batch.results(0).network(), "x");
+  ASSERT_OK_AND_ASSIGN(const auto theirs, server_->Call<v1::BatchGetAuthUrlsResponse>(
+                                              "BatchGetAuthUrls", "redirect_uri: 'https://a.io/'",
+                                              Bearer(their_key_)));
+  EXPECT_EQ(theirs.results_size(), 2);
 }
 
 TEST_F(TenantIsolationTest, TwoOrganizationsConfigureTheSameNetworkIndependently) {

@@ -46,6 +46,13 @@ ApiKeyRow KeyRow(const std::string& key_id, const std::string& org_id) {
   return {.key_id = key_id, .org_id = org_id, .version = 1, .sealed = "sealed " + key_id};
 }
 
+AuthStateRow StateRow(const std::string& digest, const std::string& org_id, int64_t expires_at_ms) {
+  return {.digest = digest,
+          .org_id = org_id,
+          .expires_at_ms = expires_at_ms,
+          .sealed = absl::StrCat("sealed ", digest)};
+}
+
 std::vector<std::string> OrgIds(const absl::StatusOr<std::vector<OrganizationRow>>& rows) {
   EXPECT_OK(rows);
   std::vector<std::string> ids;
@@ -87,6 +94,8 @@ void BackendConformanceTest::Reopen() {
 
 TEST_P(BackendConformanceTest, ANewDatabaseHasNothing) {
   EXPECT_OK(backend_->Probe());
+  EXPECT_OK(backend_->ProbeReads());
+  EXPECT_THAT(backend_->GetAuthState("digest"), StatusIs(kNotFound, _));
   EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 10)), IsEmpty());
   EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)), IsEmpty());
   EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)), IsEmpty());
@@ -163,11 +172,13 @@ TEST_P(BackendConformanceTest, ListsAreInByteOrderAndCutIntoPages) {
   EXPECT_THAT(OrgIds(backend_->ListOrganizations("", -1)), IsEmpty());
 }
 
-TEST_P(BackendConformanceTest, DeletingAnOrganizationTakesItsKeysAndConfigurationsAndNoOthers) {
+TEST_P(BackendConformanceTest, DeletingAnOrganizationTakesWhatIsItsAndNothingElse) {
   for (const char* org : {"acme", "other"}) {
     ASSERT_OK(backend_->InsertOrganization({org, "sealed"}));
     ASSERT_OK(backend_->InsertApiKey(KeyRow(absl::StrCat("key-", org), org)));
     ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow(org, absl::StrCat("sn-", org), "google")));
+    ASSERT_OK(backend_->InsertAuthState(StateRow(absl::StrCat("state-1-", org), org, 1)));
+    ASSERT_OK(backend_->InsertAuthState(StateRow(absl::StrCat("state-2-", org), org, 2)));
   }
   ASSERT_OK(backend_->InsertApiKey(KeyRow("key-admin", "")));
   ASSERT_OK(backend_->DeleteOrganization("acme"));
@@ -179,11 +190,16 @@ TEST_P(BackendConformanceTest, DeletingAnOrganizationTakesItsKeysAndConfiguratio
   EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)),
               ElementsAre("key-admin", "key-other"));
   EXPECT_OK(backend_->GetSocialNetwork("other", "sn-other"));
+  for (const char* state : {"state-1-", "state-2-"}) {
+    EXPECT_THAT(backend_->GetAuthState(absl::StrCat(state, "acme")), StatusIs(kNotFound, _));
+    EXPECT_OK(backend_->GetAuthState(absl::StrCat(state, "other")));
+  }
   EXPECT_THAT(backend_->DeleteOrganization("acme"), StatusIs(kNotFound, _));
 
   // Nothing of the first one comes back with a second of that name.
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
   EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)), IsEmpty());
+  EXPECT_THAT(backend_->GetAuthState("state-1-acme"), StatusIs(kNotFound, _));
 }
 
 TEST_P(BackendConformanceTest, AnApiKeyComesBackAsItWasInserted) {
@@ -338,6 +354,149 @@ TEST_P(BackendConformanceTest, ADeletedConfigurationIsGoneAndItsNetworkFree) {
   EXPECT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
 }
 
+TEST_P(BackendConformanceTest, AnAuthStateComesBackAsItWasInserted) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  constexpr int64_t kLatest = std::numeric_limits<int64_t>::max();
+  ASSERT_OK(backend_->InsertAuthState({AllBytes(), "acme", kLatest, AllBytes() + "sealed"}));
+  ASSERT_OK(backend_->InsertAuthState({"empty", "acme", -1, ""}));
+  ASSERT_OK_AND_ASSIGN(AuthStateRow row, backend_->GetAuthState(AllBytes()));
+  EXPECT_EQ(row.digest, AllBytes());
+  EXPECT_EQ(row.org_id, "acme");
+  EXPECT_EQ(row.expires_at_ms, kLatest);
+  EXPECT_EQ(row.sealed, AllBytes() + "sealed");
+  ASSERT_OK_AND_ASSIGN(row, backend_->GetAuthState("empty"));
+  EXPECT_EQ(row.expires_at_ms, -1);
+  EXPECT_EQ(row.sealed, "");
+}
+
+TEST_P(BackendConformanceTest, AnAuthStateNeedsItsOrganizationAndAFreeDigest) {
+  EXPECT_THAT(backend_->InsertAuthState(StateRow("d", "acme", 1)), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->GetAuthState("d"), StatusIs(kNotFound, _));
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
+  ASSERT_OK(backend_->InsertAuthState(StateRow("d", "acme", 1)));
+  AuthStateRow second = StateRow("d", "other", 2);
+  second.sealed = "second";
+  EXPECT_THAT(backend_->InsertAuthState(second), StatusIs(kAlreadyExists, _));
+  ASSERT_OK_AND_ASSIGN(const AuthStateRow row, backend_->GetAuthState("d"));
+  EXPECT_EQ(row.org_id, "acme");
+  EXPECT_EQ(row.sealed, "sealed d");
+}
+
+TEST_P(BackendConformanceTest, DigestsAreComparedByteForByte) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  const std::string digest("d\0\xFF", 3);
+  ASSERT_OK(backend_->InsertAuthState(StateRow(digest, "acme", 1)));
+  for (const std::string& other : {std::string("d"), std::string("D\0\xFF", 3),
+                                   std::string("d\0\xFE", 3), std::string("d\0\xFF ", 4)}) {
+    EXPECT_THAT(backend_->GetAuthState(other), StatusIs(kNotFound, _));
+    EXPECT_OK(backend_->InsertAuthState(StateRow(other, "acme", 1)));
+  }
+  EXPECT_OK(backend_->GetAuthState(digest));
+}
+
+TEST_P(BackendConformanceTest, ExpiredAuthStatesAreDeletedInStepsThoseThatExpiredFirstFirst) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
+  const auto left = [&] {
+    std::string digests;
+    for (const char* digest : {"a", "b", "c", "d", "e"}) {
+      if (backend_->GetAuthState(digest).ok()) digests += digest;
+    }
+    return digests;
+  };
+  const auto purge = [&](int64_t before_ms, int limit) {
+    const absl::StatusOr<int> deleted = backend_->DeleteExpiredAuthStates(before_ms, limit);
+    EXPECT_OK(deleted);
+    return deleted.value_or(-1);
+  };
+  EXPECT_EQ(purge(std::numeric_limits<int64_t>::max(), 10), 0);
+  ASSERT_OK(backend_->InsertAuthState(StateRow("a", "acme", 30)));
+  ASSERT_OK(backend_->InsertAuthState(StateRow("b", "acme", -10)));
+  ASSERT_OK(backend_->InsertAuthState(StateRow("c", "other", 40)));
+  ASSERT_OK(backend_->InsertAuthState(StateRow("d", "acme", 20)));
+  ASSERT_OK(backend_->InsertAuthState(StateRow("e", "other", std::numeric_limits<int64_t>::max())));
+  EXPECT_EQ(purge(35, 0), 0);
+  EXPECT_EQ(purge(35, -1), 0);
+  EXPECT_EQ(left(), "abcde");
+  EXPECT_EQ(purge(35, 2), 2);
+  EXPECT_EQ(left(), "ace");
+  EXPECT_EQ(purge(30, 2), 0);
+  EXPECT_EQ(left(), "ace");
+  EXPECT_EQ(purge(31, 2), 1);
+  EXPECT_EQ(left(), "ce");
+  EXPECT_EQ(purge(std::numeric_limits<int64_t>::max(), 10), 1);
+  EXPECT_EQ(left(), "e");
+}
+
+TEST_P(BackendConformanceTest, WhileAuthStatesComeInOnlyExpiredOnesAreDeletedAndAllOfThem) {
+  constexpr int kThreads = 4;
+  constexpr int kStates = 40;
+  constexpr int kStep = 3;
+  constexpr int64_t kPast = 1000;
+  constexpr int64_t kNowMs = 2000;
+  constexpr int64_t kFuture = 3000;
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  std::atomic<int> wrong = 0;
+  std::atomic<int> writing = kThreads;
+  std::vector<std::thread> writers;
+  for (int t = 0; t < kThreads; ++t) {
+    writers.emplace_back([&, t] {
+      for (int i = 0; i < kStates; ++i) {
+        const std::string id = absl::StrCat(t, "-", i);
+        if (!backend_->InsertAuthState(StateRow("expired-" + id, "acme", kPast)).ok()) ++wrong;
+        if (!backend_->InsertAuthState(StateRow("living-" + id, "acme", kFuture)).ok()) ++wrong;
+        if (!backend_->GetAuthState("living-" + id).ok()) ++wrong;
+      }
+      --writing;
+    });
+  }
+  int deleted = 0;
+  while (true) {
+    const bool last = writing == 0;
+    const absl::StatusOr<int> step = backend_->DeleteExpiredAuthStates(kNowMs, kStep);
+    if (!step.ok() || *step > kStep) ++wrong;
+    if (step.ok()) deleted += *step;
+    if (!step.ok() || (last && *step == 0)) break;
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(deleted, kThreads * kStates);
+  for (int t = 0; t < kThreads; ++t) {
+    for (int i = 0; i < kStates; ++i) {
+      EXPECT_OK(backend_->GetAuthState(absl::StrCat("living-", t, "-", i)));
+      EXPECT_THAT(backend_->GetAuthState(absl::StrCat("expired-", t, "-", i)),
+                  StatusIs(kNotFound, _));
+    }
+  }
+}
+
+TEST_P(BackendConformanceTest, WhileNothingCanBeWrittenReadsGoOnAndTheProbesTellThemApart) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertAuthState(StateRow("state", "acme", 5)));
+  absl::Status write, probe, probe_after_purge, probe_reads, organization, state;
+  {
+    const std::shared_ptr<void> stopped = database_->StopWrites();
+    write = backend_->InsertAuthState(StateRow("another", "acme", 5));
+    probe = backend_->Probe();
+    // Whether or not this needs to write, that it finds nothing to delete proves nothing.
+    backend_->DeleteExpiredAuthStates(0, 10).status().IgnoreError();
+    probe_after_purge = backend_->Probe();
+    probe_reads = backend_->ProbeReads();
+    organization = backend_->GetOrganization("acme").status();
+    state = backend_->GetAuthState("state").status();
+  }
+  EXPECT_THAT(write, HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_THAT(probe, HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_THAT(probe_after_purge, HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_OK(probe_reads);
+  EXPECT_OK(organization);
+  EXPECT_OK(state);
+  EXPECT_OK(backend_->Probe());
+  EXPECT_OK(backend_->ProbeReads());
+  EXPECT_OK(backend_->InsertAuthState(StateRow("another", "acme", 5)));
+}
+
 TEST_P(BackendConformanceTest, VersionsAndValuesMayBeLarge) {
   ASSERT_OK(backend_->InsertOrganization({"acme", std::string(1 << 20, '\xFF')}));
   ASSERT_OK_AND_ASSIGN(const OrganizationRow organization, backend_->GetOrganization("acme"));
@@ -354,6 +513,7 @@ TEST_P(BackendConformanceTest, WhatWasWrittenIsThereAfterReopening) {
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
   ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "acme")));
   ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK(backend_->InsertAuthState(StateRow("state", "acme", 1)));
   Reopen();
   ASSERT_OK_AND_ASSIGN(const std::optional<std::string> value, backend_->GetMeta("name"));
   EXPECT_THAT(value, Optional(std::string("value")));
@@ -361,6 +521,7 @@ TEST_P(BackendConformanceTest, WhatWasWrittenIsThereAfterReopening) {
   EXPECT_OK(backend_->GetApiKey("k"));
   ASSERT_OK_AND_ASSIGN(const auto row, backend_->GetSocialNetworkSecret("acme", "sn"));
   EXPECT_EQ(row.secret, "secret of sn");
+  EXPECT_OK(backend_->GetAuthState("state"));
 }
 
 TEST_P(BackendConformanceTest, EveryThreadReadsWhatItHasWritten) {

@@ -20,6 +20,8 @@ class TestDatabase {
   virtual ~TestDatabase() = default;
   // REQUIRES: what an earlier call returned is closed.
   virtual absl::StatusOr<std::unique_ptr<Backend>> Open() = 0;
+  // While the result lives, the open database can be read but not written.
+  virtual std::shared_ptr<void> StopWrites() = 0;
 };
 
 using MakeTestDatabase = std::unique_ptr<TestDatabase> (*)();

@@ -10,7 +10,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/auth_state.h"
+#include "core/crypto.h"
 #include "storage/credential_store.h"
 #include "tests/storage/child_process.h"
 #include "tests/storage/store_fixture.h"
@@ -31,9 +34,13 @@ const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
 
 std::string IdOf(const char* org, const char* network) { return absl::StrCat(org, "-", network); }
 
+std::string ReferenceOf(absl::string_view org) {
+  return HexEncode(AsChars(Sha256(org))).substr(0, kStateReferenceChars);
+}
+
 class BitFlipTest : public StoreTest {
  protected:
-  static void FillStore(CredentialStore& store) {
+  void FillStore(CredentialStore& store) {
     for (const char* org : kOrganizations) {
       ASSERT_OK(store.CreateOrganization(TestOrganization(org)));
       ASSERT_OK(store.CreateApiKey(TestApiKey(org, org)));
@@ -41,6 +48,8 @@ class BitFlipTest : public StoreTest {
         const std::string id = IdOf(org, network);
         ASSERT_OK(store.CreateSocialNetwork(TestSettings(org, id, network), TestSecret(id)));
       }
+      ASSERT_OK(store.PutAuthState(SealStoredAuthState(
+          keys_.sealer, NewNonce(random_), ReferenceOf(org), TestAuthState(org, "wechat", kNow))));
     }
   }
 
@@ -60,10 +69,20 @@ class BitFlipTest : public StoreTest {
         << answer->ShortDebugString() << " is not " << right.ShortDebugString();
   }
 
+  absl::StatusOr<state::v1::AuthState> OpenState(CredentialStore& store, const char* org) const {
+    const absl::StatusOr<std::string> sealed = store.GetAuthState(ReferenceOf(org));
+    if (!sealed.ok()) return sealed.status();
+    const absl::StatusOr<OpenedState> opened =
+        OpenStoredAuthState(keys_.sealer, ReferenceOf(org), *sealed, kNow, org, "wechat");
+    if (!opened.ok()) return opened.status();
+    return opened->state;
+  }
+
   void ReadEverything(CredentialStore& store) {
     for (const char* org : kOrganizations) {
       Judge(store.GetOrganization(org), TestOrganization(org));
       Judge(store.GetApiKey(org), TestApiKey(org, org));
+      Judge(OpenState(store, org), TestAuthState(org, "wechat", kNow));
       for (const char* network : kNetworks) {
         const std::string id = IdOf(org, network);
         const auto right = TestSettings(org, id, network);

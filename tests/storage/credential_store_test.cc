@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/auth_state.h"
+#include "storage/migrations.h"
 #include "tests/storage/child_process.h"
 #include "tests/storage/raw_database.h"
 #include "tests/storage/store_fixture.h"
@@ -92,6 +94,32 @@ TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
   ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
   EXPECT_EQ(secret, TestSecret("acme-google"));
   EXPECT_OK(store_->Probe());
+  EXPECT_OK(store_->ProbeReads());
+}
+
+// The records of today in a file whose schema is the first version's.
+TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
+  Fill();
+  store_.reset();
+  const std::string newer = folder_.File("newer.db");
+  std::filesystem::rename(path_, newer);
+  {
+    const RawDatabase db(path_);
+    ASSERT_OK(Migrate(db.get(), Migrations().first(1)));
+    db.Execute(absl::StrCat("ATTACH '", newer, "' AS newer"));
+    for (const char* table : {"meta", "organizations", "api_keys", "social_networks"}) {
+      db.Execute(absl::StrCat("INSERT INTO main.", table, " SELECT * FROM newer.", table));
+    }
+  }
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const auto organization, store_->GetOrganization("acme"));
+  EXPECT_THAT(organization, EqualsProto(TestOrganization("acme")));
+  ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey("admin-key"));
+  EXPECT_THAT(key, EqualsProto(TestApiKey("admin-key", "")));
+  ASSERT_OK_AND_ASSIGN(const auto settings, store_->FindSocialNetwork("other", "github", ""));
+  EXPECT_THAT(settings, EqualsProto(TestSettings("other", "other-github", "github")));
+  ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
+  EXPECT_EQ(secret, TestSecret("acme-google"));
 }
 
 TEST_F(CredentialStoreTest, ListsHoldTheRecordsInOrder) {
@@ -446,10 +474,12 @@ class RotationTest : public CredentialStoreTest {
 TEST_F(RotationTest, AfterResealingTheOldKeyMayGo) {
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
   ExpectEverythingReadable(*store_);
-  ASSERT_OK_AND_ASSIGN(const int done, store_->ResealSome(1000));
-  EXPECT_EQ(done, kRecords);
-  ASSERT_OK_AND_ASSIGN(const int more, store_->ResealSome(1000));
-  EXPECT_EQ(more, 0);
+  ASSERT_OK_AND_ASSIGN(ResealStep step, store_->ResealSome(1000));
+  EXPECT_EQ(step.resealed, kRecords);
+  EXPECT_TRUE(step.done);
+  ASSERT_OK_AND_ASSIGN(step, store_->ResealSome(1000));
+  EXPECT_EQ(step.resealed, 0);
+  EXPECT_TRUE(step.done);
   store_.reset();
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
   ExpectEverythingReadable(*store_);
@@ -459,24 +489,70 @@ TEST_F(RotationTest, AfterResealingTheOldKeyMayGo) {
 }
 
 TEST_F(RotationTest, ResealingMayStopAnywhereAndGoOnInAnotherProcess) {
-  int done = 0;
-  while (done < kRecords) {
+  int resealed = 0;
+  // Each process gets a little further than the one before and begins at the start all the same.
+  for (int calls = 1; resealed < kRecords; ++calls) {
+    ASSERT_LE(calls, 2 * kRecords);
     ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-    for (int i = 0; i < 2; ++i) {
-      ASSERT_OK_AND_ASSIGN(const int step, store_->ResealSome(2));
-      EXPECT_LE(step, 2);
-      done += step;
+    for (int i = 0; i < calls; ++i) {
+      ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(2));
+      EXPECT_LE(step.resealed, 2);
+      EXPECT_FALSE(step.done);
+      resealed += step.resealed;
     }
     ExpectEverythingReadable(*store_);
     store_.reset();
-    if (done == kRecords) break;
     EXPECT_THAT(OpenStore(*new_only_),
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("put that key back")));
   }
-  EXPECT_EQ(done, kRecords);
+  EXPECT_EQ(resealed, kRecords);
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  ASSERT_OK_AND_ASSIGN(const int more, store_->ResealSome(2));
-  EXPECT_EQ(more, 0);
+  ASSERT_OK_AND_ASSIGN(const ResealStep last, store_->ResealSome(1000));
+  EXPECT_EQ(last.resealed, 0);
+  EXPECT_TRUE(last.done);
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
+  ExpectEverythingReadable(*store_);
+}
+
+TEST_F(RotationTest, ACallLooksAtNoMoreRecordsThanItMayEvenWhereNoneIsLeftToSeal) {
+  // A process that seals everything and ends before it could note so.
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  for (int resealed = 0; resealed < kRecords;) {
+    ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(1));
+    ASSERT_FALSE(step.done);
+    resealed += step.resealed;
+  }
+  for (const int batch : {1, 2, 3, kRecords - 1}) {
+    store_.reset();
+    ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+    for (int looked_at = batch; looked_at < kRecords; looked_at += batch) {
+      ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(batch));
+      EXPECT_EQ(step.resealed, 0);
+      EXPECT_FALSE(step.done) << batch << " " << looked_at;
+    }
+  }
+  ResealStep step;
+  for (int calls = 0; !step.done; ++calls) {
+    ASSERT_LE(calls, 2 * kRecords);
+    ASSERT_OK_AND_ASSIGN(step, store_->ResealSome(1));
+    EXPECT_EQ(step.resealed, 0);
+  }
+}
+
+TEST_F(RotationTest, OrganizationsWithoutConfigurationsAreLookedAtToo) {
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  constexpr int kEmpty = 30;
+  for (int i = 0; i < kEmpty; ++i) {
+    ASSERT_OK(store_->CreateOrganization(TestOrganization(absl::StrCat("empty-", i))));
+  }
+  int calls = 0;
+  for (ResealStep step; !step.done; ++calls) {
+    ASSERT_LE(calls, kRecords + 2 * kEmpty);
+    ASSERT_OK_AND_ASSIGN(step, store_->ResealSome(4));
+  }
+  // Once for itself and once for its configurations.
+  EXPECT_GE(calls, (kRecords + 2 * kEmpty) / 4);
   store_.reset();
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
   ExpectEverythingReadable(*store_);
@@ -490,8 +566,9 @@ TEST_F(RotationTest, AKeyThatSealedBeforeARotationWasTakenBackIsStillNeeded) {
   store_.reset();
   EXPECT_THAT(OpenStore(keys_), StatusIs(absl::StatusCode::kFailedPrecondition, _));
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*back_));
-  ASSERT_OK_AND_ASSIGN(const int done, store_->ResealSome(100));
-  EXPECT_EQ(done, 1);
+  ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(100));
+  EXPECT_EQ(step.resealed, 1);
+  EXPECT_TRUE(step.done);
   store_.reset();
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
   EXPECT_OK(store_->GetOrganization("new"));
@@ -502,13 +579,16 @@ TEST_F(RotationTest, ADamagedRecordIsReportedAfterAllOthersAreDone) {
       "UPDATE social_networks SET settings = substr(settings, 1, length(settings) - 1)"
       " WHERE id = 'acme-github'");
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  int done = 0;
-  absl::StatusOr<int> step;
-  while ((step = store_->ResealSome(3)).ok() && *step > 0) done += *step;
+  int resealed = 0;
+  absl::StatusOr<ResealStep> step;
+  while ((step = store_->ResealSome(3)).ok()) {
+    ASSERT_FALSE(step->done);
+    resealed += step->resealed;
+  }
   EXPECT_THAT(step, DoesNotOpen("acme-github"));
-  EXPECT_GE(done, kRecords - 3);
+  EXPECT_GE(resealed, kRecords - 3);
   ASSERT_OK(store_->DeleteSocialNetwork("acme", "acme-github"));
-  while ((step = store_->ResealSome(3)).ok() && *step > 0) continue;
+  while ((step = store_->ResealSome(3)).ok() && !step->done) continue;
   EXPECT_OK(step);
   store_.reset();
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
@@ -530,8 +610,8 @@ TEST_F(RotationTest, ReadsAndUpdatesGoOnWhileRecordsAreResealed) {
       }
     });
   }
-  absl::StatusOr<int> step;
-  while ((step = store_->ResealSome(1)).ok() && *step > 0) continue;
+  absl::StatusOr<ResealStep> step;
+  while ((step = store_->ResealSome(1)).ok() && !step->done) continue;
   stop = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_OK(step);

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "storage/migrations.h"
 #include "tests/storage/backend_conformance.h"
 #include "tests/storage/child_process.h"
+#include "tests/storage/full_disk.h"
 #include "tests/storage/raw_database.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -37,12 +36,15 @@ constexpr absl::StatusCode kUnavailable = absl::StatusCode::kUnavailable;
 
 class SqliteTestDatabase final : public TestDatabase {
  public:
-  absl::StatusOr<std::unique_ptr<Backend>> Open() override {
-    return OpenSqliteBackend(folder_.File("test.db"));
+  absl::StatusOr<std::unique_ptr<Backend>> Open() override { return OpenSqliteBackend(path_); }
+
+  std::shared_ptr<void> StopWrites() override {
+    return std::make_shared<FullDisk>(std::filesystem::file_size(path_ + "-wal"));
   }
 
  private:
   TempDir folder_;
+  const std::string path_ = folder_.File("test.db");
 };
 
 std::unique_ptr<TestDatabase> MakeSqliteDatabase() {
@@ -260,7 +262,8 @@ TEST_F(SqliteBackendTest, AFileRemovedUnderTheServerIsNoticedByEveryOperation) {
   std::filesystem::rename(path_, folder_.File("away.db"));
   for (const absl::Status& status :
        {backend->GetOrganization("acme").status(), backend->InsertOrganization({"x", "sealed"}),
-        backend->ListApiKeys(std::nullopt, "", 1).status(), backend->Probe()}) {
+        backend->ListApiKeys(std::nullopt, "", 1).status(), backend->Probe(),
+        backend->ProbeReads()}) {
     EXPECT_THAT(status, HasReason("STORAGE_UNAVAILABLE"));
     EXPECT_THAT(CauseOf(status), HasSubstr("removed or replaced"));
   }
@@ -326,27 +329,6 @@ TEST_F(SqliteBackendTest, AWriteAheadLogLeftBehindIsRecovered) {
   ASSERT_OK_AND_ASSIGN(const auto backend, OpenSqliteBackend(path_));
   EXPECT_OK(backend->GetOrganization("acme"));
 }
-
-// Lets no file of this process grow beyond a size, which is to SQLite what a full disk is.
-class FullDisk final {
- public:
-  explicit FullDisk(rlim_t bytes) {
-    old_handler_ = signal(SIGXFSZ, SIG_IGN);
-    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit_), 0);
-    const rlimit limit{bytes, old_limit_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  }
-  ~FullDisk() {
-    setrlimit(RLIMIT_FSIZE, &old_limit_);
-    signal(SIGXFSZ, old_handler_);
-  }
-  FullDisk(const FullDisk&) = delete;
-  FullDisk& operator=(const FullDisk&) = delete;
-
- private:
-  rlimit old_limit_;
-  sighandler_t old_handler_;
-};
 
 TEST_F(SqliteBackendTest, AFullDiskStopsWritesNotReadsAndIsOverWhenThereIsRoom) {
   ASSERT_OK_AND_ASSIGN(auto backend, OpenSqliteBackend(path_));

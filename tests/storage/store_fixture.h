@@ -14,7 +14,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
+#include "authurl/state/v1/auth_state.pb.h"
 #include "core/crypto.h"
 #include "core/key_ring.h"
 #include "core/sealer.h"
@@ -89,6 +91,18 @@ inline record::v1::SocialNetworkSettings TestSettings(absl::string_view org_id,
   settings.set_created_at_ms(1'700'000'000'000);
   settings.set_updated_at_ms(1'700'000'000'000);
   return settings;
+}
+
+// One that lives from `now` on for ten minutes.
+inline state::v1::AuthState TestAuthState(absl::string_view org_id, absl::string_view network,
+                                          absl::Time now) {
+  state::v1::AuthState state;
+  state.set_org_id(std::string(org_id));
+  state.set_network(std::string(network));
+  state.set_redirect_uri(absl::StrCat("https://", org_id, ".example/callback"));
+  state.set_issued_at(absl::ToUnixSeconds(now));
+  state.set_expires_at(absl::ToUnixSeconds(now + absl::Minutes(10)));
+  return state;
 }
 
 inline std::string TestSecret(absl::string_view id) {

@@ -11,6 +11,7 @@
 #include "authurl/record/v1/record.pb.h"
 #include "authurl/v1/auth_url_service.pb.h"
 #include "core/crypto.h"
+#include "core/endpoint.h"
 #include "core/key_ring.h"
 #include "core/network_catalog.h"
 #include "core/sealer.h"
@@ -27,6 +28,19 @@ class AuthFixture : public ::testing::Test {
     settings.set_network(std::string(network));
     settings.set_version(1);
     settings.set_client_key("client-key-1");
+    return settings;
+  }
+
+  // One that any network takes: with an instance and the parameters that it requires.
+  record::v1::SocialNetworkSettings CompleteSettings(absl::string_view network,
+                                                     absl::string_view variant) const {
+    record::v1::SocialNetworkSettings settings = Settings(network);
+    settings.set_variant(std::string(variant));
+    const catalog::v1::Network& entry = *catalog_.FindVariant(network, variant);
+    if (HasInstances(entry)) settings.set_instance("social.example");
+    for (const auto& param : entry.configuration_params()) {
+      if (param.required()) (*settings.mutable_extra_params())[param.name()] = "1234567890";
+    }
     return settings;
   }
 

@@ -18,12 +18,16 @@ inline RandomSource SeededRandom(uint32_t seed) {
   };
 }
 
-// The nonce 00 01 02 … 17.
-inline Nonce CountingNonce() {
-  Nonce nonce;
-  for (size_t i = 0; i < nonce.size(); ++i) nonce[i] = static_cast<uint8_t>(i);
-  return nonce;
+// A source that yields 00 01 02 …, on from where it was. For one thread at a time.
+inline RandomSource CountingRandom() {
+  auto next = std::make_shared<uint8_t>(0);
+  return [next](std::span<uint8_t> out) {
+    for (uint8_t& byte : out) byte = (*next)++;
+  };
 }
+
+// The nonce 00 01 02 … 17.
+inline Nonce CountingNonce() { return NewNonce(CountingRandom()); }
 
 // The text of a key ring whose one key (id 1) is 32 zero bytes: golden values are made with it.
 inline constexpr char kZeroKeyRing[] = "1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";

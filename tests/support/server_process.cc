@@ -169,6 +169,16 @@ int64_t ServerProcess::ResidentBytes() const {
   return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
+absl::Status ServerProcess::LimitFileSize(std::optional<int64_t> bytes) const {
+  rlimit limit = {};
+  if (prlimit(pid_, RLIMIT_FSIZE, nullptr, &limit) != 0)
+    return absl::ErrnoToStatus(errno, "prlimit");
+  limit.rlim_cur = bytes.has_value() ? static_cast<rlim_t>(*bytes) : limit.rlim_max;
+  if (prlimit(pid_, RLIMIT_FSIZE, &limit, nullptr) != 0)
+    return absl::ErrnoToStatus(errno, "prlimit");
+  return absl::OkStatus();
+}
+
 bool ServerProcess::ReadAddress() {
   constexpr absl::string_view kBefore = "\"address\":\"";
   const std::string log = Log();

@@ -149,6 +149,20 @@ absl::StatusOr<v1::GetAuthUrlResponse> TestClient::GetAuthUrl(
   return Call(stubs_->auth_url, &v1::AuthUrlService::Stub::GetAuthUrl, request);
 }
 
+absl::StatusOr<v1::BatchGetAuthUrlsResponse> TestClient::BatchGetAuthUrls(
+    const v1::BatchGetAuthUrlsRequest& request) const {
+  return Call(stubs_->auth_url, &v1::AuthUrlService::Stub::BatchGetAuthUrls, request);
+}
+
+absl::StatusOr<v1::ExplainAuthUrlResponse> TestClient::ExplainAuthUrl(
+    const v1::ExplainAuthUrlRequest& request) const {
+  return Call(stubs_->auth_url, &v1::AuthUrlService::Stub::ExplainAuthUrl, request);
+}
+
+absl::StatusOr<v1::ListNetworksResponse> TestClient::ListNetworks() const {
+  return Call(stubs_->auth_url, &v1::AuthUrlService::Stub::ListNetworks, v1::ListNetworksRequest());
+}
+
 absl::StatusOr<v1::CreateSocialNetworkResponse> TestClient::CreateSocialNetwork(
     const v1::CreateSocialNetworkRequest& request) const {
   return Call(stubs_->social_network, &v1::SocialNetworkService::Stub::CreateSocialNetwork,

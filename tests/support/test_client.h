@@ -49,6 +49,11 @@ class TestClient final {
   TestClient WithTimeout(absl::Duration timeout) const;
 
   absl::StatusOr<v1::GetAuthUrlResponse> GetAuthUrl(const v1::GetAuthUrlRequest& request) const;
+  absl::StatusOr<v1::BatchGetAuthUrlsResponse> BatchGetAuthUrls(
+      const v1::BatchGetAuthUrlsRequest& request) const;
+  absl::StatusOr<v1::ExplainAuthUrlResponse> ExplainAuthUrl(
+      const v1::ExplainAuthUrlRequest& request) const;
+  absl::StatusOr<v1::ListNetworksResponse> ListNetworks() const;
 
   absl::StatusOr<v1::CreateSocialNetworkResponse> CreateSocialNetwork(
       const v1::CreateSocialNetworkRequest& request) const;

@@ -1,0 +1,104 @@
+#include "server/store_upkeep.h"
+
+#include <chrono>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/errors.h"
+#include "server/log.h"
+
+namespace authurl {
+namespace {
+
+constexpr absl::Duration kHealthInterval = absl::Seconds(1);
+constexpr int kResealBatch = 100;
+constexpr absl::Duration kResealRetry = absl::Minutes(1);
+// Steps are small, so that no call has to wait long for its own write. Where one was not enough,
+// the next comes soon.
+constexpr int kPurgeLimit = 500;
+constexpr absl::Duration kPurgePause = absl::Milliseconds(100);
+constexpr absl::Duration kPurgeInterval = absl::Seconds(5);
+
+void LogHealth(StoreHealth health, const absl::Status& cause) {
+  switch (health) {
+    case StoreHealth::kGood:
+      Log(LogLevel::kInfo, "store_recovered");
+      return;
+    case StoreHealth::kReadOnly:
+      Log(LogLevel::kError, "store_read_only", {{"cause", CauseOf(cause)}});
+      return;
+    case StoreHealth::kFailed:
+      Log(LogLevel::kError, "store_failed", {{"cause", CauseOf(cause)}});
+      return;
+  }
+}
+
+}  // namespace
+
+StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
+                         std::function<void(StoreHealth)> on_health)
+    : store_(store), clock_(std::move(clock)), on_health_(std::move(on_health)) {
+  watcher_ = std::thread([this] { Watch(); });
+  resealer_ = std::thread([this] { Reseal(); });
+  purger_ = std::thread([this] { PurgeAuthStates(); });
+}
+
+StoreUpkeep::~StoreUpkeep() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  stop_.notify_all();
+  watcher_.join();
+  resealer_.join();
+  purger_.join();
+}
+
+void StoreUpkeep::Watch() {
+  StoreHealth known = StoreHealth::kGood;
+  do {
+    const absl::Status reads = store_.ProbeReads();
+    const absl::Status writes = reads.ok() ? store_.Probe() : reads;
+    const StoreHealth health = writes.ok()  ? StoreHealth::kGood
+                               : reads.ok() ? StoreHealth::kReadOnly
+                                            : StoreHealth::kFailed;
+    if (std::exchange(known, health) == health) continue;
+    on_health_(health);
+    LogHealth(health, writes);
+  } while (!WaitOrStopping(kHealthInterval));
+}
+
+void StoreUpkeep::Reseal() {
+  int64_t total = 0;
+  while (!WaitOrStopping(absl::ZeroDuration())) {
+    const absl::StatusOr<ResealStep> step = store_.ResealSome(kResealBatch);
+    if (!step.ok()) {
+      Log(LogLevel::kWarning, "reseal_stopped", {{"cause", CauseOf(step.status())}});
+      if (WaitOrStopping(kResealRetry)) return;
+      continue;
+    }
+    total += step->resealed;
+    if (step->done) break;
+  }
+  if (total > 0) Log(LogLevel::kInfo, "resealed", {{"records", total}});
+}
+
+void StoreUpkeep::PurgeAuthStates() {
+  bool failing = false;
+  absl::Duration pause;
+  do {
+    const absl::StatusOr<int> purged = store_.PurgeAuthStates(clock_(), kPurgeLimit);
+    pause = purged.ok() && *purged == kPurgeLimit ? kPurgePause : kPurgeInterval;
+    if (std::exchange(failing, !purged.ok()) || purged.ok()) continue;
+    Log(LogLevel::kWarning, "purge_failed", {{"cause", CauseOf(purged.status())}});
+  } while (!WaitOrStopping(pause));
+}
+
+bool StoreUpkeep::WaitOrStopping(absl::Duration duration) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return stop_.wait_for(lock, absl::ToChronoNanoseconds(duration), [this] { return stopping_; });
+}
+
+}  // namespace authurl
