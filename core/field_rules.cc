@@ -117,6 +117,12 @@ std::set<std::string> ParametersOfNetwork(const catalog::v1::Network& network) {
   return names;
 }
 
+bool IsConfigurationParam(absl::string_view name, const catalog::v1::Network& network) {
+  const auto& params = network.configuration_params();
+  return std::any_of(params.begin(), params.end(),
+                     [&](const auto& param) { return param.name() == name; });
+}
+
 void CheckExtraParam(const std::string& field, absl::string_view name, absl::string_view value,
                      const catalog::v1::Network& network, FieldViolations& violations) {
   CheckText(field, value, 1, kMaxExtraParamBytes, violations);
@@ -284,7 +290,8 @@ void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network&
       continue;
     }
     const std::string field = absl::StrCat("extra_params.", name);
-    if (IsReservedParameter(name) || of_network.contains(lower)) {
+    const bool is_declared = IsConfigurationParam(name, network);
+    if (of_network.contains(lower) || (IsReservedParameter(name) && !is_declared)) {
       violations.Add(field, "must be left out: authurl sets this parameter itself");
     } else if (!seen.insert(lower).second) {
       violations.Add(field, "differs from another parameter in case only");

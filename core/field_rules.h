@@ -45,8 +45,9 @@ void CheckRedirectUri(absl::string_view field, absl::string_view redirect_uri,
 // network's separator (where `network` is not null).
 void CheckScopes(const ScopeList& scopes, const catalog::v1::Network* network,
                  FieldViolations& violations);
-// At most 32; no reserved name and none that the catalog entry sends itself; the network's
-// configuration_params in their format, and those that it requires.
+// At most 32; no reserved name, unless it is one of the network's configuration_params, and none
+// that the catalog entry sends itself; the configuration_params in their format, and those that it
+// requires.
 void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network& network,
                       FieldViolations& violations);
 // Only variables of the network's endpoint, in their format.

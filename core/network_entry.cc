@@ -32,6 +32,9 @@ constexpr char kVariableNamePattern[] = "[a-z_]{1,32}";
 constexpr char kParameterNamePattern[] = "[A-Za-z0-9_.-]{1,64}";
 // Decides how the answer comes back and not what is asked for, so an entry may fix it.
 constexpr absl::string_view kResponseMode = "response_mode";
+// Beside a `scope` for bots, what is asked for in the name of the user: only the organisation
+// knows.
+constexpr absl::string_view kUserScope = "user_scope";
 // What makes a network that network; a variant can't change it.
 constexpr std::array<absl::string_view, 7> kNotInVariants = {
     "id", "display_name", "status", "status_note", "response_type", "checked_on", "variants"};
@@ -183,7 +186,11 @@ void CheckParameters(const Network& network, FieldViolations& faults) {
     fixed.insert(param.name());
   }
   for (const auto& param : network.configuration_params()) {
-    names.ClaimUnreserved("configuration_params", param.name());
+    if (param.name() == kUserScope) {
+      names.Claim("configuration_params", param.name());
+    } else {
+      names.ClaimUnreserved("configuration_params", param.name());
+    }
     CheckConfigurationParam(param, faults);
   }
   for (const auto& param : network.account_selection_params()) {

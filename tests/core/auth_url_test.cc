@@ -240,6 +240,14 @@ TEST_F(AuthUrlTest, AVariantHasItsOwnEndpointScopesAndChallenge) {
   EXPECT_THAT(Url(Request("slack"), settings), HasSubstr("&user_scope="));
 }
 
+TEST_F(AuthUrlTest, SlackTakesScopesOfBotAndUserAtOnce) {
+  record::v1::SocialNetworkSettings settings = Settings("slack");
+  (*settings.mutable_extra_params())["user_scope"] = "chat:write,users:read";
+  EXPECT_THAT(Url(Request("slack"), settings),
+              AllOf(HasSubstr("&scope=channels%3Aread"),
+                    HasSubstr("&user_scope=chat%3Awrite%2Cusers%3Aread")));
+}
+
 // A catalog of one made-up network with everything that the built-in ones do not have (yet).
 TEST_F(AuthUrlTest, FollowsEveryQuirkThatTheSchemaKnows) {
   ASSERT_OK_AND_ASSIGN(

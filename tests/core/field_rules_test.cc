@@ -248,7 +248,11 @@ TEST_F(FieldRulesTest, ConfigurationParamsHaveTheirFormatAndMayBeRequired) {
   EXPECT_EQ(check(params, "whatsapp"), "");
   params["config_id"] = "12345x";
   EXPECT_THAT(check(params, "whatsapp"), HasSubstr("extra_params.config_id: must match "));
-  params.erase("config_id");
+  params.clear();
+  params["user_scope"] = "chat:write";
+  EXPECT_EQ(check(params, "slack"), "");
+  EXPECT_THAT(check(params, "facebook"), HasSubstr("authurl sets this parameter itself"));
+  params.clear();
   params["Config_Id"] = "1";
   EXPECT_THAT(check(params, "facebook"),
               HasSubstr("extra_params.Config_Id: must be spelt config_id"));
