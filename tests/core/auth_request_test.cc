@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/auth_fixture.h"
 #include "tests/support/status_matchers.h"
 
@@ -135,6 +136,56 @@ TEST_F(AuthRequestTest, AConfigurationThatTheCatalogOutgrewSaysWhatToUpdate) {
   record::v1::SocialNetworkSettings settings = Settings("x");
   settings.set_variant("gone");
   EXPECT_THAT(ForConfiguration(catalog_, x, settings), HasReason("CONFIGURATION_OUTDATED"));
+}
+
+TEST_F(AuthRequestTest, ABatchReportsEveryFaultThatNoNetworkDecides) {
+  v1::BatchGetAuthUrlsRequest request;
+  EXPECT_OK(ValidateBatchRequest(request));
+  request.add_networks("x");
+  request.add_networks("no such network");
+  EXPECT_OK(ValidateBatchRequest(request));
+  request.add_networks("x");
+  request.set_redirect_uri("http://user@app.example.com/");
+  request.set_tenant_id("");
+  request.add_scopes("a b");
+  request.set_login_hint("");
+  request.set_instance("a b");
+  request.set_session_binding("short");
+  const absl::Status status = ValidateBatchRequest(request);
+  for (const char* field : {"networks[2]", "redirect_uri", "tenant_id", "scopes[0]", "login_hint",
+                            "instance", "session_binding"}) {
+    EXPECT_THAT(status, HasViolation(field, ::testing::_)) << field;
+  }
+  EXPECT_THAT(ViolationsOf(status), SizeIs(7));
+
+  v1::BatchGetAuthUrlsRequest all;
+  all.set_instance("mastodon.social");
+  EXPECT_THAT(ValidateBatchRequest(all), HasViolation("instance", HasSubstr("must be left out")));
+  v1::BatchGetAuthUrlsRequest many;
+  for (int i = 0; i <= kMaxBatchNetworks; ++i) many.add_networks(absl::StrCat("n", i));
+  EXPECT_THAT(ValidateBatchRequest(many), HasViolation("networks", HasSubstr("100")));
+}
+
+// The requests of one network have the same fields: what is set in one is set in the other.
+TEST_F(AuthRequestTest, ASingleRequestTakesOverEveryField) {
+  v1::ExplainAuthUrlRequest request;
+  const auto* reflection = request.GetReflection();
+  const auto* descriptor = request.GetDescriptor();
+  ASSERT_EQ(descriptor->field_count(), v1::GetAuthUrlRequest::GetDescriptor()->field_count());
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const auto* field = descriptor->field(i);
+    if (field->is_repeated()) {
+      reflection->AddString(&request, field, "a scope");
+    } else if (field->cpp_type() == field->CPPTYPE_BOOL) {
+      reflection->SetBool(&request, field, true);
+    } else {
+      reflection->SetString(&request, field, field->name());
+    }
+  }
+  // Same names and numbers, so the same bytes.
+  EXPECT_EQ(RequestFor("network", request).SerializeAsString(), request.SerializeAsString());
+  EXPECT_EQ(RequestFor("x", v1::ExplainAuthUrlRequest()).SerializeAsString(),
+            Request("x").SerializeAsString());
 }
 
 }  // namespace
