@@ -27,9 +27,6 @@ using catalog::v1::Network;
 
 constexpr absl::string_view kInstance = "instance";
 constexpr size_t kMaxTextBytes = 512;
-constexpr char kIdPattern[] = "[a-z0-9_]{1,32}";
-constexpr char kVariableNamePattern[] = "[a-z_]{1,32}";
-constexpr char kParameterNamePattern[] = "[A-Za-z0-9_.-]{1,64}";
 // Decides how the answer comes back and not what is asked for, so an entry may fix it.
 constexpr absl::string_view kResponseMode = "response_mode";
 // Beside a `scope` for bots, what is asked for in the name of the user: only the organisation
@@ -38,6 +35,25 @@ constexpr absl::string_view kUserScope = "user_scope";
 // What makes a network that network; a variant can't change it.
 constexpr std::array<absl::string_view, 7> kNotInVariants = {
     "id", "display_name", "status", "status_note", "response_type", "checked_on", "variants"};
+
+bool IsMadeOf(absl::string_view text, size_t max_chars, bool (*is_allowed)(unsigned char)) {
+  return !text.empty() && text.size() <= max_chars &&
+         std::all_of(text.begin(), text.end(),
+                     [&](char c) { return is_allowed(static_cast<unsigned char>(c)); });
+}
+bool IsId(absl::string_view text) {
+  return IsMadeOf(text, 32, [](unsigned char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+  });
+}
+bool IsVariableName(absl::string_view text) {
+  return IsMadeOf(text, 32, [](unsigned char c) { return absl::ascii_islower(c) || c == '_'; });
+}
+bool IsParameterName(absl::string_view text) {
+  return IsMadeOf(text, 64, [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-';
+  });
+}
 
 void FillInDefaults(Network& network) {
   if (network.client_id_param().empty()) network.set_client_id_param("client_id");
@@ -62,7 +78,7 @@ absl::Status ToStatus(const FieldViolations& faults, absl::string_view prefix) {
 }
 
 void CheckIdentity(const Network& network, FieldViolations& faults) {
-  if (!MatchesInFull(network.id(), kIdPattern)) {
+  if (!IsId(network.id())) {
     faults.Add("id", "must be 1 to 32 characters of a-z, 0-9 and _");
   }
   CheckText("display_name", network.display_name(), 1, kMaxTextBytes, faults);
@@ -87,7 +103,7 @@ void CheckIdentity(const Network& network, FieldViolations& faults) {
 void CheckVariable(const Network& network, const EndpointVariable& variable,
                    FieldViolations& faults) {
   const std::string field = absl::StrCat("variables ", Quoted(variable.name()));
-  if (!MatchesInFull(variable.name(), kVariableNamePattern) || variable.name() == kInstance) {
+  if (!IsVariableName(variable.name()) || variable.name() == kInstance) {
     faults.Add(field, "name must be 1 to 32 characters of a-z and _, and not \"instance\"");
   }
   CheckText(field + " description", variable.description(), 1, kMaxTextBytes, faults);
@@ -120,7 +136,7 @@ class ParameterNames final {
   explicit ParameterNames(FieldViolations& faults) : faults_(faults) {}
 
   void Claim(absl::string_view field, absl::string_view name) {
-    if (!MatchesInFull(name, kParameterNamePattern)) {
+    if (!IsParameterName(name)) {
       faults_.Add(field, absl::StrCat(Quoted(name), " is no parameter name: 1 to 64 characters of ",
                                       "A-Z, a-z, 0-9, _, . and -"));
     } else if (!taken_.insert(absl::AsciiStrToLower(name)).second) {
@@ -226,7 +242,7 @@ void CheckProtocol(const Network& network, FieldViolations& faults) {
   if (!catalog::v1::StateRules::Alphabet_IsValid(network.state().alphabet())) {
     faults.Add("state.alphabet", "must be one of the schema's values");
   }
-  if (!network.fragment().empty() && !MatchesInFull(network.fragment(), kParameterNamePattern)) {
+  if (!network.fragment().empty() && !IsParameterName(network.fragment())) {
     faults.Add("fragment", "must be 1 to 64 characters of A-Z, a-z, 0-9, _, . and -");
   }
 }
@@ -306,7 +322,7 @@ void DropUnusedVariables(Network& network) {
 }
 
 void CheckIdentityOf(const catalog::v1::Variant& variant, FieldViolations& faults) {
-  if (!MatchesInFull(variant.id(), kIdPattern)) {
+  if (!IsId(variant.id())) {
     faults.Add("id", "must be 1 to 32 characters of a-z, 0-9 and _");
   }
   CheckText("display_name", variant.display_name(), 1, kMaxTextBytes, faults);
