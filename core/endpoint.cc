@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/pattern.h"
 #include "core/uri.h"
@@ -71,6 +72,17 @@ bool HasInstances(const Network& network) {
   absl::string_view rest = network.authorization_endpoint();
   if (!absl::ConsumePrefix(&rest, "https://")) return false;
   return absl::StrContains(rest.substr(0, rest.find_first_of("/?")), kInstance);
+}
+
+std::vector<absl::string_view> ParametersOfEndpoint(const Network& network) {
+  std::vector<absl::string_view> names;
+  const absl::string_view endpoint = network.authorization_endpoint();
+  const size_t query = endpoint.find('?');
+  if (query == endpoint.npos) return names;
+  for (const absl::string_view pair : absl::StrSplit(endpoint.substr(query + 1), '&')) {
+    names.push_back(pair.substr(0, pair.find('=')));
+  }
+  return names;
 }
 
 absl::Status CheckEndpointVariable(const Network& network, absl::string_view name,

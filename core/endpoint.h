@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -20,6 +21,9 @@ std::string AuthorizationEndpoint(const catalog::v1::Network& network,
 // Whether the network has one authorization endpoint per instance ("{instance}" in its endpoint's
 // host).
 bool HasInstances(const catalog::v1::Network& network);
+
+// The names of the parameters in the query that the authorization endpoint has itself.
+std::vector<absl::string_view> ParametersOfEndpoint(const catalog::v1::Network& network);
 
 // InvalidArgumentError unless `value` is of the format of the endpoint variable `name` of this
 // network.

@@ -108,6 +108,9 @@ std::set<std::string> ParametersOfNetwork(const catalog::v1::Network& network) {
   std::set<std::string> names = {absl::AsciiStrToLower(network.client_id_param()),
                                  absl::AsciiStrToLower(network.scopes().param()),
                                  absl::AsciiStrToLower(network.login_hint_param())};
+  for (const absl::string_view name : ParametersOfEndpoint(network)) {
+    names.insert(absl::AsciiStrToLower(name));
+  }
   for (const auto& param : network.fixed_params()) {
     names.insert(absl::AsciiStrToLower(param.name()));
   }

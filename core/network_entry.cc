@@ -10,7 +10,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/civil_time.h"
 #include "core/auth_state.h"
 #include "core/endpoint.h"
@@ -180,11 +179,8 @@ void CheckConfigurationParam(const catalog::v1::ConfigurationParam& param,
 
 void CheckParameters(const Network& network, FieldViolations& faults) {
   ParameterNames names(faults);
-  const absl::string_view endpoint = network.authorization_endpoint();
-  if (const size_t query = endpoint.find('?'); query != endpoint.npos) {
-    for (const absl::string_view pair : absl::StrSplit(endpoint.substr(query + 1), '&')) {
-      names.Claim("authorization_endpoint", pair.substr(0, pair.find('=')));
-    }
+  for (const absl::string_view name : ParametersOfEndpoint(network)) {
+    names.Claim("authorization_endpoint", name);
   }
   names.Claim("client_id_param", network.client_id_param());
   names.Claim("scopes.param", network.scopes().param());

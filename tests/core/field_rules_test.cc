@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/network_catalog.h"
+#include "tests/support/catalog_text.h"
 #include "tests/support/status_matchers.h"
 
 namespace authurl {
@@ -147,6 +148,11 @@ TEST_F(FieldRulesTest, ExtraParamsNeverReplaceWhatWeSend) {
   EXPECT_THAT(check(one("a b"), "facebook"), HasSubstr("is no parameter name"));
   EXPECT_THAT(check(one("a", ""), "facebook"), HasSubstr("extra_params.a: is 0 bytes long"));
   EXPECT_THAT(check(one("a", "x\ny"), "facebook"), HasSubstr("control characters"));
+  // What the endpoint itself has in its query.
+  const NetworkCatalog made_up = NetworkCatalog::Parse(testing::kFullEntry).value();
+  EXPECT_THAT(
+      Said([&](FieldViolations& v) { CheckExtraParams(one("Lang"), *made_up.Find("full"), v); }),
+      HasSubstr("extra_params.Lang: must be left out"));
   StringMap twins = one("Twin");
   twins["twin"] = "2";
   EXPECT_THAT(check(twins, "facebook"), HasSubstr("in case only"));
