@@ -38,8 +38,10 @@ gateway=(
   protobuf-compiler
 )
 checks=(
+  clang-14
   clang-format-14
   clang-tidy-14
+  libclang-rt-14-dev
   nodejs
   python3-venv
   shellcheck

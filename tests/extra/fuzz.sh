@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# No fuzz target of tests/fuzz crashes, runs out of memory or hangs. Builds the preset "fuzz" and runs the targets from
+# their committed corpora, one for each core at a time. $1: seconds for each, 60 unless given; more arguments: the
+# targets, all unless given. An hour of everything: tests/extra/fuzz.sh 3600
+#
+# What is found stays in build/fuzz: inputs that reach new code in found/, where the next run goes on from, and those
+# that crash in crashes/.
+set -euo pipefail
+export seconds=${1:-60}
+[ $# -eq 0 ] || shift
+
+command -v clang++-14 >/dev/null || { echo "SKIPPED: there is no clang++-14"; exit 77; }
+probe='#include <cstddef>
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, size_t) { return 0; }'
+clang++-14 -fsanitize=fuzzer,address,undefined -x c++ - -o /dev/null <<<"$probe" 2>/dev/null ||
+  { echo "SKIPPED: there is no libFuzzer for clang++-14 (libclang-rt-14-dev)"; exit 77; }
+
+export build=build/fuzz
+mkdir -p $build/crashes
+if ! { cmake --preset fuzz && cmake --build --preset fuzz; } >$build/build.log 2>&1; then
+  tail -n 100 $build/build.log
+  exit 1
+fi
+
+# The libraries that we link are not compiled with the sanitizer, so it takes their containers' spare room for damage.
+export ASAN_OPTIONS=detect_container_overflow=0 UBSAN_OPTIONS=print_stacktrace=1
+
+run() {
+  local target=$1 log=$build/$1.log options=() crash
+  mkdir -p "$build/found/$target"
+  [ ! -e "tests/fuzz/$target.dict" ] || options=("-dict=tests/fuzz/$target.dict")
+  if "$build/bin/${target}_fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 \
+    -print_final_stats=1 -artifact_prefix="$build/crashes/$target-" "${options[@]}" \
+    "$build/found/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1; then
+    echo "$target: $(sed -nE 's/^Done ([0-9]+) runs in ([0-9]+) second.*/\1 runs in \2 s/p' "$log")," \
+      "$(sed -nE 's/^stat::average_exec_per_sec: +//p' "$log") a second"
+    return
+  fi
+  grep -vE '^#[0-9]+' "$log" | tail -n 60
+  crash=$(sed -nE 's/.*Test unit written to (.*)/\1/p' "$log")
+  [ -z "$crash" ] || echo "FAILED: $target; once more: echo $(base64 -w0 "$crash") | base64 -d >input &&" \
+    "$build/bin/${target}_fuzz input; when it is fixed, keep the input in tests/fuzz/corpus/$target"
+  return 1
+}
+export -f run
+
+targets=("$@")
+[ $# -gt 0 ] || mapfile -t targets < <(ls tests/fuzz/corpus)
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c 'run {}'
