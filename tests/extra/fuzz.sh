@@ -25,6 +25,11 @@ fi
 # The libraries that we link are not compiled with the sanitizer, so it takes their containers' spare room for damage.
 export ASAN_OPTIONS=detect_container_overflow=0 UBSAN_OPTIONS=print_stacktrace=1
 
+# For the databases of rpcs: in memory where there is such a place, gone at the end whatever happens.
+TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+
 run() {
   local target=$1 log=$build/$1.log options=() crash
   mkdir -p "$build/found/$target"
