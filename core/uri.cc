@@ -277,7 +277,9 @@ absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text) {
 
 absl::Status CheckHost(absl::string_view host) {
   const bool is_name = !absl::StartsWith(host, "[") && !EndsInNumber(host);
-  if (is_name) return CheckHostName(host);
+  if (is_name) {
+    if (absl::Status status = CheckHostName(host); !status.ok()) return status;
+  }
   // What a parser finds behind "https://" is the whole host, or `host` is more than that.
   const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(absl::StrCat("https://", host, "/"));
   if (!uri.ok()) return uri.status();
@@ -287,7 +289,9 @@ absl::Status CheckHost(absl::string_view host) {
 }
 
 absl::Status CheckPublicHostName(absl::string_view host) {
-  if (absl::Status status = CheckHostName(host); !status.ok()) return status;
+  for (const auto check : {CheckHostName, CheckHost}) {
+    if (absl::Status status = check(host); !status.ok()) return status;
+  }
   constexpr std::array<absl::string_view, 4> kPrivate = {"localhost", "local", "internal",
                                                          "home.arpa"};
   const bool is_private =

@@ -323,6 +323,7 @@ TEST(CheckPublicHostNameTest, TakesPublicNamesOnly) {
        "cher.example",
        "punycode"},
       {"127.0.0.1", "a name does not end in a number"},
+      {"127.0.0.1.evil.example", "\"/\" after 127.0.0.1, which"},
       {"a.0x7f", "a name does not end in a number"},
       {"a.", "no dot at its begin or end"},
       {std::string(254, 'a'), "at most 253"},
@@ -345,7 +346,8 @@ TEST(CheckHostTest, TakesNamesAndAddressesWithoutPort) {
   }
   for (const absl::string_view host :
        {"", "a.example:8443", "a.example:443", "a.example/x", "a.example?x", "a.example#x",
-        "u@a.example", "A.example", "::1", "[::1]:1", "[::1]x", "10.1", "a b", "a.example/.."}) {
+        "u@a.example", "A.example", "127.0.0.1.example", "::1", "[::1]:1", "[::1]x", "10.1", "a b",
+        "a.example/.."}) {
     EXPECT_FALSE(CheckHost(host).ok()) << host;
   }
 }
