@@ -15,6 +15,8 @@ namespace {
 
 using catalog::v1::Network;
 
+// Variants and their changes are messages in messages; nothing is deeper.
+constexpr int kMaxDepth = 16;
 // Longer ids can't be near to any.
 constexpr size_t kMaxIdBytes = 64;
 
@@ -55,6 +57,7 @@ absl::Status NetworkCatalog::Add(absl::string_view text) {
   FirstError error;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
+  parser.SetRecursionLimit(kMaxDepth);
   if (!parser.ParseFromString(std::string(text), &written)) {
     return absl::InvalidArgumentError(absl::StrCat("the network catalog: ", error.text));
   }

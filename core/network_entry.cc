@@ -224,8 +224,8 @@ void CheckProtocol(const Network& network, FieldViolations& faults) {
   }
   CheckScopes(network.scopes().defaults(), &network, faults);
   const auto mode = network.pkce().mode();
-  if (!catalog::v1::Pkce::Mode_IsValid(mode) || (mode == catalog::v1::Pkce::MODE_UNSPECIFIED &&
-                                                 network.status() == catalog::v1::STATUS_LIVE)) {
+  if (!catalog::v1::Pkce::Mode_IsValid(mode) ||
+      (mode == catalog::v1::Pkce::MODE_UNSPECIFIED && HasAuthUrl(network))) {
     faults.Add("pkce.mode", "must be set to one of the schema's values");
   }
   if (!catalog::v1::Pkce::ChallengeEncoding_IsValid(network.pkce().challenge_encoding())) {

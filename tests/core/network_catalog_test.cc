@@ -61,6 +61,13 @@ TEST(NetworkCatalogTest, RefusesBadAndRepeatedIds) {
       StatusIs(absl::StatusCode::kInvalidArgument, "network \"full\": id: must not occur twice"));
 }
 
+TEST(NetworkCatalogTest, TextThatIsNestedWithoutEndIsRefused) {
+  std::string text = "networks { ";
+  for (int i = 0; i < 100'000; ++i) absl::StrAppend(&text, "variants { changes { ");
+  EXPECT_THAT(NetworkCatalog::Parse(text),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("too deep")));
+}
+
 TEST(NetworkCatalogTest, FindsTheNearestIdInSpelling) {
   ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(BuiltInNetworksText()));
   const std::vector<std::pair<std::string, std::string>> cases = {

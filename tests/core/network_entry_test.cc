@@ -229,6 +229,14 @@ TEST(NetworkEntryTest, TakesNetworksWithoutAUrlOfTheirOwn) {
   EXPECT_OK(NetworkCatalog::Parse(""));
 }
 
+TEST(NetworkEntryTest, WhatHasAUrlSaysWhetherItUsesPkce) {
+  const std::string legacy = absl::StrReplaceAll(
+      FullEntryWith("status: STATUS_LIVE", "status: STATUS_LEGACY status_note: \"Old\""),
+      {{"status_note: \"\"", ""}, {"mode: MODE_SUPPORTED", ""}});
+  EXPECT_THAT(NetworkCatalog::Parse(legacy),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("pkce.mode: must be set")));
+}
+
 TEST(NetworkEntryTest, AVariantIsTheNetworkWithItsChanges) {
   ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(kFullEntry));
   const Network* desktop = catalog.FindVariant("full", "desktop");
