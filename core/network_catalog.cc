@@ -17,6 +17,7 @@ using catalog::v1::Network;
 
 // Variants and their changes are messages in messages; nothing is deeper.
 constexpr int kMaxDepth = 16;
+constexpr size_t kMaxErrorBytes = 300;
 // Longer ids can't be near to any.
 constexpr size_t kMaxIdBytes = 64;
 
@@ -24,7 +25,12 @@ constexpr size_t kMaxIdBytes = 64;
 struct FirstError final : google::protobuf::io::ErrorCollector {
   void AddError(int line, int column, const std::string& message) override {
     if (!text.empty()) return;
-    text = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
+    // It quotes what it stumbled over, which may be any bytes, and many.
+    std::string quoted = message.substr(0, kMaxErrorBytes);
+    for (char& c : quoted) {
+      if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
+    }
+    text = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", quoted);
   }
   std::string text;
 };

@@ -68,6 +68,15 @@ TEST(NetworkCatalogTest, TextThatIsNestedWithoutEndIsRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("too deep")));
 }
 
+TEST(NetworkCatalogTest, AnErrorIsTextWhateverItQuotes) {
+  EXPECT_THAT(NetworkCatalog::Parse("\"N\xff\xff\"\n\xa1"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"N??\"")));
+  const absl::Status status =
+      NetworkCatalog::Parse(absl::StrCat("networks { ", std::string(100'000, 'a'), ": 1 }"))
+          .status();
+  EXPECT_LT(status.message().size(), 400u);
+}
+
 TEST(NetworkCatalogTest, FindsTheNearestIdInSpelling) {
   ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(BuiltInNetworksText()));
   const std::vector<std::pair<std::string, std::string>> cases = {

@@ -33,7 +33,9 @@ trap 'rm -rf "$TMPDIR"' EXIT
 run() {
   local target=$1 log=$build/$1.log options=() crash
   mkdir -p "$build/found/$target"
-  [ ! -e "tests/fuzz/$target.dict" ] || options=("-dict=tests/fuzz/$target.dict")
+  # A short run is a test, and does the same each time; a long one looks for what is new.
+  [ "$seconds" -gt 60 ] || options+=(-seed=1)
+  [ ! -e "tests/fuzz/$target.dict" ] || options+=("-dict=tests/fuzz/$target.dict")
   if "$build/bin/${target}_fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 \
     -print_final_stats=1 -artifact_prefix="$build/crashes/$target-" "${options[@]}" \
     "$build/found/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1; then
