@@ -289,9 +289,11 @@ void CheckWarnings(const Network& network, FieldViolations& faults) {
 // OK or every fault of the entry.
 absl::Status CheckEntry(const Network& network) {
   FieldViolations faults;
-  // The text format takes any bytes in a string; parsing the binary format does not.
+  // The text format takes any bytes in a string; parsing the binary format does not. What the other
+  // checks find could not be told then: they quote.
   if (!Network().ParseFromString(network.SerializeAsString())) {
     faults.Add("text", "must be UTF-8");
+    return ToStatus(faults, "");
   }
   for (const auto check : {CheckIdentity, CheckEndpoints, CheckVariableList, CheckParameters,
                            CheckProtocol, CheckRedirectUriRules, CheckSources, CheckWarnings}) {

@@ -77,6 +77,17 @@ TEST(NetworkCatalogTest, AnErrorIsTextWhateverItQuotes) {
   EXPECT_LT(status.message().size(), 400u);
 }
 
+TEST(NetworkCatalogTest, AnEntryThatIsNotUtf8IsRefusedForThatAlone) {
+  for (const char* bytes : {"\xff", R"(\377)"}) {
+    const absl::Status status =
+        NetworkCatalog::Parse(absl::StrCat("networks { id: \"fedi\" authorization_endpoint: "
+                                           "\"https://{inst",
+                                           bytes, "nce}/authorize\" }"))
+            .status();
+    EXPECT_EQ(status.message(), "network \"fedi\": text: must be UTF-8");
+  }
+}
+
 TEST(NetworkCatalogTest, FindsTheNearestIdInSpelling) {
   ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(BuiltInNetworksText()));
   const std::vector<std::pair<std::string, std::string>> cases = {
