@@ -59,15 +59,21 @@ std::string NewApiKey(const RandomSource& random) {
   return absl::StrCat(key, Checksum(key));
 }
 
-std::optional<ParsedApiKey> ParseApiKey(absl::string_view text) {
+absl::string_view KeyIdOf(absl::string_view text) {
   absl::string_view rest = text;
-  if (!absl::ConsumePrefix(&rest, kPrefix)) return std::nullopt;
-  if (rest.size() != kKeyIdChars + 1 + kSecretChars + kChecksumChars) return std::nullopt;
+  if (!absl::ConsumePrefix(&rest, kPrefix)) return {};
+  if (rest.size() != kKeyIdChars + 1 + kSecretChars + kChecksumChars) return {};
   const absl::string_view key_id = rest.substr(0, kKeyIdChars);
   if (rest[kKeyIdChars] != '_' || !IsAlphanumeric(key_id) ||
       !IsAlphanumeric(rest.substr(kKeyIdChars + 1))) {
-    return std::nullopt;
+    return {};
   }
+  return key_id;
+}
+
+std::optional<ParsedApiKey> ParseApiKey(absl::string_view text) {
+  const absl::string_view key_id = KeyIdOf(text);
+  if (key_id.empty()) return std::nullopt;
   const size_t checked = text.size() - kChecksumChars;
   if (text.substr(checked) != Checksum(text.substr(0, checked))) return std::nullopt;
   return ParsedApiKey{std::string(key_id), std::string(AsChars(Sha256(text)))};

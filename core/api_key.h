@@ -28,6 +28,10 @@ std::string NewApiKey(const RandomSource& random);
 // Nothing unless `text` has the format and its checksum is right.
 std::optional<ParsedApiKey> ParseApiKey(absl::string_view text);
 
+// The key id in `text`; empty unless `text` has the format. The checksum is not looked at: a key
+// that is known by its digest needs none.
+absl::string_view KeyIdOf(absl::string_view text);
+
 // A new opaque id: `prefix` and 20 digits and lower-case letters (100 random bits).
 std::string NewId(absl::string_view prefix, const RandomSource& random);
 

@@ -136,33 +136,33 @@ absl::StatusOr<ChosenRedirectUri> ChooseRedirectUri(
   FieldViolations violations;
   if (request.request->has_redirect_uri()) {
     const std::string& given = request.request->redirect_uri();
-    if (is_allowed(given)) return ChosenRedirectUri{given, v1::PARAMETER_SOURCE_REQUEST};
+    if (is_allowed(given)) return ChosenRedirectUri{v1::PARAMETER_SOURCE_REQUEST, given};
     violations.Add("redirect_uri",
                    "is not among the allowed_redirect_uris of this organisation's configuration; "
                    "they are compared byte for byte");
     return violations.ToStatus();
   }
-  std::string chosen = settings.default_redirect_uri();
-  if (chosen.empty() && !public_base_url.empty()) {
-    chosen =
+  ChosenRedirectUri chosen = {v1::PARAMETER_SOURCE_CONFIG, settings.default_redirect_uri()};
+  if (chosen.given.empty() && !public_base_url.empty()) {
+    chosen.made =
         absl::StrCat(public_base_url, "/v1/social-networks/", request.network->id(), "/callback");
   }
-  if (chosen.empty()) {
+  if (chosen.uri().empty()) {
     return NoRedirectUri(
         "There is no redirect URI: name one in the request, or set the configuration's "
         "default_redirect_uri");
   }
   // The network's rules may have changed since it was configured, and a made one was never checked.
-  CheckRedirectUri("redirect_uri", chosen, request.network, violations);
+  CheckRedirectUri("redirect_uri", chosen.uri(), request.network, violations);
   if (!violations.empty()) {
-    return NoRedirectUri(absl::StrCat("The default redirect URI ", Quoted(chosen), " ",
+    return NoRedirectUri(absl::StrCat("The default redirect URI ", Quoted(chosen.uri()), " ",
                                       violations.list().front().description));
   }
-  if (!is_allowed(chosen)) {
-    return NoRedirectUri(absl::StrCat("The default redirect URI ", Quoted(chosen),
+  if (!is_allowed(chosen.uri())) {
+    return NoRedirectUri(absl::StrCat("The default redirect URI ", Quoted(chosen.uri()),
                                       " is not among the configuration's allowed_redirect_uris"));
   }
-  return ChosenRedirectUri{std::move(chosen), v1::PARAMETER_SOURCE_CONFIG};
+  return chosen;
 }
 
 }  // namespace authurl

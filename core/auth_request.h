@@ -64,8 +64,12 @@ absl::StatusOr<AuthRequest> ForConfiguration(const NetworkCatalog& catalog,
                                              const record::v1::SocialNetworkSettings& settings);
 
 struct ChosenRedirectUri {
-  std::string uri;
+  // Of the request or the settings, which must outlive this, or `made`.
+  absl::string_view uri() const { return made.empty() ? given : absl::string_view(made); }
+
   v1::ParameterSource source = v1::PARAMETER_SOURCE_UNSPECIFIED;
+  absl::string_view given = {};
+  std::string made = {};
 };
 
 // The redirect URI to use: the request's, else the configuration's default, else

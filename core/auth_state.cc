@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
@@ -31,6 +32,14 @@ absl::Status Refused() {
   return absl::InvalidArgumentError("the state is not one of ours, expired, or for another flow");
 }
 
+void Seal(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
+          absl::string_view context, std::string& sealed) {
+  // On the stack as a rule: a state is short.
+  absl::InlinedVector<char, kMaxStateChars> plaintext(state.ByteSizeLong());
+  state.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(plaintext.data()));
+  sealer.Seal(Purpose::kAuthState, nonce, {plaintext.data(), plaintext.size()}, context, sealed);
+}
+
 absl::StatusOr<OpenedState> Open(const Sealer& sealer, absl::string_view sealed,
                                  absl::string_view context, absl::Time now,
                                  absl::string_view org_id, absl::string_view network) {
@@ -50,8 +59,17 @@ absl::StatusOr<OpenedState> Open(const Sealer& sealer, absl::string_view sealed,
 
 std::string SealAuthState(const Sealer& sealer, const Nonce& nonce,
                           const state::v1::AuthState& state) {
-  return Base64UrlEncode(
-      sealer.Seal(Purpose::kAuthState, nonce, state.SerializeAsString(), kTextContext));
+  std::string text;
+  SealAuthState(sealer, nonce, state, text);
+  return text;
+}
+
+void SealAuthState(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
+                   std::string& text) {
+  // Kept by each thread, so that it is allocated once and not for each URL.
+  thread_local std::string sealed;
+  Seal(sealer, nonce, state, kTextContext, sealed);
+  Base64UrlEncode(sealed, text);
 }
 
 bool NetworkTakesSealed(const catalog::v1::Network& network, const state::v1::AuthState& state) {
@@ -80,11 +98,12 @@ bool IsStateReference(absl::string_view text) {
 StoredAuthState SealStoredAuthState(const Sealer& sealer, const Nonce& nonce,
                                     absl::string_view reference,
                                     const state::v1::AuthState& state) {
-  return {.reference = std::string(reference),
-          .org_id = state.org_id(),
-          .expires_at = absl::FromUnixSeconds(state.expires_at()),
-          .sealed = sealer.Seal(Purpose::kAuthState, nonce, state.SerializeAsString(),
-                                StoredContext(reference))};
+  StoredAuthState stored = {.reference = std::string(reference),
+                            .org_id = state.org_id(),
+                            .expires_at = absl::FromUnixSeconds(state.expires_at()),
+                            .sealed = {}};
+  Seal(sealer, nonce, state, StoredContext(reference), stored.sealed);
+  return stored;
 }
 
 absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,

@@ -46,6 +46,9 @@ struct OpenedState {
 // REQUIRES, here and below: `nonce` is 24 fresh random bytes.
 std::string SealAuthState(const Sealer& sealer, const Nonce& nonce,
                           const state::v1::AuthState& state);
+// The same in place of what `text` holds, whose memory is used again.
+void SealAuthState(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
+                   std::string& text);
 // Whether the network takes this state, sealed, as text.
 bool NetworkTakesSealed(const catalog::v1::Network& network, const state::v1::AuthState& state);
 

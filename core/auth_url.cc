@@ -6,7 +6,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "core/endpoint.h"
 #include "core/pkce.h"
 #include "core/uri.h"
@@ -16,6 +15,9 @@ namespace {
 
 using catalog::v1::Network;
 using Visit = absl::FunctionRef<void(const AuthUrlParameter&)>;
+
+// Few URLs are longer, so that building one allocates once.
+constexpr size_t kUsualUrlBytes = 1024;
 
 // Leaves out what has no value: to the network it would be as good as omitted (RFC 6749
 // section 3.1).
@@ -40,7 +42,13 @@ v1::ParameterSource SourceOfScopes(const AuthUrlParts& parts) {
 void ShowScopes(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
   const Network& network = *parts.request.network;
   if (!ScopesReplacedBy(network, parts.settings).empty()) return;
-  const std::string joined = absl::StrJoin(scopes, network.scopes().separator());
+  // Kept by each thread, so that it is allocated once and not for each URL.
+  thread_local std::string joined;
+  joined.clear();
+  for (const std::string& scope : scopes) {
+    if (!joined.empty()) joined += network.scopes().separator();
+    joined += scope;
+  }
   Show({network.scopes().param(), joined, SourceOfScopes(parts), "What the app asks to be allowed"},
        visit);
 }
@@ -50,7 +58,7 @@ void ShowProtocol(const AuthUrlParts& parts, const ScopeList& scopes, Visit visi
   Show({network.client_id_param(), parts.settings.client_key(), v1::PARAMETER_SOURCE_CONFIG,
         "Names the organisation's OAuth app"},
        visit);
-  Show({"redirect_uri", parts.redirect_uri.uri, parts.redirect_uri.source,
+  Show({"redirect_uri", parts.redirect_uri.uri(), parts.redirect_uri.source,
         "Where the network sends the end-user back to"},
        visit);
   Show({"response_type", network.response_type(), v1::PARAMETER_SOURCE_CATALOG,
@@ -111,9 +119,18 @@ void ShowOfNetwork(const AuthUrlParts& parts, const ScopeList& scopes, Visit vis
        visit);
 }
 
+// What the configuration gives, and the catalog's defaults for what it does not, by name.
 void ShowOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
   const Network& network = *parts.request.network;
-  if (parts.settings.extra_params().empty() && network.configuration_params().empty()) return;
+  if (parts.settings.extra_params().empty()) {
+    // Those of an entry are sorted by name when it is read.
+    for (const auto& param : network.configuration_params()) {
+      if (!GoesWith(param.only_with_scopes(), scopes)) continue;
+      Show({param.name(), param.default_value(), v1::PARAMETER_SOURCE_CATALOG, param.description()},
+           visit);
+    }
+    return;
+  }
   // A map, because protobuf's own has no order.
   std::map<absl::string_view, AuthUrlParameter> by_name;
   for (const auto& [name, value] : parts.settings.extra_params()) {
@@ -133,27 +150,26 @@ void ShowOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Vis
   for (const auto& [name, parameter] : by_name) Show(parameter, visit);
 }
 
-state::v1::AuthState NewState(const AuthRequest& request,
-                              const record::v1::SocialNetworkSettings& settings,
-                              absl::string_view redirect_uri, absl::Time now,
-                              absl::Time expires_at) {
-  state::v1::AuthState state;
+void FillState(const AuthRequest& request, const record::v1::SocialNetworkSettings& settings,
+               absl::string_view redirect_uri, absl::Time now, absl::Time expires_at,
+               state::v1::AuthState& state) {
+  const v1::GetAuthUrlRequest& asked = *request.request;
+  state.Clear();
   state.set_org_id(settings.org_id());
   state.set_network(request.network->id());
   state.set_social_network_id(settings.id());
   state.set_social_network_version(settings.version());
-  state.set_tenant_id(request.request->tenant_id());
-  state.set_redirect_uri(std::string(redirect_uri));
+  state.set_tenant_id(asked.tenant_id());
+  state.mutable_redirect_uri()->assign(redirect_uri.data(), redirect_uri.size());
   state.set_issued_at(absl::ToUnixSeconds(now));
   state.set_expires_at(absl::ToUnixSeconds(expires_at));
-  *state.mutable_scopes() = request.request->scopes();
-  if (request.request->has_session_binding()) {
-    state.set_session_binding_hash(
-        std::string(AsChars(Sha256(request.request->session_binding()))));
+  if (!asked.scopes().empty()) *state.mutable_scopes() = asked.scopes();
+  if (asked.has_session_binding()) {
+    const auto hash = Sha256(asked.session_binding());
+    state.set_session_binding_hash(hash.data(), hash.size());
   }
-  state.set_instance(settings.instance());
-  state.set_variant(settings.variant());
-  return state;
+  if (!settings.instance().empty()) state.set_instance(settings.instance());
+  if (!settings.variant().empty()) state.set_variant(settings.variant());
 }
 
 }  // namespace
@@ -183,11 +199,15 @@ void ForEachParameter(const AuthUrlParts& parts, Visit visit) {
 
 std::string BuildAuthUrl(const AuthUrlParts& parts) {
   const Network& network = *parts.request.network;
-  std::string url = AuthorizationEndpoint(network, parts.settings);
+  std::string url;
+  url.reserve(kUsualUrlBytes);
+  AppendAuthorizationEndpoint(network, parts.settings, url);
   char separator = absl::StrContains(url, '?') ? '&' : '?';
   ForEachParameter(parts, [&](const AuthUrlParameter& parameter) {
     url.push_back(separator);
-    absl::StrAppend(&url, PercentEncode(parameter.name), "=", PercentEncode(parameter.value));
+    AppendPercentEncoded(parameter.name, url);
+    url.push_back('=');
+    AppendPercentEncoded(parameter.value, url);
     separator = '&';
   });
   if (!network.fragment().empty()) absl::StrAppend(&url, "#", network.fragment());
@@ -203,11 +223,12 @@ AuthUrl MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
   // Whole seconds, as the state keeps them: the caller is told the very moment.
   minted.expires_at = absl::FromUnixSeconds(absl::ToUnixSeconds(now + lifetime));
   const Nonce nonce = NewNonce(random);
-  const state::v1::AuthState state =
-      NewState(request, settings, redirect_uri.uri, now, minted.expires_at);
-  std::string text;
+  // Kept by each thread: they are allocated once and not for each URL.
+  thread_local state::v1::AuthState state;
+  thread_local std::string text;
+  FillState(request, settings, redirect_uri.uri(), now, minted.expires_at, state);
   if (NetworkTakesSealed(network, state)) {
-    text = SealAuthState(sealer, nonce, state);
+    SealAuthState(sealer, nonce, state, text);
   } else {
     text = NewStateReference(random);
     minted.to_store = SealStoredAuthState(sealer, nonce, text, state);

@@ -80,7 +80,7 @@ v1::ExplainAuthUrlResponse ExplainAuthUrl(const AuthRequest& request,
                                           const ChosenRedirectUri& redirect_uri) {
   const Network& network = *request.network;
   v1::ExplainAuthUrlResponse response;
-  response.set_authorization_endpoint(AuthorizationEndpoint(network, settings));
+  AppendAuthorizationEndpoint(network, settings, *response.mutable_authorization_endpoint());
   const bool uses_pkce = network.pkce().mode() != catalog::v1::Pkce::MODE_NONE;
   const AuthUrlParts parts = {request, settings, redirect_uri, kStatePlaceholder,
                               uses_pkce ? kCodeChallengePlaceholder : absl::string_view()};
@@ -105,7 +105,7 @@ v1::ExplainAuthUrlResponse ExplainAuthUrl(const AuthRequest& request,
             warnings);
   }
   AddWarnings(network, replacing.empty() ? &ChooseScopes(request, settings) : nullptr,
-              redirect_uri.uri, warnings);
+              redirect_uri.uri(), warnings);
   const auto& allowed = settings.allowed_redirect_uris();
   if (!settings.default_redirect_uri().empty()) {
     AddRefusals("default_redirect_uri", settings.default_redirect_uri(), network, warnings);

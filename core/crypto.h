@@ -23,7 +23,8 @@ absl::Status InitCrypto();
 // Fills a buffer with unpredictable bytes. Passed in wherever randomness is needed, so that tests
 // can choose it.
 using RandomSource = std::function<void(std::span<uint8_t>)>;
-// The operating system's generator.
+// The operating system's generator, asked for some hundreds of bytes at a time: a system call for
+// each nonce would cost more than sealing with it. Bytes that were handed out are wiped.
 void FillRandom(std::span<uint8_t> out);
 
 inline constexpr size_t kKeyBytes = 32;
@@ -55,16 +56,20 @@ class SecretKey final {
   uint8_t* bytes_ = nullptr;
 };
 
-// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha). Returns ciphertext with the tag appended.
-std::string AeadSeal(const SecretKey& key, const Nonce& nonce, absl::string_view plaintext,
-                     absl::string_view associated_data);
+// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha). Appends ciphertext and tag to `sealed`.
+void AeadSeal(const SecretKey& key, const Nonce& nonce, absl::string_view plaintext,
+              absl::string_view associated_data, std::string& sealed);
 // Nothing when the tag is wrong.
 std::optional<std::string> AeadOpen(const SecretKey& key, const Nonce& nonce,
                                     absl::string_view ciphertext,
                                     absl::string_view associated_data);
 
-// BLAKE2b-256 under a key.
-std::array<uint8_t, 32> KeyedHash(const SecretKey& key, absl::string_view message);
+// 32 bytes that nobody without the key can tell from random ones, always the same for the same
+// nonce: HChaCha20, the function by which XChaCha20 makes a message key of a nonce
+// (draft-irtf-cfrg-xchacha section 2.2). Reads the nonce's first 16 bytes, so they alone must be
+// fresh.
+std::array<uint8_t, 32> DeriveFromNonce(const SecretKey& key, const Nonce& nonce);
+// REQUIRES: InitCrypto() was OK.
 std::array<uint8_t, kSha256Bytes> Sha256(absl::string_view message);
 
 // Takes the same time wherever the first difference is. Different sizes are unequal.
@@ -72,6 +77,8 @@ bool EqualInConstantTime(absl::string_view a, absl::string_view b);
 
 // RFC 4648 section 5 without padding.
 std::string Base64UrlEncode(absl::string_view bytes);
+// The same in place of what `text` holds, whose memory is used again.
+void Base64UrlEncode(absl::string_view bytes, std::string& text);
 // Strict: no padding, no white space, no character outside the alphabet, and unused bits of the
 // last character zero, so that every byte string has exactly one spelling.
 std::optional<std::string> Base64UrlDecode(absl::string_view text);

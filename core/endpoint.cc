@@ -18,7 +18,7 @@ namespace {
 using catalog::v1::EndpointVariable;
 using catalog::v1::Network;
 
-constexpr absl::string_view kInstance = "{instance}";
+constexpr absl::string_view kInstance = "instance";
 
 struct Endpoint {
   absl::string_view field;
@@ -48,30 +48,51 @@ std::string Filled(const Network& network, std::string url, absl::string_view na
           PercentEncode(variable.name() == name ? value : variable.default_value())}},
         &url);
   }
-  absl::StrReplaceAll({{kInstance, "instance.example"}}, &url);
+  absl::StrReplaceAll({{Placeholder(kInstance), "instance.example"}}, &url);
   return url;
+}
+
+void AppendVariable(const Network& network, const record::v1::SocialNetworkSettings& settings,
+                    absl::string_view name, std::string& url) {
+  // Checked as a host when it was configured, so it needs no encoding.
+  if (name == kInstance) return absl::StrAppend(&url, settings.instance());
+  for (const EndpointVariable& variable : network.variables()) {
+    if (variable.name() != name) continue;
+    const auto configured = settings.variables().find(variable.name());
+    return AppendPercentEncoded(configured == settings.variables().end()
+                                    ? absl::string_view(variable.default_value())
+                                    : absl::string_view(configured->second),
+                                url);
+  }
 }
 
 }  // namespace
 
+void AppendAuthorizationEndpoint(const Network& network,
+                                 const record::v1::SocialNetworkSettings& settings,
+                                 std::string& url) {
+  absl::string_view rest = network.authorization_endpoint();
+  // Every "{" leads a variable and its "}": the catalog was checked for it.
+  for (size_t open = rest.find('{'); open != rest.npos; open = rest.find('{')) {
+    const size_t close = rest.find('}', open);
+    absl::StrAppend(&url, rest.substr(0, open));
+    AppendVariable(network, settings, rest.substr(open + 1, close - open - 1), url);
+    rest.remove_prefix(close + 1);
+  }
+  absl::StrAppend(&url, rest);
+}
+
 std::string AuthorizationEndpoint(const Network& network,
                                   const record::v1::SocialNetworkSettings& settings) {
-  std::string endpoint = network.authorization_endpoint();
-  for (const EndpointVariable& variable : network.variables()) {
-    const auto configured = settings.variables().find(variable.name());
-    const std::string& value =
-        configured == settings.variables().end() ? variable.default_value() : configured->second;
-    absl::StrReplaceAll({{Placeholder(variable.name()), PercentEncode(value)}}, &endpoint);
-  }
-  // Checked as a host when it was configured, so it needs no encoding.
-  absl::StrReplaceAll({{kInstance, settings.instance()}}, &endpoint);
-  return endpoint;
+  std::string url;
+  AppendAuthorizationEndpoint(network, settings, url);
+  return url;
 }
 
 bool HasInstances(const Network& network) {
   absl::string_view rest = network.authorization_endpoint();
   if (!absl::ConsumePrefix(&rest, "https://")) return false;
-  return absl::StrContains(rest.substr(0, rest.find_first_of("/?")), kInstance);
+  return absl::StrContains(rest.substr(0, rest.find_first_of("/?")), Placeholder(kInstance));
 }
 
 std::vector<absl::string_view> ParametersOfEndpoint(const Network& network) {
@@ -127,7 +148,7 @@ void CheckEndpoints(const Network& network, FieldViolations& faults) {
     if (absl::Status status = CheckHttpsUrl(url); !status.ok()) {
       faults.Add(endpoint.field, status.message());
     }
-    if (absl::StrContains(endpoint.url, kInstance) && !HasInstances(network)) {
+    if (absl::StrContains(endpoint.url, Placeholder(kInstance)) && !HasInstances(network)) {
       faults.Add(endpoint.field,
                  "must not have {instance} unless the host of authorization_endpoint has it");
     }

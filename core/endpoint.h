@@ -13,8 +13,11 @@
 
 namespace authurl {
 
-// The network's authorization endpoint with the configuration's variables and instance filled in;
-// variables that the configuration does not set get their default.
+// Appends the network's authorization endpoint with the configuration's variables and instance
+// filled in; variables that the configuration does not set get their default.
+void AppendAuthorizationEndpoint(const catalog::v1::Network& network,
+                                 const record::v1::SocialNetworkSettings& settings,
+                                 std::string& url);
 std::string AuthorizationEndpoint(const catalog::v1::Network& network,
                                   const record::v1::SocialNetworkSettings& settings);
 

@@ -69,19 +69,19 @@ absl::StatusOr<KeyRing> KeyRing::Parse(absl::string_view text) {
   if (!lines.ok()) return lines.status();
   KeyRing ring;
   ring.primary_id_ = lines->front().id;
+  ring.size_ = lines->size();
   for (const KeyLine& line : *lines) {
     for (uint8_t purpose = kFirstPurpose; purpose <= kLastPurpose; ++purpose) {
-      ring.subkeys_[line.id].emplace(static_cast<Purpose>(purpose), line.key.Derive(purpose));
+      ring.subkeys_[line.id].push_back(line.key.Derive(purpose));
     }
   }
   return ring;
 }
 
 const SecretKey* KeyRing::Find(uint8_t key_id, Purpose purpose) const {
-  const auto key = subkeys_.find(key_id);
-  if (key == subkeys_.end()) return nullptr;
-  const auto subkey = key->second.find(purpose);
-  return subkey == key->second.end() ? nullptr : &subkey->second;
+  const std::vector<SecretKey>& subkeys = subkeys_[key_id];
+  const size_t place = static_cast<size_t>(purpose) - kFirstPurpose;
+  return place < subkeys.size() ? &subkeys[place] : nullptr;
 }
 
 std::string NewKeyRingText(const RandomSource& random) {

@@ -7,9 +7,11 @@
 // ones until nothing sealed under them is left.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -41,14 +43,17 @@ class KeyRing final {
 
   // The id of the key that seals.
   uint8_t primary_id() const { return primary_id_; }
+  // How many keys there are.
+  size_t size() const { return size_; }
   // The key's subkey for a purpose, or null if the ring has no key of that id.
   const SecretKey* Find(uint8_t key_id, Purpose purpose) const;
 
  private:
   KeyRing() = default;
   uint8_t primary_id_ = 0;
-  // Subkeys by purpose; the master keys themselves are not kept.
-  std::map<uint8_t, std::map<Purpose, SecretKey>> subkeys_;
+  size_t size_ = 0;
+  // By key id, the subkeys in the order of their purposes; the master keys themselves are not kept.
+  std::array<std::vector<SecretKey>, 256> subkeys_;
 };
 
 // The text of a new key-ring file with one key.

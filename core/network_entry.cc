@@ -340,6 +340,9 @@ void CheckIdentityOf(const catalog::v1::Variant& variant, FieldViolations& fault
 
 absl::StatusOr<Network> CompleteEntry(Network written) {
   FillInDefaults(written);
+  std::sort(written.mutable_configuration_params()->begin(),
+            written.mutable_configuration_params()->end(),
+            [](const auto& a, const auto& b) { return a.name() < b.name(); });
   if (absl::Status status = CheckEntry(written); !status.ok()) return status;
   return written;
 }

@@ -3,7 +3,7 @@
 namespace authurl {
 
 std::string DeriveCodeVerifier(const SecretKey& key, const Nonce& nonce) {
-  return Base64UrlEncode(AsChars(KeyedHash(key, AsChars(nonce))));
+  return Base64UrlEncode(AsChars(DeriveFromNonce(key, nonce)));
 }
 
 std::string CodeChallenge(absl::string_view code_verifier,

@@ -11,7 +11,7 @@
 namespace authurl {
 
 // The code verifier of the flow whose state was sealed with `nonce`: 43 characters of base64url
-// (RFC 7636 section 4.1). Derived by a keyed hash under `key`, a subkey of its own, so it need not
+// (RFC 7636 section 4.1). Derived from the nonce under `key`, a subkey of its own, so it need not
 // be stored: the same state always yields the same verifier, and nobody without the key can tell it
 // from random.
 std::string DeriveCodeVerifier(const SecretKey& key, const Nonce& nonce);

@@ -21,12 +21,21 @@ std::string AssociatedData(uint8_t version, uint8_t key_id, Purpose purpose,
 
 std::string Sealer::Seal(Purpose purpose, const Nonce& nonce, absl::string_view plaintext,
                          absl::string_view context) const {
-  const uint8_t key_id = keys_.primary_id();
-  std::string sealed = {static_cast<char>(kSealedVersion), static_cast<char>(key_id)};
-  absl::StrAppend(&sealed, AsChars(nonce),
-                  AeadSeal(*keys_.Find(key_id, purpose), nonce, plaintext,
-                           AssociatedData(kSealedVersion, key_id, purpose, context)));
+  std::string sealed;
+  Seal(purpose, nonce, plaintext, context, sealed);
   return sealed;
+}
+
+void Sealer::Seal(Purpose purpose, const Nonce& nonce, absl::string_view plaintext,
+                  absl::string_view context, std::string& sealed) const {
+  const uint8_t key_id = keys_.primary_id();
+  sealed.clear();
+  sealed.reserve(kSealedOverhead + plaintext.size());
+  sealed.push_back(static_cast<char>(kSealedVersion));
+  sealed.push_back(static_cast<char>(key_id));
+  absl::StrAppend(&sealed, AsChars(nonce));
+  AeadSeal(*keys_.Find(key_id, purpose), nonce, plaintext,
+           AssociatedData(kSealedVersion, key_id, purpose, context), sealed);
 }
 
 absl::StatusOr<std::string> Sealer::Open(Purpose purpose, absl::string_view sealed,

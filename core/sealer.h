@@ -31,6 +31,9 @@ class Sealer final {
   // fit for that.
   std::string Seal(Purpose purpose, const Nonce& nonce, absl::string_view plaintext,
                    absl::string_view context) const;
+  // The same in place of what `sealed` holds, whose memory is used again.
+  void Seal(Purpose purpose, const Nonce& nonce, absl::string_view plaintext,
+            absl::string_view context, std::string& sealed) const;
 
   // InvalidArgumentError, always with the same text, if the value is too short, of an unknown
   // version or key, forged, or made for another purpose or context.

@@ -26,6 +26,7 @@
 // into.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,19 +40,22 @@ inline constexpr size_t kMaxRedirectUriBytes = 2048;
 
 enum class HostKind { kNone, kName, kLocalhost, kLoopbackIp, kIp };
 
-// The parts that rules are made of.
+// The parts that rules are made of: views into the text.
 struct RedirectUri {
-  std::string scheme;
-  std::string host;  // Without brackets; empty for private-use schemes.
+  absl::string_view scheme;
+  absl::string_view host;  // Without brackets; empty for private-use schemes.
   HostKind host_kind = HostKind::kNone;
   std::optional<uint16_t> port;
-  std::string path;
-  std::optional<std::string> query;  // Without "?".
+  absl::string_view path;
+  std::optional<absl::string_view> query;  // Without "?".
 };
 
 // InvalidArgumentError if `text` is not of the grammar above. Its message is for the caller, and
 // continues a sentence that begins with the name of the field: "must not have a fragment: …".
 absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text);
+// A text that is about to die has nothing to view.
+template <std::same_as<std::string> Text>
+absl::StatusOr<RedirectUri> ParseRedirectUri(Text&& text) = delete;
 
 // InvalidArgumentError unless `host` is a host as above without a port: a name, or an IP literal
 // (IPv6 in brackets). Messages as ParseRedirectUri()'s.
@@ -63,5 +67,6 @@ absl::Status CheckPublicHostName(absl::string_view host);
 
 // Everything but RFC 3986's unreserved characters becomes %XX, upper case. A space becomes %20.
 std::string PercentEncode(absl::string_view text);
+void AppendPercentEncoded(absl::string_view text, std::string& out);
 
 }  // namespace authurl

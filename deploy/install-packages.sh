@@ -3,6 +3,7 @@
 #
 #   deploy/install-packages.sh build           to build the server and its tools
 #   deploy/install-packages.sh build tests     to build and run the tests too
+#   deploy/install-packages.sh bench           to build the benchmarks, besides the tests
 #   deploy/install-packages.sh gateway         to build the REST gateway, with Go
 #   deploy/install-packages.sh checks          for tests/run.sh --all
 set -euo pipefail
@@ -24,6 +25,7 @@ build=(
   ninja-build
   nlohmann-json3-dev
   pkg-config
+  prometheus-cpp-dev
   protobuf-compiler
   protobuf-compiler-grpc
 )
@@ -31,6 +33,9 @@ tests=(
   libgmock-dev
   libgtest-dev
   openssl
+)
+bench=(
+  libbenchmark-dev
 )
 gateway=(
   golang-github-gogo-googleapis-dev # google/rpc/*.proto
@@ -46,50 +51,74 @@ checks=(
   python3-venv
   shellcheck
 )
+# Unpacked into build/tools only: installed, they would start a service of their own.
+unpacked_checks=(
+  prometheus # promtool
+)
 
 fail() {
   echo "install-packages: $*" >&2
   exit 1
 }
 
-wanted=()
+wanted=() unpacked=()
 for list in "$@"; do
   case $list in
     build) wanted+=("${build[@]}") ;;
     tests) wanted+=("${tests[@]}") ;;
+    bench) wanted+=("${bench[@]}") ;;
     gateway) wanted+=("${gateway[@]}") ;;
-    checks) wanted+=("${checks[@]}") ;;
-    *) fail "there is no list named \"$list\"; use build, tests, gateway or checks" ;;
+    checks) wanted+=("${checks[@]}") unpacked+=("${unpacked_checks[@]}") ;;
+    *) fail "there is no list named \"$list\"; use build, tests, bench, gateway or checks" ;;
   esac
 done
-[ ${#wanted[@]} -gt 0 ] || fail "name at least one list: build, tests, gateway or checks"
+[ ${#wanted[@]} -gt 0 ] || fail "name at least one list: build, tests, bench, gateway or checks"
 
 command -v apt-get >/dev/null || fail "this needs Debian 12 (bookworm): there is no apt-get here"
 
-missing=()
+tools=$(dirname "$0")/../build/tools
+missing=() packed=()
 for package in "${wanted[@]}"; do
   status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) || status=
   [ "$status" = installed ] || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+for package in "${unpacked[@]}"; do
+  [ -d "$tools/$package" ] || packed+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || [ ${#packed[@]} -gt 0 ] || exit 0
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
-  command -v sudo >/dev/null || fail "packages are missing and need root to install. Run this as root, or have it done:
+  if command -v sudo >/dev/null; then
+    as_root=(sudo)
+  elif [ ${#missing[@]} -gt 0 ]; then
+    fail "packages are missing and need root to install. Run this as root, or have it done:
   apt-get install --no-install-recommends ${missing[*]}"
-  as_root=(sudo)
+  fi
 fi
 
-echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
 log=$(mktemp)
 apt() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get -q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" </dev/null >>"$log" 2>&1
 }
+give_up() {
+  tail -n 15 "$log" >&2
+  fail "apt-get could not get them (they are those of Debian 12); its whole output is in $log"
+}
 # A package source that can't be reached need not matter: whether the packages can be had decides.
 apt update || true
-if ! apt install --no-install-recommends "${missing[@]}"; then
-  tail -n 15 "$log" >&2
-  fail "apt-get could not install them (they are those of Debian 12); its whole output is in $log"
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  apt install --no-install-recommends "${missing[@]}" || give_up
 fi
+for package in "${packed[@]}"; do
+  echo "unpacking the Debian package $package into build/tools"
+  mkdir -p "$tools"
+  folder=$(mktemp -d "$tools/$package.XXXXXX")
+  (cd "$folder" && apt-get -q download "$package" >>"$log" 2>&1) || give_up
+  dpkg-deb --extract "$folder"/*.deb "$folder/root"
+  mv "$folder/root" "$tools/$package"
+  rm -rf "$folder"
+done
 rm -f "$log"

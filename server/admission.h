@@ -1,14 +1,16 @@
 // admission.h: counts the calls that are being served, and closes the door when the server stops.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 
 #include "absl/time/time.h"
 
 namespace authurl {
 
-// Safe to use from many threads at once.
+// Safe to use from many threads at once. Coming and going takes no lock.
 class Admission final {
  public:
   Admission() = default;
@@ -26,10 +28,11 @@ class Admission final {
   bool WaitUntilEmpty(absl::Duration timeout);
 
  private:
+  // How many are inside, times two, plus one once the door is closed: one number, so that nobody
+  // slips in between.
+  std::atomic<int64_t> state_ = 0;
   std::mutex mutex_;
   std::condition_variable empty_;
-  bool closed_ = false;
-  int inside_ = 0;
 };
 
 }  // namespace authurl

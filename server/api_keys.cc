@@ -1,5 +1,6 @@
 #include "server/api_keys.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -28,11 +29,12 @@ absl::Status OrganizationNotFound() {
 }
 
 // Nothing when the name occurs not at all; InvalidArgumentError when more than once.
-absl::StatusOr<std::optional<std::string>> Single(const Metadata& metadata, const char* name) {
+absl::StatusOr<std::optional<absl::string_view>> Single(const Metadata& metadata,
+                                                        const char* name) {
   const auto [begin, end] = metadata.equal_range(name);
-  if (begin == end) return std::optional<std::string>();
+  if (begin == end) return std::optional<absl::string_view>();
   if (std::next(begin) != end) return absl::InvalidArgumentError("more than once");
-  return std::optional<std::string>(std::string(begin->second.data(), begin->second.size()));
+  return std::optional<absl::string_view>({begin->second.data(), begin->second.size()});
 }
 
 bool IsAllowed(Role role, Access access) {
@@ -60,20 +62,35 @@ absl::string_view RolesFor(Access access) {
   return "";
 }
 
+absl::Status NoApiKey() {
+  return Invalid("The authorization holds no API key, or one with a typing error");
+}
+
+bool IsProvenBy(const record::v1::ApiKey& key, absl::string_view text) {
+  return EqualInConstantTime(key.digest(), AsChars(Sha256(text)));
+}
+
 // The key that the credentials prove possession of.
-absl::StatusOr<record::v1::ApiKey> Authenticate(CredentialStore& store,
-                                                const ParsedApiKey& api_key) {
-  absl::StatusOr<record::v1::ApiKey> key = store.GetApiKey(api_key.key_id);
-  if (absl::IsNotFound(key.status())) return UnknownKey();
-  if (!key.ok()) return key.status();
-  if (!EqualInConstantTime(key->digest(), api_key.digest)) return UnknownKey();
-  if (key->revoked_at_ms() != 0) return UnknownKey();
+absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> Authenticate(
+    CredentialStore& store, const Credentials& credentials, Wait wait) {
+  const absl::string_view text = credentials.api_key;
+  auto key = store.GetApiKey(credentials.key_id, Wait::kNo);
+  if (!key.ok() || !IsProvenBy(**key, text)) {
+    // Only now is it worth to ask whether it can be a key at all.
+    if (!ParseApiKey(text).has_value()) return NoApiKey();
+    if (IsWouldBlock(key.status())) key = store.GetApiKey(credentials.key_id, wait);
+    if (absl::IsNotFound(key.status())) return UnknownKey();
+    if (!key.ok()) return key.status();
+    if (!IsProvenBy(**key, text)) return UnknownKey();
+  }
+  if ((*key)->revoked_at_ms() != 0) return UnknownKey();
   return key;
 }
 
 // The organisation that a SERVICE key asks to act for.
 absl::StatusOr<std::string> NamedOrganization(CredentialStore& store,
-                                              const std::optional<std::string>& org_id) {
+                                              const std::optional<absl::string_view>& org_id,
+                                              Wait wait) {
   FieldViolations violations;
   if (!org_id.has_value()) {
     violations.Add("x-org-id",
@@ -83,10 +100,10 @@ absl::StatusOr<std::string> NamedOrganization(CredentialStore& store,
     CheckOrgId("x-org-id", *org_id, violations);
   }
   if (!violations.empty()) return violations.ToStatus();
-  const auto organization = store.GetOrganization(*org_id);
+  const auto organization = store.GetOrganization(*org_id, wait);
   if (absl::IsNotFound(organization.status())) return OrganizationNotFound();
   if (!organization.ok()) return organization.status();
-  return *org_id;
+  return std::string(*org_id);
 }
 
 }  // namespace
@@ -103,36 +120,35 @@ absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata) {
     return Invalid("The authorization is not \"Bearer \" and an API key");
   }
   text.remove_prefix(kScheme.size());
-  std::optional<ParsedApiKey> api_key = ParseApiKey(text);
-  if (!api_key.has_value()) {
-    return Invalid("The authorization holds no API key, or one with a typing error");
-  }
+  const absl::string_view key_id = KeyIdOf(text);
+  if (key_id.empty()) return NoApiKey();
   auto org_id = Single(metadata, "x-org-id");
   if (!org_id.ok()) {
     FieldViolations violations;
     violations.Add("x-org-id", "must be in the metadata once");
     return violations.ToStatus();
   }
-  return Credentials{*std::move(api_key), *std::move(org_id)};
+  return Credentials{text, key_id, *org_id};
 }
 
 absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
-                                 Access access) {
-  const absl::StatusOr<record::v1::ApiKey> key = Authenticate(store, credentials.api_key);
+                                 Access access, Wait wait) {
+  const auto key = Authenticate(store, credentials, wait);
   if (!key.ok()) return key.status();
-  if (!IsAllowed(key->role(), access)) {
+  const record::v1::ApiKey& known = **key;
+  if (!IsAllowed(known.role(), access)) {
     return MakeError(absl::StatusCode::kPermissionDenied, "ROLE_NOT_ALLOWED",
                      absl::StrCat("This call takes an API key of role ", RolesFor(access)));
   }
-  Caller caller = {key->key_id(), key->role(), key->org_id()};
-  if (key->role() == record::v1::ROLE_SERVICE) {
-    absl::StatusOr<std::string> org_id = NamedOrganization(store, credentials.org_id);
+  Caller caller = {.key_id = known.key_id(), .role = known.role(), .org_id = known.org_id()};
+  if (known.role() == record::v1::ROLE_SERVICE) {
+    absl::StatusOr<std::string> org_id = NamedOrganization(store, credentials.org_id, wait);
     if (!org_id.ok()) return org_id.status();
     caller.org_id = *std::move(org_id);
     return caller;
   }
   // A key of one organisation that names another gets what it would get for one that is not there.
-  if (credentials.org_id.has_value() && *credentials.org_id != key->org_id() &&
+  if (credentials.org_id.has_value() && *credentials.org_id != known.org_id() &&
       access != Access::kAdminister) {
     return OrganizationNotFound();
   }
@@ -142,12 +158,12 @@ absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& cred
 absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now) {
   const std::optional<ParsedApiKey> parsed = ParseApiKey(absl::StripAsciiWhitespace(key_text));
   if (!parsed.has_value()) return absl::InvalidArgumentError("holds no API key");
-  const absl::StatusOr<record::v1::ApiKey> known = store.GetApiKey(parsed->key_id);
+  const auto known = store.GetApiKey(parsed->key_id);
   if (known.ok()) {
-    if (!EqualInConstantTime(known->digest(), parsed->digest)) {
+    if (!EqualInConstantTime((*known)->digest(), parsed->digest)) {
       return absl::FailedPreconditionError("holds another key than the one known under its id");
     }
-    if (known->role() != record::v1::ROLE_ADMIN || known->revoked_at_ms() != 0) {
+    if ((*known)->role() != record::v1::ROLE_ADMIN || (*known)->revoked_at_ms() != 0) {
       return absl::FailedPreconditionError("holds a key that was revoked or has another role");
     }
     return absl::OkStatus();

@@ -31,29 +31,34 @@ struct Caller {
   // The organisation that the call acts for; empty for ADMIN.
   std::string org_id;
   // Of the call itself: what a handler logs names it.
-  std::string request_id = {};
+  absl::string_view request_id = {};
   // After this nobody waits for the reply.
   absl::Time deadline = absl::InfiniteFuture();
+  // Whether the handler's thread may wait for the store. If not, a handler that would have to
+  // returns WouldBlock(), and is run once more where it may.
+  Wait wait = Wait::kYes;
 };
 
-// What a call's metadata says; nothing of it is proven yet.
+// What a call's metadata says; nothing of it is proven yet. Views into the metadata.
 struct Credentials {
-  ParsedApiKey api_key;
-  std::optional<std::string> org_id;  // x-org-id
+  absl::string_view api_key;                // Of the format of one.
+  absl::string_view key_id;                 // Part of it.
+  std::optional<absl::string_view> org_id;  // x-org-id
 };
 
 using Metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
 
-// Cheap and without I/O, so that noise is refused before it costs anything.
-// UNAUTHENTICATED API_KEY_MISSING or API_KEY_INVALID.
+// UNAUTHENTICATED API_KEY_MISSING or API_KEY_INVALID. No I/O.
 absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata);
 
 // Looks the key up and checks, in this order: the key (UNAUTHENTICATED API_KEY_INVALID), its role
 // (PERMISSION_DENIED ROLE_NOT_ALLOWED), its organisation (INVALID_ARGUMENT INVALID_PAYLOAD when a
 // SERVICE key names none; NOT_FOUND ORGANIZATION_NOT_FOUND when it names one that is not there, or
-// any key one that is not its own). Blocks on the store.
+// any key one that is not its own). With Wait::kNo it does not block on the store, and says
+// WouldBlock() where it would have to. A key that is no key is refused before the store is asked:
+// noise costs nothing.
 absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
-                                 Access access);
+                                 Access access, Wait wait);
 
 // Makes sure that the ADMIN key in `key_text` is in the store. InvalidArgumentError if the text is
 // no API key; FailedPreconditionError if the key is there but was revoked or has another role.

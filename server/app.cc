@@ -124,8 +124,8 @@ App::~App() { Stop(); }
 absl::Status App::Open() {
   absl::StatusOr<std::unique_ptr<Backend>> backend = OpenSqliteBackend(config_.database);
   if (!backend.ok()) return backend.status();
-  absl::StatusOr<std::unique_ptr<CredentialStore>> store =
-      CredentialStore::Open(*std::move(backend), sealer_, FillRandom);
+  absl::StatusOr<std::unique_ptr<CredentialStore>> store = CredentialStore::Open(
+      *std::move(backend), sealer_, FillRandom, static_cast<size_t>(config_.cache_mib) << 20);
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
 
@@ -154,18 +154,18 @@ absl::Status App::StartServing() {
   listener_ = *std::move(listener);
 
   workers_ = std::make_unique<WorkerPool>(config_.workers, config_.max_queued_calls);
-  pipeline_ = std::make_unique<Pipeline>(*store_, *workers_, admission_, FillRandom,
+  pipeline_ = std::make_unique<Pipeline>(*store_, *workers_, admission_, metrics_, FillRandom,
                                          config_.max_metadata_bytes);
-  auth_urls_ = std::make_unique<AuthUrlService>(catalog_, sealer_, *store_, clock_, FillRandom,
-                                                config_.public_base_url, config_.state_ttl);
+  for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
+  auth_urls_ =
+      std::make_unique<AuthUrlService>(catalog_, sealer_, *store_, metrics_, clock_, FillRandom,
+                                       config_.public_base_url, config_.state_ttl);
   social_networks_ =
       std::make_unique<SocialNetworkService>(catalog_, sealer_, *store_, clock_, FillRandom);
   organizations_ = std::make_unique<OrganizationService>(sealer_, *store_, clock_, FillRandom);
-  services_.push_back(MakeCallbackService(AuthUrlDescriptor(), auth_urls_->Methods(), *pipeline_));
-  services_.push_back(
-      MakeCallbackService(SocialNetworkDescriptor(), social_networks_->Methods(), *pipeline_));
-  services_.push_back(
-      MakeCallbackService(OrganizationDescriptor(), organizations_->Methods(), *pipeline_));
+  AddService(AuthUrlDescriptor(), auth_urls_->Methods());
+  AddService(SocialNetworkDescriptor(), social_networks_->Methods());
+  AddService(OrganizationDescriptor(), organizations_->Methods());
 
   // All three are switches of the process, not of the server.
   grpc::EnableDefaultHealthCheckService(true);
@@ -187,6 +187,7 @@ absl::Status App::StartServing() {
        {&AuthUrlDescriptor(), &SocialNetworkDescriptor(), &OrganizationDescriptor()}) {
     server_->GetHealthCheckService()->SetServingStatus(service->full_name(), true);
   }
+  if (absl::Status status = StartMetrics(); !status.ok()) return status;
   listener_->Start(std::move(acceptor));
 
   upkeep_ = std::make_unique<StoreUpkeep>(*store_, clock_,
@@ -197,6 +198,71 @@ absl::Status App::StartServing() {
                : config_.tls_client_ca_file.empty() ? "server"
                                                     : "mutual"},
        {"networks", static_cast<int64_t>(catalog_.networks().size())}});
+  return absl::OkStatus();
+}
+
+void App::AddService(const google::protobuf::ServiceDescriptor& descriptor,
+                     std::vector<Method> methods) {
+  for (Method& method : methods) method.metric = metrics_.AddMethod(method.path);
+  services_.push_back(MakeCallbackService(descriptor, std::move(methods), *pipeline_));
+}
+
+MetricSources App::SourcesOfMetrics() {
+  MetricSources sources;
+  sources.version = AUTHURL_VERSION;
+  sources.caches["records"] = [this] {
+    const RecordCache::Stats cache = store_->Snapshot().cache;
+    return CacheReading{.hits = cache.hits,
+                        .negative_hits = cache.negative_hits,
+                        .misses = cache.misses,
+                        .evictions = cache.evictions,
+                        .entries = cache.entries,
+                        .bytes = cache.bytes,
+                        .budget_bytes = static_cast<uint64_t>(config_.cache_mib) << 20};
+  };
+  sources.worker_pool = [this] {
+    const WorkerPool::Stats pool = workers_->stats();
+    return WorkerPoolReading{.queued = pool.queued,
+                             .queue_capacity = pool.queue_capacity,
+                             .threads = pool.threads,
+                             .shed = pool.shed};
+  };
+  sources.sqlite = [this] {
+    const BackendStats backend = store_->Snapshot().backend;
+    return SqliteReading{.commits = backend.commits,
+                         .writes = backend.writes,
+                         .reads = backend.reads,
+                         .busy = backend.busy,
+                         .errors = backend.errors};
+  };
+  sources.auth_states = [this] {
+    return AuthStatesReading{.purged = store_->Snapshot().purged_auth_states};
+  };
+  sources.store = [this] {
+    const StoreHealth health = store_health_.load(std::memory_order_relaxed);
+    return StoreReading{.readable = health != StoreHealth::kFailed,
+                        .writable = health == StoreHealth::kGood};
+  };
+  sources.key_ring = [this] {
+    return KeyRingReading{.keys = keys_.size(), .primary_key_id = keys_.primary_id()};
+  };
+  sources.connections = [this] {
+    const Listener::Stats listener = listener_->stats();
+    return ConnectionsReading{
+        .open = listener.open, .limit = listener.limit, .refused = listener.refused};
+  };
+  sources.log_lines_dropped = LogLinesDropped;
+  return sources;
+}
+
+absl::Status App::StartMetrics() {
+  if (config_.metrics_listen.empty()) return absl::OkStatus();
+  source_metrics_ = std::make_unique<SourceMetrics>(SourcesOfMetrics());
+  auto exposer = MetricsExposer::Start(config_.metrics_listen,
+                                       {&metrics_, source_metrics_.get(), &process_metrics_});
+  if (!exposer.ok()) return exposer.status();
+  exposer_ = *std::move(exposer);
+  Log(LogLevel::kInfo, "serving_metrics", {{"address", exposer_->address()}});
   return absl::OkStatus();
 }
 
@@ -221,10 +287,12 @@ void App::Stop() {
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kServerShutdown));
   server_->Wait();
   workers_->Stop();
+  exposer_.reset();
   Log(LogLevel::kInfo, "stopped");
 }
 
 void App::SetHealth(StoreHealth store) {
+  store_health_.store(store, std::memory_order_relaxed);
   auto& health = *server_->GetHealthCheckService();
   // Most networks' URLs need nothing written.
   health.SetServingStatus(AuthUrlDescriptor().full_name(), store != StoreHealth::kFailed);

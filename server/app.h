@@ -3,6 +3,7 @@
 
 #include <grpcpp/server.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,7 +19,11 @@
 #include "server/clock.h"
 #include "server/config.h"
 #include "server/listener.h"
+#include "server/metric_sources.h"
+#include "server/metrics.h"
+#include "server/metrics_exposer.h"
 #include "server/organization_service.h"
+#include "server/process_metrics.h"
 #include "server/rpc.h"
 #include "server/social_network_service.h"
 #include "server/store_upkeep.h"
@@ -41,6 +46,8 @@ class App final {
 
   // Where it listens, with the real port.
   const std::string& address() const { return listener_->address(); }
+  // The same for metrics. REQUIRES: config.metrics_listen is not empty.
+  const std::string& metrics_address() const { return exposer_->address(); }
 
   // Leaves politely: health says NOT_SERVING; after the drain delay new calls get UNAVAILABLE;
   // calls in flight finish; connections close; then gRPC, the workers and the store. No accepted
@@ -51,6 +58,10 @@ class App final {
   App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog catalog);
   absl::Status Open();
   absl::Status StartServing();
+  void AddService(const google::protobuf::ServiceDescriptor& descriptor,
+                  std::vector<Method> methods);
+  MetricSources SourcesOfMetrics();
+  absl::Status StartMetrics();
   // What each service can still do with the store like that.
   void SetHealth(StoreHealth store);
 
@@ -63,6 +74,9 @@ class App final {
   std::unique_ptr<CredentialStore> store_;
   std::unique_ptr<Listener> listener_;
   Admission admission_;
+  Metrics metrics_;
+  const ProcessMetrics process_metrics_;
+  std::atomic<StoreHealth> store_health_ = StoreHealth::kGood;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<AuthUrlService> auth_urls_;
@@ -71,6 +85,8 @@ class App final {
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<StoreUpkeep> upkeep_;
+  std::unique_ptr<SourceMetrics> source_metrics_;
+  std::unique_ptr<MetricsExposer> exposer_;
   bool stopped_ = false;
 };
 

@@ -75,11 +75,13 @@ class HiddenCauses final {
 }  // namespace
 
 AuthUrlService::AuthUrlService(const NetworkCatalog& catalog, const Sealer& sealer,
-                               CredentialStore& store, Clock clock, RandomSource random,
-                               std::string public_base_url, absl::Duration state_ttl)
+                               CredentialStore& store, Metrics& metrics, Clock clock,
+                               RandomSource random, std::string public_base_url,
+                               absl::Duration state_ttl)
     : catalog_(catalog),
       sealer_(sealer),
       store_(store),
+      metrics_(metrics),
       clock_(std::move(clock)),
       random_(std::move(random)),
       public_base_url_(std::move(public_base_url)),
@@ -90,15 +92,15 @@ absl::StatusOr<AuthUrlService::Ingredients> AuthUrlService::Prepare(
   const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
   if (!valid.ok()) return valid.status();
 
-  absl::StatusOr<SocialNetworkSettings> settings =
-      store_.FindSocialNetwork(caller.org_id, request.network(), request.instance());
+  auto settings =
+      store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(), caller.wait);
   if (!settings.ok()) return settings.status();
 
-  const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog_, *valid, *settings);
+  const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog_, *valid, **settings);
   if (!fitting.ok()) return fitting.status();
 
   absl::StatusOr<ChosenRedirectUri> redirect_uri =
-      ChooseRedirectUri(*fitting, *settings, public_base_url_);
+      ChooseRedirectUri(*fitting, **settings, public_base_url_);
   if (!redirect_uri.ok()) return redirect_uri.status();
 
   return Ingredients{*fitting, *std::move(settings), *std::move(redirect_uri)};
@@ -109,12 +111,15 @@ absl::Status AuthUrlService::GetAuthUrl(const Caller& caller, const v1::GetAuthU
   const absl::StatusOr<Ingredients> of = Prepare(caller, request);
   if (!of.ok()) return of.status();
 
-  AuthUrl auth_url = MintAuthUrl(sealer_, of->request, of->settings, of->redirect_uri, random_,
+  AuthUrl auth_url = MintAuthUrl(sealer_, of->request, *of->settings, of->redirect_uri, random_,
                                  clock_(), state_ttl_);
   if (auth_url.to_store.has_value()) {
+    if (caller.wait == Wait::kNo) return WouldBlock();
     if (absl::Status stored = store_.PutAuthState(*auth_url.to_store); !stored.ok()) return stored;
   }
 
+  metrics_.AuthUrlMade(request.network(),
+                       auth_url.to_store.has_value() ? StateKind::kStored : StateKind::kSealed);
   response.set_auth_url(std::move(auth_url.url));
   SetTimestamp(auth_url.expires_at, *response.mutable_expires_at());
   return absl::OkStatus();
@@ -126,7 +131,7 @@ absl::Status AuthUrlService::ExplainAuthUrl(const Caller& caller,
   const v1::GetAuthUrlRequest explained = RequestFor(request.network(), request);
   const absl::StatusOr<Ingredients> of = Prepare(caller, explained);
   if (!of.ok()) return of.status();
-  response = authurl::ExplainAuthUrl(of->request, of->settings, of->redirect_uri);
+  response = authurl::ExplainAuthUrl(of->request, *of->settings, of->redirect_uri);
   return absl::OkStatus();
 }
 
@@ -204,9 +209,9 @@ std::vector<Method> AuthUrlService::Methods() const {
   const std::string service = "/authurl.v1.AuthUrlService/";
   const Access access = Access::kMint;
   return {
-      MakeMethod(service + "GetAuthUrl", access, this, &AuthUrlService::GetAuthUrl),
+      MakeMethod(service + "GetAuthUrl", access, this, &AuthUrlService::GetAuthUrl, true),
       MakeMethod(service + "BatchGetAuthUrls", access, this, &AuthUrlService::BatchGetAuthUrls),
-      MakeMethod(service + "ExplainAuthUrl", access, this, &AuthUrlService::ExplainAuthUrl),
+      MakeMethod(service + "ExplainAuthUrl", access, this, &AuthUrlService::ExplainAuthUrl, true),
       MakeMethod(service + "ListNetworks", access, this, &AuthUrlService::ListNetworks),
   };
 }

@@ -1,6 +1,7 @@
 // auth_url_service.h: the handlers of authurl.v1.AuthUrlService.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "core/network_catalog.h"
 #include "core/sealer.h"
 #include "server/clock.h"
+#include "server/metrics.h"
 #include "server/rpc.h"
 #include "storage/credential_store.h"
 
@@ -23,7 +25,7 @@ namespace authurl {
 class AuthUrlService final {
  public:
   AuthUrlService(const NetworkCatalog& catalog, const Sealer& sealer, CredentialStore& store,
-                 Clock clock, RandomSource random, std::string public_base_url,
+                 Metrics& metrics, Clock clock, RandomSource random, std::string public_base_url,
                  absl::Duration state_ttl);
 
   absl::Status GetAuthUrl(const Caller& caller, const v1::GetAuthUrlRequest& request,
@@ -41,7 +43,7 @@ class AuthUrlService final {
   // What a URL is made of: checked, looked up and chosen.
   struct Ingredients {
     AuthRequest request;
-    record::v1::SocialNetworkSettings settings;
+    std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
     ChosenRedirectUri redirect_uri;
   };
   // `request` must outlive the ingredients.
@@ -60,6 +62,7 @@ class AuthUrlService final {
   const NetworkCatalog& catalog_;
   const Sealer& sealer_;
   CredentialStore& store_;
+  Metrics& metrics_;
   const Clock clock_;
   const RandomSource random_;
   const std::string public_base_url_;

@@ -66,6 +66,10 @@ AUTHURL_FLAG(absl::Duration, drain_delay,
              "After SIGTERM: how long to go on serving while load balancers notice");
 AUTHURL_FLAG(absl::Duration, shutdown_grace,
              "After the drain delay: how long calls in flight may take");
+AUTHURL_FLAG(int, cache_mib,
+             "Memory for API keys and configurations that were read before, in MiB; 0 for none");
+AUTHURL_FLAG(std::string, metrics_listen,
+             "host:port on which Prometheus may read /metrics, without a key; empty for nowhere");
 AUTHURL_FLAG(std::string, log_level, "debug, info, warning or error");
 
 namespace authurl {
@@ -81,6 +85,7 @@ absl::Status VerifyNumbers(const Config& config) {
     int value, min, max;
   } numbers[] = {
       {"workers", config.workers, 1, 256},
+      {"cache_mib", config.cache_mib, 0, 1024 * 1024},
       {"max_queued_calls", config.max_queued_calls, 1, 1'000'000},
       {"max_request_bytes", config.max_request_bytes, 1024, 16 * 1024 * 1024},
       {"max_metadata_bytes", config.max_metadata_bytes, 1024, 64 * 1024},
@@ -204,6 +209,8 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.min_client_ping_interval = absl::GetFlag(FLAGS_min_client_ping_interval);
   config.drain_delay = absl::GetFlag(FLAGS_drain_delay);
   config.shutdown_grace = absl::GetFlag(FLAGS_shutdown_grace);
+  config.cache_mib = absl::GetFlag(FLAGS_cache_mib);
+  config.metrics_listen = absl::GetFlag(FLAGS_metrics_listen);
   config.log_level = absl::GetFlag(FLAGS_log_level);
   if (positional.size() > 1) config.unexpected_argument = positional[1];
   return config;
@@ -235,7 +242,8 @@ bool IsLocalAddress(const std::string& listen) {
   const std::string host = listen.substr(0, listen.rfind(':'));
   if (host == "localhost" || host == "[::1]") return true;
   // 127.0.0.0/8 in its one canonical spelling, as core/uri.h reads hosts.
-  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(absl::StrCat("https://", host, "/"));
+  const std::string url = absl::StrCat("https://", host, "/");
+  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(url);
   return uri.ok() && uri->host_kind == HostKind::kLoopbackIp && uri->host == host;
 }
 

@@ -39,10 +39,9 @@ struct Config {
   bool reflection = false;
   bool channelz = false;
 
-  // Threads that serve gRPC; 0 means one per core. Threads for database work, and how many calls
-  // may wait for them.
-  int grpc_threads = 0;
-  int workers = 4;
+  // Threads for database work, and how many calls may wait for them. As many writes as there are
+  // threads can share a commit.
+  int workers = 64;
   int max_queued_calls = 1024;
 
   int max_request_bytes = 64 * 1024;
@@ -61,6 +60,11 @@ struct Config {
   // flight may then take.
   absl::Duration drain_delay = absl::Seconds(1);
   absl::Duration shutdown_grace = absl::Seconds(10);
+
+  // What the request path needs of the database is kept in memory up to this; 0 keeps nothing.
+  int cache_mib = 64;
+  // "host:port" on which Prometheus may read the metrics; empty for nowhere.
+  std::string metrics_listen;
 
   // "debug", "info", "warning" or "error".
   std::string log_level = "info";

@@ -8,9 +8,10 @@
 
 #include <sys/types.h>
 
-#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/bound_sockets.h"
 
 namespace authurl {
 
@@ -39,6 +41,14 @@ class Listener final {
   void Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor);
   // New connections are refused from now on; those that are open stay. Idempotent.
   void StopAccepting();
+  struct Stats {
+    size_t open = 0;
+    size_t limit = 0;
+    uint64_t refused = 0;  // Closed at once, because of the limit, since the start.
+  };
+  // Safe to call on any thread. Asks the system about each connection.
+  Stats stats();
+
   // Closes every connection that is still open, both ways. What was written before still arrives.
   void SeverConnections();
 
@@ -49,24 +59,24 @@ class Listener final {
     ino_t inode;
   };
 
-  Listener(std::vector<int> sockets, std::string address, std::string unix_path,
-           int max_connections);
+  Listener(BoundSockets sockets, int max_connections);
   void AcceptLoop();
   void Accept(int socket);
   // Whether there is room for one more. Forgets the connections that are gone.
   bool HasRoom();
+  // REQUIRES: the lock.
+  void ForgetThoseGone();
 
-  const std::vector<int> sockets_;
   const std::string address_;
-  const std::string unix_path_;  // To remove at the end; empty for TCP.
   const size_t max_connections_;
   const int wake_fd_;
-  bool accepting_stopped_ = false;
+  std::optional<BoundSockets> sockets_;  // Until it stops accepting.
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::thread thread_;
   std::mutex mutex_;
   std::vector<Connection> connections_;  // Guarded by mutex_.
   size_t prune_at_;                      // Guarded by mutex_.
+  uint64_t refused_ = 0;                 // Guarded by mutex_.
 };
 
 }  // namespace authurl

@@ -6,22 +6,37 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/access_log.h"
 
 namespace authurl {
 namespace {
 
 constexpr size_t kMaxWaitingLines = 8192;
+constexpr std::chrono::milliseconds kCollectInterval(20);
+constexpr int kNothing = static_cast<int>(LogLevel::kError) + 1;
 
-// Both guarded by the mutex for writing; readers copy the pointer.
+// Guarded by the mutex for writing; readers copy the pointers.
 std::mutex mutex;
 std::shared_ptr<spdlog::details::thread_pool> writer;
 std::shared_ptr<spdlog::logger> logger;
+// The least level that is written.
+std::atomic<int> least_level = kNothing;
+// Of threads pools that are gone.
+std::atomic<uint64_t> dropped_before = 0;
+
+// Writes what the calls have put together (access_log.h).
+std::condition_variable stop_collecting;
+bool collecting = false;  // Guarded by the mutex.
+std::thread collector;
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
@@ -51,6 +66,28 @@ absl::string_view NameOf(LogLevel level) {
   return "error";
 }
 
+LogLevel LevelNamed(absl::string_view name) {
+  for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning}) {
+    if (name == NameOf(level)) return level;
+  }
+  return LogLevel::kError;
+}
+
+void WriteCallLines(spdlog::logger& target) {
+  const std::string lines = TakeCallLines();
+  if (!lines.empty()) target.log(spdlog::level::info, lines);
+}
+
+void CollectCallLines() {
+  std::unique_lock<std::mutex> lock(mutex);
+  while (!stop_collecting.wait_for(lock, kCollectInterval, [] { return !collecting; })) {
+    const std::shared_ptr<spdlog::logger> target = logger;
+    lock.unlock();
+    WriteCallLines(*target);
+    lock.lock();
+  }
+}
+
 // gRPC logs at error level what strangers send (malformed headers, and so on): cut it, and let at
 // most a few a second through.
 void LogFromGrpc(gpr_log_func_args* args) {
@@ -78,22 +115,46 @@ void StartLog(absl::string_view level) {
         "authurl", std::make_shared<spdlog::sinks::stderr_sink_mt>(), writer,
         spdlog::async_overflow_policy::overrun_oldest);
     logger->set_pattern("%v");
+    // What is written is decided before it gets here.
+    logger->set_level(spdlog::level::trace);
     gpr_set_log_function(LogFromGrpc);
     // Protobuf writes a line for every malformed message that a stranger sends; the access log has
     // it already.
     google::protobuf::SetLogHandler(nullptr);
+    collecting = true;
+    collector = std::thread(CollectCallLines);
   }
-  logger->set_level(spdlog::level::from_str(ToText(level)));
+  least_level = static_cast<int>(LevelNamed(level));
 }
 
 void StopLog() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (logger == nullptr) return;
+    collecting = false;
+  }
+  stop_collecting.notify_all();
+  collector.join();
   const std::lock_guard<std::mutex> lock(mutex);
+  least_level = kNothing;
+  WriteCallLines(*logger);
+  dropped_before += writer->overrun_counter();
   // The pool writes out what is waiting before its thread ends.
   logger.reset();
   writer.reset();
 }
 
+bool IsLogged(LogLevel level) {
+  return static_cast<int>(level) >= least_level.load(std::memory_order_relaxed);
+}
+
+uint64_t LogLinesDropped() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  return dropped_before + CallLinesDropped() + (writer == nullptr ? 0 : writer->overrun_counter());
+}
+
 void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields) {
+  if (!IsLogged(level)) return;
   std::shared_ptr<spdlog::logger> target;
   std::shared_ptr<spdlog::details::thread_pool> keep;
   {
@@ -101,7 +162,7 @@ void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField
     target = logger;
     keep = writer;
   }
-  if (target == nullptr || !target->should_log(ToSpdlog(level))) return;
+  if (target == nullptr) return;
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
   line["level"] = ToText(NameOf(level));

@@ -29,6 +29,11 @@ void StartLog(absl::string_view level);
 // Writes out what is waiting and stops. Nothing is logged afterwards.
 void StopLog();
 
+// Whether lines of that level are written; cheap.
+bool IsLogged(LogLevel level);
+// How many lines were dropped because the log could not keep up, since the process started.
+uint64_t LogLinesDropped();
+
 // Empty texts are left out.
 void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields = {});
 

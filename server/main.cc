@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/synchronization/mutex.h"
 #include "server/app.h"
 #include "server/log.h"
 
@@ -31,6 +32,8 @@ void ForbidCoreDumps() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // gRPC's locks are Abseil's, which look for deadlocks at each turn unless told otherwise.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ForbidCoreDumps();
   signal(SIGPIPE, SIG_IGN);
   // A write that a limit forbids shall fail like one to a full disk.

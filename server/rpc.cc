@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/access_log.h"
 #include "server/grpc_status.h"
 #include "server/log.h"
 
@@ -17,81 +18,127 @@ namespace {
 
 constexpr char kRequestIdKey[] = "x-request-id";
 
-size_t SizeOf(const Metadata& metadata) {
-  size_t size = 0;
-  for (const auto& [key, value] : metadata) size += key.size() + value.size();
-  return size;
+// Whether a caller's own request id can go into the log as it is.
+bool IsFitForLog(absl::string_view id) {
+  constexpr size_t kMaxBytes = 64;
+  return !id.empty() && id.size() <= kMaxBytes &&
+         std::all_of(id.begin(), id.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+         });
 }
 
-bool IsRequestId(absl::string_view id) {
-  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-  });
-}
-
-// The caller's, where it is fit for a log; else a new one.
-std::string RequestId(const Metadata& metadata, const RandomSource& random) {
+// The caller's, or a new one.
+std::string RequestIdOf(const Metadata& metadata, const RandomSource& random) {
   const auto found = metadata.find(kRequestIdKey);
   if (found != metadata.end()) {
-    const absl::string_view id(found->second.data(), found->second.size());
-    if (IsRequestId(id)) return std::string(id);
+    const absl::string_view given(found->second.data(), found->second.size());
+    if (IsFitForLog(given)) return std::string(given);
   }
   std::array<uint8_t, 16> bytes;
   random(bytes);
   return HexEncode(AsChars(bytes));
 }
 
-// A call on its way through the pipeline.
+size_t SizeOf(const Metadata& metadata) {
+  size_t size = 0;
+  for (const auto& [key, value] : metadata) size += key.size() + value.size();
+  return size;
+}
+
+// A call on its way through the pipeline: first on the stack of gRPC's thread, and in a place of
+// its own if it has to wait for a worker.
 class Call final {
  public:
-  Call(const Method& method, IncomingCall incoming, std::string request_id)
-      : method_(method), incoming_(std::move(incoming)), request_id_(std::move(request_id)) {}
+  Call(const Method& method, IncomingCall incoming, const RandomSource& random, Metrics& metrics)
+      : method_(method),
+        incoming_(std::move(incoming)),
+        request_id_(RequestIdOf(incoming_.context.client_metadata(), random)),
+        metrics_(metrics) {
+    metrics_.CallStarted(method_.metric);
+    incoming_.context.AddInitialMetadata(kRequestIdKey, request_id_);
+  }
+  Call(Call&&) = default;
 
-  // What runs on a worker.
-  absl::Status Do(CredentialStore& store, const Credentials& credentials) {
+  absl::Status ReadCredentials() {
+    absl::StatusOr<Credentials> credentials =
+        authurl::ReadCredentials(incoming_.context.client_metadata());
+    if (!credentials.ok()) return credentials.status();
+    credentials_ = *credentials;
+    return absl::OkStatus();
+  }
+
+  absl::Status Do(CredentialStore& store, Wait wait) {
     const auto deadline = incoming_.context.deadline();
     if (std::chrono::system_clock::now() > deadline) {
       return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
                        "The deadline passed while the call was waiting");
     }
     // For the log, also when the key is refused: who tried.
-    caller_.key_id = credentials.api_key.key_id;
-    const absl::StatusOr<Caller> caller = Authorize(store, credentials, method_.access);
+    caller_.key_id = std::string(credentials_.key_id);
+    absl::StatusOr<Caller> caller = Authorize(store, credentials_, method_.access, wait);
     if (!caller.ok()) return caller.status();
-    caller_ = *caller;
+    caller_ = *std::move(caller);
     caller_.request_id = request_id_;
     caller_.deadline = absl::FromChrono(deadline);
+    caller_.wait = wait;
     return method_.run(caller_, incoming_.request, incoming_.response);
   }
 
   // Sends the reply; `on_sent` follows once it is on the wire.
   void Finish(const absl::Status& status, absl::AnyInvocable<void()> on_sent) {
+    const absl::Duration duration = absl::Now() - started_;
+    if (status.ok()) {
+      // Most calls: nothing to translate.
+      metrics_.CallFinished(method_.metric, grpc::StatusCode::OK, duration);
+      LogCall(Served("OK", "", duration));
+      incoming_.finish(grpc::Status::OK, std::move(on_sent));
+      return;
+    }
     const grpc::Status sent = ToGrpcStatus(status);
-    const std::string cause = status.ok() ? "" : CauseOf(status);
-    Log(cause.empty() ? LogLevel::kInfo : LogLevel::kError, "call",
-        {{"method", method_.path},
-         {"code", CodeName(sent.error_code())},
-         {"reason", status.ok() ? "" : ReasonOf(status)},
-         {"request_id", request_id_},
-         {"key_id", caller_.key_id},
-         {"org_id", caller_.org_id},
-         {"microseconds", absl::ToInt64Microseconds(absl::Now() - started_)},
-         {"cause", cause}});
+    metrics_.CallFinished(method_.metric, sent.error_code(), duration);
+    const std::string cause = CauseOf(status);
+    const std::string reason = ReasonOf(status);
+    if (cause.empty()) {
+      LogCall(Served(CodeName(sent.error_code()), reason, duration));
+    } else {
+      Log(LogLevel::kError, "call",
+          {{"method", method_.path},
+           {"code", CodeName(sent.error_code())},
+           {"reason", reason},
+           {"request_id", request_id_},
+           {"key_id", caller_.key_id},
+           {"org_id", caller_.org_id},
+           {"microseconds", absl::ToInt64Microseconds(duration)},
+           {"cause", cause}});
+    }
     incoming_.finish(sent, std::move(on_sent));
   }
 
  private:
+  ServedCall Served(absl::string_view code, absl::string_view reason,
+                    absl::Duration duration) const {
+    return {.method = method_.path,
+            .code = code,
+            .reason = reason,
+            .request_id = request_id_,
+            .key_id = caller_.key_id,
+            .org_id = caller_.org_id,
+            .duration = duration};
+  }
+
   const Method& method_;
   IncomingCall incoming_;
-  const std::string request_id_;
+  std::string request_id_;
+  Metrics& metrics_;
   const absl::Time started_ = absl::Now();
+  Credentials credentials_;
   Caller caller_;
 };
 
 // Nothing that a handler or a library throws may end the process; the caller sees INTERNAL.
-absl::Status DoWithoutThrowing(Call& call, CredentialStore& store, const Credentials& credentials) {
+absl::Status DoWithoutThrowing(Call& call, CredentialStore& store, Wait wait) {
   try {
-    return call.Do(store, credentials);
+    return call.Do(store, wait);
   } catch (const std::exception& exception) {
     return absl::InternalError(absl::StrCat("exception: ", exception.what()));
   } catch (...) {
@@ -102,34 +149,35 @@ absl::Status DoWithoutThrowing(Call& call, CredentialStore& store, const Credent
 }  // namespace
 
 void Pipeline::Serve(const Method& method, IncomingCall incoming) {
-  const Metadata& metadata = incoming.context.client_metadata();
-  std::string request_id = RequestId(metadata, random_);
-  incoming.context.AddInitialMetadata(kRequestIdKey, request_id);
-  const size_t metadata_size = SizeOf(metadata);
-  absl::StatusOr<Credentials> credentials = ReadCredentials(metadata);
-  const auto call = std::make_shared<Call>(method, std::move(incoming), std::move(request_id));
-
+  const size_t metadata_size = SizeOf(incoming.context.client_metadata());
+  Call call(method, std::move(incoming), random_, metrics_);
   if (!admission_.TryEnter()) {
-    call->Finish(MakeRetryableError(absl::StatusCode::kUnavailable, "SHUTTING_DOWN",
-                                    "This server is stopping; call another one", absl::Seconds(1)),
-                 [] {});
+    call.Finish(MakeRetryableError(absl::StatusCode::kUnavailable, "SHUTTING_DOWN",
+                                   "This server is stopping; call another one", absl::Seconds(1)),
+                [] {});
     return;
   }
   const auto leave = [this] { admission_.Leave(); };
   if (metadata_size > max_metadata_bytes_) {
-    call->Finish(MakeError(absl::StatusCode::kResourceExhausted, "METADATA_TOO_LARGE",
-                           absl::StrCat("The call's metadata are ", metadata_size,
-                                        " bytes; at most ", max_metadata_bytes_, " are taken")),
-                 leave);
+    call.Finish(MakeError(absl::StatusCode::kResourceExhausted, "METADATA_TOO_LARGE",
+                          absl::StrCat("The call's metadata are ", metadata_size,
+                                       " bytes; at most ", max_metadata_bytes_, " are taken")),
+                leave);
     return;
   }
-  if (!credentials.ok()) return call->Finish(credentials.status(), leave);
-  const bool accepted =
-      workers_.TrySubmit([this, call, leave, credentials = *std::move(credentials)] {
-        call->Finish(DoWithoutThrowing(*call, store_, credentials), leave);
-      });
+  if (const absl::Status status = call.ReadCredentials(); !status.ok()) {
+    return call.Finish(status, leave);
+  }
+  if (method.from_memory) {
+    const absl::Status status = DoWithoutThrowing(call, store_, Wait::kNo);
+    if (!IsWouldBlock(status)) return call.Finish(status, leave);
+  }
+  const auto waiting = std::make_shared<Call>(std::move(call));
+  const bool accepted = workers_.TrySubmit([this, waiting, leave] {
+    waiting->Finish(DoWithoutThrowing(*waiting, store_, Wait::kYes), leave);
+  });
   if (accepted) return;
-  call->Finish(
+  waiting->Finish(
       MakeRetryableError(absl::StatusCode::kResourceExhausted, "OVERLOADED",
                          "The server has too much to do; try again", absl::Milliseconds(100)),
       leave);

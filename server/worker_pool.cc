@@ -13,7 +13,10 @@ WorkerPool::~WorkerPool() { Stop(); }
 bool WorkerPool::TrySubmit(absl::AnyInvocable<void()> task) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (stopping_ || queue_.size() >= max_queued_) return false;
+    if (stopping_ || queue_.size() >= max_queued_) {
+      ++shed_;
+      return false;
+    }
     queue_.push_back(std::move(task));
   }
   wake_.notify_one();
@@ -29,6 +32,11 @@ void WorkerPool::Stop() {
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }
+}
+
+WorkerPool::Stats WorkerPool::stats() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return {queue_.size(), max_queued_, threads_.size(), shed_};
 }
 
 void WorkerPool::Work() {

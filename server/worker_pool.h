@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -28,6 +29,14 @@ class WorkerPool final {
   // Runs what is waiting, then ends the threads. Idempotent.
   void Stop();
 
+  struct Stats {
+    size_t queued = 0;
+    size_t queue_capacity = 0;
+    size_t threads = 0;
+    uint64_t shed = 0;  // Tasks that were not taken since the start.
+  };
+  Stats stats();
+
  private:
   void Work();
 
@@ -36,6 +45,7 @@ class WorkerPool final {
   std::condition_variable wake_;
   std::deque<absl::AnyInvocable<void()>> queue_;
   bool stopping_ = false;
+  uint64_t shed_ = 0;
   std::vector<std::thread> threads_;
 };
 

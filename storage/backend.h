@@ -46,6 +46,17 @@ struct AuthStateRow {
   std::string sealed;
 };
 
+// Since the backend was opened.
+struct BackendStats {
+  uint64_t commits = 0;         // Transactions that were committed.
+  uint64_t writes = 0;          // Writes in them; many where writers shared one.
+  uint64_t largest_commit = 0;  // The most writes in one.
+  uint64_t waiting_writes = 0;  // Those that wait for a transaction now.
+  uint64_t reads = 0;
+  uint64_t errors = 0;  // Failures of the database itself,
+  uint64_t busy = 0;    // and those of them that were another's lock.
+};
+
 // Obligations:
 // - A write that returned OK is durable: it survives the process being killed and, if the disk
 //   honours fsync, a power loss. One that returned an error had no effect, or its effect is unknown
@@ -121,6 +132,8 @@ class Backend {
   virtual absl::Status Probe() = 0;
   // OK when the database can be read. Cheap; called every second.
   virtual absl::Status ProbeReads() = 0;
+
+  virtual BackendStats Stats() const = 0;
 };
 
 }  // namespace authurl

@@ -2,47 +2,33 @@
 
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/errors.h"
 #include "storage/client_secrets.h"
 #include "storage/key_ring_check.h"
+#include "storage/store_errors.h"
 
 namespace authurl {
 namespace {
 
-// Only other processes can make an update start over, and each time one of them got on.
+using record::v1::ApiKey;
+using record::v1::Organization;
+using record::v1::SocialNetworkSettings;
+
+// Only other processes and the sealing anew can make an update start over, and each time they got
+// on.
 constexpr int kMaxAttempts = 16;
-
-absl::Status OrganizationNotFound(absl::string_view org_id) {
-  return MakeError(absl::StatusCode::kNotFound, "ORGANIZATION_NOT_FOUND",
-                   absl::StrCat("there is no organisation ", Quoted(org_id)));
-}
-
-absl::Status ApiKeyNotFound(absl::string_view key_id) {
-  return MakeError(absl::StatusCode::kNotFound, "API_KEY_NOT_FOUND",
-                   absl::StrCat("there is no API key ", Quoted(key_id)));
-}
-
-absl::Status SocialNetworkNotFound(absl::string_view id) {
-  return MakeError(absl::StatusCode::kNotFound, "SOCIAL_NETWORK_NOT_FOUND",
-                   absl::StrCat("there is no social network configuration ", Quoted(id)));
-}
-
-// Never quotes the reference: it is as good as the state itself.
-absl::Status AuthStateNotFound() {
-  return MakeError(absl::StatusCode::kNotFound, "AUTH_STATE_NOT_FOUND",
-                   "the state is unknown or has expired; start the authorization again");
-}
 
 // What stands for a reference in the database.
 std::string DigestOf(absl::string_view reference) {
   return std::string(AsChars(Sha256(reference)));
 }
 
-std::string NetworkAndInstance(absl::string_view network, absl::string_view instance) {
-  if (instance.empty()) return std::string(network);
-  return absl::StrCat(network, " (instance ", Quoted(instance), ")");
+// What a request finds a configuration by.
+RecordId<SocialNetworkSettings> IdOf(const SocialNetworkSettings& settings) {
+  return {settings.org_id(), settings.network(), settings.instance()};
 }
 
 // `status` with its NOT_FOUND or ALREADY_EXISTS, which say nothing to a caller, replaced by the
@@ -97,88 +83,148 @@ auto OpenAll(const Rows& rows, OpenRow open)
   return records;
 }
 
+template <typename T>
+absl::StatusOr<std::shared_ptr<const T>> Shared(absl::StatusOr<T> record) {
+  if (!record.ok()) return record.status();
+  return std::make_shared<const T>(*std::move(record));
+}
+
+// A read through the cache.
+template <typename T, typename LoadRecord, typename NotFound>
+absl::StatusOr<std::shared_ptr<const T>> Read(RecordCache& cache, const RecordId<T>& id, Wait wait,
+                                              LoadRecord load, NotFound not_found) {
+  std::optional<std::shared_ptr<const T>> found = cache.Find(id);
+  if (!found) {
+    if (wait == Wait::kNo) return WouldBlock();
+    absl::StatusOr<std::shared_ptr<const T>> loaded = cache.Load(id, load);
+    if (!loaded.ok()) return loaded.status();
+    found = *std::move(loaded);
+  }
+  if (*found == nullptr) return not_found();
+  return *std::move(found);
+}
+
 }  // namespace
 
+absl::Status WouldBlock() {
+  static const absl::Status& status = *new absl::Status(
+      absl::StatusCode::kUnknown, "the database would have to be asked, and it takes time");
+  return status;
+}
+
+bool IsWouldBlock(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnknown && status == WouldBlock();
+}
+
 CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer,
-                                 RandomSource random)
+                                 RandomSource random, size_t cache_bytes)
     : backend_(std::move(backend)),
       random_(std::move(random)),
       records_(sealer, random_),
-      resealer_(*backend_, sealer, records_, random_) {}
+      resealer_(*backend_, sealer, records_, random_),
+      cache_(cache_bytes) {}
 
 absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(
-    std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random) {
+    std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
+    size_t cache_bytes) {
   const absl::Status status = CheckKeyRing(*backend, sealer, random);
   if (!status.ok()) return status;
   return std::unique_ptr<CredentialStore>(
-      new CredentialStore(std::move(backend), sealer, std::move(random)));
+      new CredentialStore(std::move(backend), sealer, std::move(random), cache_bytes));
 }
 
-absl::Status CredentialStore::CreateOrganization(const record::v1::Organization& organization) {
-  return Explain(backend_->InsertOrganization(records_.Seal(organization)),
-                 absl::StatusCode::kAlreadyExists,
-                 MakeError(absl::StatusCode::kAlreadyExists, "ORGANIZATION_EXISTS",
-                           absl::StrCat("the organisation ", Quoted(organization.org_id()),
-                                        " exists; choose another org_id")));
+std::mutex& CredentialStore::UpdateLock(absl::string_view scope, absl::string_view id) {
+  return update_locks_[absl::HashOf(scope, id) % update_locks_.size()];
 }
 
-absl::StatusOr<record::v1::Organization> CredentialStore::GetOrganization(
+// Every write below invalidates what it may have changed, whatever its status: one that failed may
+// have had an effect all the same, and one that found a record there, or gone, must not be followed
+// by a read that says otherwise.
+
+absl::Status CredentialStore::CreateOrganization(const Organization& organization) {
+  const absl::Status status = backend_->InsertOrganization(records_.Seal(organization));
+  cache_.Invalidate(RecordId<Organization>{organization.org_id()});
+  return Explain(status, absl::StatusCode::kAlreadyExists,
+                 OrganizationExists(organization.org_id()));
+}
+
+absl::StatusOr<std::shared_ptr<const Organization>> CredentialStore::GetOrganization(
+    absl::string_view org_id, Wait wait) {
+  return Read(
+      cache_, RecordId<Organization>{org_id}, wait, [&] { return LoadOrganization(org_id); },
+      [&] { return OrganizationNotFound(org_id); });
+}
+
+absl::StatusOr<std::shared_ptr<const Organization>> CredentialStore::LoadOrganization(
     absl::string_view org_id) {
   const absl::StatusOr<OrganizationRow> row = backend_->GetOrganization(org_id);
-  if (!row.ok()) {
-    return Explain(row.status(), absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
-  }
+  if (absl::IsNotFound(row.status())) return nullptr;
+  if (!row.ok()) return row.status();
   if (row->org_id != org_id) return AnotherRow("organizations");
-  return records_.Open(*row);
+  return Shared(records_.Open(*row));
 }
 
-absl::StatusOr<std::vector<record::v1::Organization>> CredentialStore::ListOrganizations(
+absl::StatusOr<std::vector<Organization>> CredentialStore::ListOrganizations(
     absl::string_view after, int limit) {
   return OpenAll(backend_->ListOrganizations(after, limit),
                  [this](const OrganizationRow& row) { return records_.Open(row); });
 }
 
 absl::Status CredentialStore::DeleteOrganization(absl::string_view org_id) {
-  return Explain(backend_->DeleteOrganization(org_id), absl::StatusCode::kNotFound,
-                 OrganizationNotFound(org_id));
+  const absl::Status status = backend_->DeleteOrganization(org_id);
+  cache_.InvalidateIf([&](const RecordCache::Key& key, const google::protobuf::Message* record) {
+    if (key.kind != RecordKind::kApiKey) return key.id == org_id;
+    // A key that is known to be absent is absent still.
+    return record != nullptr && static_cast<const ApiKey&>(*record).org_id() == org_id;
+  });
+  return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
 }
 
-absl::Status CredentialStore::CreateApiKey(const record::v1::ApiKey& key) {
+absl::Status CredentialStore::CreateApiKey(const ApiKey& key) {
   const absl::Status status = backend_->InsertApiKey(records_.Seal(key, 1));
-  if (absl::IsAlreadyExists(status)) {
-    return MakeError(absl::StatusCode::kAlreadyExists, "API_KEY_EXISTS",
-                     absl::StrCat("the API key ", Quoted(key.key_id()), " exists"));
-  }
+  cache_.Invalidate(RecordId<ApiKey>{key.key_id()});
+  if (absl::IsAlreadyExists(status)) return ApiKeyExists(key.key_id());
   return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(key.org_id()));
 }
 
-absl::StatusOr<record::v1::ApiKey> CredentialStore::GetApiKey(absl::string_view key_id) {
-  const absl::StatusOr<ApiKeyRow> row = FetchApiKey(*backend_, key_id);
-  if (!row.ok()) return row.status();
-  return records_.Open(*row);
+absl::StatusOr<std::shared_ptr<const ApiKey>> CredentialStore::GetApiKey(absl::string_view key_id,
+                                                                         Wait wait) {
+  return Read(
+      cache_, RecordId<ApiKey>{key_id}, wait, [&] { return LoadApiKey(key_id); },
+      [&] { return ApiKeyNotFound(key_id); });
 }
 
-absl::StatusOr<std::vector<record::v1::ApiKey>> CredentialStore::ListApiKeys(
+absl::StatusOr<std::shared_ptr<const ApiKey>> CredentialStore::LoadApiKey(
+    absl::string_view key_id) {
+  const absl::StatusOr<ApiKeyRow> row = FetchApiKey(*backend_, key_id);
+  if (absl::IsNotFound(row.status())) return nullptr;
+  if (!row.ok()) return row.status();
+  return Shared(records_.Open(*row));
+}
+
+absl::StatusOr<std::vector<ApiKey>> CredentialStore::ListApiKeys(
     std::optional<absl::string_view> org_id, absl::string_view after, int limit) {
   return OpenAll(backend_->ListApiKeys(org_id, after, limit),
-                 [&](const ApiKeyRow& row) -> absl::StatusOr<record::v1::ApiKey> {
+                 [&](const ApiKeyRow& row) -> absl::StatusOr<ApiKey> {
                    if (org_id && row.org_id != *org_id) return AnotherRow("api_keys");
                    return records_.Open(row);
                  });
 }
 
-absl::StatusOr<record::v1::ApiKey> CredentialStore::RevokeApiKey(
-    absl::string_view key_id, std::optional<absl::string_view> org_id, absl::Time now) {
-  const std::lock_guard lock(updates_);
+absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(absl::string_view key_id,
+                                                     std::optional<absl::string_view> org_id,
+                                                     absl::Time now) {
+  const std::lock_guard lock(UpdateLock("", key_id));
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const absl::StatusOr<ApiKeyRow> row = FetchApiKey(*backend_, key_id);
     if (!row.ok()) return row.status();
     if (org_id && row->org_id != *org_id) return ApiKeyNotFound(key_id);
-    absl::StatusOr<record::v1::ApiKey> key = records_.Open(*row);
+    absl::StatusOr<ApiKey> key = records_.Open(*row);
     if (!key.ok() || key->revoked_at_ms() != 0) return key;
     key->set_revoked_at_ms(absl::ToUnixMillis(now));
     const absl::Status status =
         backend_->UpdateApiKey(records_.Seal(*key, row->version + 1), row->version);
+    cache_.Invalidate(RecordId<ApiKey>{key_id});
     if (status.ok()) return key;
     if (absl::IsAborted(status)) continue;
     return Explain(status, absl::StatusCode::kNotFound, ApiKeyNotFound(key_id));
@@ -186,69 +232,68 @@ absl::StatusOr<record::v1::ApiKey> CredentialStore::RevokeApiKey(
   return TooManyAttempts();
 }
 
-absl::Status CredentialStore::CreateSocialNetwork(const record::v1::SocialNetworkSettings& settings,
+absl::Status CredentialStore::CreateSocialNetwork(const SocialNetworkSettings& settings,
                                                   absl::string_view client_secret) {
   const absl::Status status =
       backend_->InsertSocialNetwork(records_.Seal(settings, ClientSecrets(client_secret)));
+  cache_.Invalidate(IdOf(settings));
   if (absl::IsAlreadyExists(status)) {
-    return MakeError(
-        absl::StatusCode::kAlreadyExists, "SOCIAL_NETWORK_EXISTS",
-        absl::StrCat(NetworkAndInstance(settings.network(), settings.instance()),
-                     " is configured for this organisation; update that configuration instead"));
+    return SocialNetworkExists(settings.network(), settings.instance());
   }
   return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(settings.org_id()));
 }
 
-absl::StatusOr<record::v1::SocialNetworkSettings> CredentialStore::GetSocialNetwork(
-    absl::string_view org_id, absl::string_view id) {
+absl::StatusOr<SocialNetworkSettings> CredentialStore::GetSocialNetwork(absl::string_view org_id,
+                                                                        absl::string_view id) {
   const absl::StatusOr<SocialNetworkRow> row =
       Checked(backend_->GetSocialNetwork(org_id, id), org_id, id);
   if (!row.ok()) return row.status();
   return records_.OpenSettings(*row);
 }
 
-absl::StatusOr<record::v1::SocialNetworkSettings> CredentialStore::FindSocialNetwork(
+absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::FindSocialNetwork(
+    absl::string_view org_id, absl::string_view network, absl::string_view instance, Wait wait) {
+  return Read(
+      cache_, RecordId<SocialNetworkSettings>{org_id, network, instance}, wait,
+      [&] { return LoadSocialNetwork(org_id, network, instance); },
+      [&] { return NetworkNotConfigured(network, instance); });
+}
+
+absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::LoadSocialNetwork(
     absl::string_view org_id, absl::string_view network, absl::string_view instance) {
   const absl::StatusOr<SocialNetworkRow> row =
       backend_->FindSocialNetwork(org_id, network, instance);
-  if (!row.ok()) {
-    return Explain(
-        row.status(), absl::StatusCode::kNotFound,
-        MakeError(absl::StatusCode::kNotFound, "NETWORK_NOT_CONFIGURED",
-                  absl::StrCat(NetworkAndInstance(network, instance),
-                               " is not configured for this organisation; create a social "
-                               "network configuration for it first")));
-  }
+  if (absl::IsNotFound(row.status())) return nullptr;
+  if (!row.ok()) return row.status();
   const bool same = row->org_id == org_id && row->network == network && row->instance == instance;
   if (!same) return AnotherRow("social_networks");
-  return records_.OpenSettings(*row);
+  return Shared(records_.OpenSettings(*row));
 }
 
-absl::StatusOr<std::vector<record::v1::SocialNetworkSettings>> CredentialStore::ListSocialNetworks(
+absl::StatusOr<std::vector<SocialNetworkSettings>> CredentialStore::ListSocialNetworks(
     absl::string_view org_id, absl::string_view after, int limit) {
-  return OpenAll(
-      backend_->ListSocialNetworks(org_id, after, limit),
-      [&](const SocialNetworkRow& row) -> absl::StatusOr<record::v1::SocialNetworkSettings> {
-        if (row.org_id != org_id) return AnotherRow("social_networks");
-        return records_.OpenSettings(row);
-      });
+  return OpenAll(backend_->ListSocialNetworks(org_id, after, limit),
+                 [&](const SocialNetworkRow& row) -> absl::StatusOr<SocialNetworkSettings> {
+                   if (row.org_id != org_id) return AnotherRow("social_networks");
+                   return records_.OpenSettings(row);
+                 });
 }
 
-absl::StatusOr<record::v1::SocialNetworkSettings> CredentialStore::UpdateSocialNetwork(
+absl::StatusOr<SocialNetworkSettings> CredentialStore::UpdateSocialNetwork(
     absl::string_view org_id, absl::string_view id, absl::Time now,
-    const std::function<absl::Status(record::v1::SocialNetworkSettings&)>& change,
+    const std::function<absl::Status(SocialNetworkSettings&)>& change,
     std::optional<absl::string_view> new_client_secret) {
-  const std::lock_guard lock(updates_);
+  const std::lock_guard lock(UpdateLock(org_id, id));
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const absl::StatusOr<SocialNetworkRow> row =
         Checked(backend_->GetSocialNetworkSecret(org_id, id), org_id, id);
     if (!row.ok()) return row.status();
-    const absl::StatusOr<record::v1::SocialNetworkSettings> old = records_.OpenSettings(*row);
+    const absl::StatusOr<SocialNetworkSettings> old = records_.OpenSettings(*row);
     if (!old.ok()) return old.status();
     absl::StatusOr<ClientSecrets> secrets = records_.OpenSecrets(*row);
     if (!secrets.ok()) return secrets.status();
 
-    record::v1::SocialNetworkSettings settings = *old;
+    SocialNetworkSettings settings = *old;
     if (absl::Status status = change(settings); !status.ok()) return status;
     settings.set_id(old->id());
     settings.set_org_id(old->org_id());
@@ -262,6 +307,7 @@ absl::StatusOr<record::v1::SocialNetworkSettings> CredentialStore::UpdateSocialN
 
     const absl::Status status =
         backend_->UpdateSocialNetwork(records_.Seal(settings, *secrets), row->version);
+    cache_.Invalidate(IdOf(settings));
     if (status.ok()) return settings;
     if (absl::IsAborted(status)) continue;
     return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
@@ -270,8 +316,14 @@ absl::StatusOr<record::v1::SocialNetworkSettings> CredentialStore::UpdateSocialN
 }
 
 absl::Status CredentialStore::DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) {
-  return Explain(backend_->DeleteSocialNetwork(org_id, id), absl::StatusCode::kNotFound,
-                 SocialNetworkNotFound(id));
+  // Requests find it by its network, so that must be known. It stays the same while the row lives.
+  const std::lock_guard lock(UpdateLock(org_id, id));
+  const absl::StatusOr<SocialNetworkRow> row =
+      Checked(backend_->GetSocialNetwork(org_id, id), org_id, id);
+  if (!row.ok()) return row.status();
+  const absl::Status status = backend_->DeleteSocialNetwork(org_id, id);
+  cache_.Invalidate(RecordId<SocialNetworkSettings>{row->org_id, row->network, row->instance});
+  return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
 }
 
 absl::StatusOr<std::string> CredentialStore::GetClientSecret(absl::string_view org_id,
@@ -284,12 +336,7 @@ absl::StatusOr<std::string> CredentialStore::GetClientSecret(absl::string_view o
   if (!secrets.ok()) return secrets.status();
   std::optional<std::string> secret;
   if (version >= 1 && version <= row->version) secret = secrets->Find(version);
-  if (!secret) {
-    return MakeError(absl::StatusCode::kNotFound, "CLIENT_SECRET_NOT_FOUND",
-                     absl::StrCat("the client_secret of version ", version,
-                                  " of the social network configuration ", Quoted(id),
-                                  " is not kept; start the authorization again"));
-  }
+  if (!secret) return ClientSecretNotFound(id, version);
   return *std::move(secret);
 }
 
@@ -313,7 +360,11 @@ absl::StatusOr<std::string> CredentialStore::GetAuthState(absl::string_view refe
 }
 
 absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) {
-  return backend_->DeleteExpiredAuthStates(absl::ToUnixMillis(now), limit);
+  absl::StatusOr<int> purged = backend_->DeleteExpiredAuthStates(absl::ToUnixMillis(now), limit);
+  if (purged.ok()) {
+    purged_auth_states_.fetch_add(static_cast<uint64_t>(*purged), std::memory_order_relaxed);
+  }
+  return purged;
 }
 
 absl::StatusOr<ResealStep> CredentialStore::ResealSome(int batch) { return resealer_.Some(batch); }
@@ -321,5 +372,11 @@ absl::StatusOr<ResealStep> CredentialStore::ResealSome(int batch) { return resea
 absl::Status CredentialStore::Probe() { return backend_->Probe(); }
 
 absl::Status CredentialStore::ProbeReads() { return backend_->ProbeReads(); }
+
+CredentialStore::Stats CredentialStore::Snapshot() const {
+  return {.cache = cache_.Snapshot(),
+          .backend = backend_->Stats(),
+          .purged_auth_states = purged_auth_states_.load(std::memory_order_relaxed)};
+}
 
 }  // namespace authurl

@@ -7,13 +7,22 @@
 // (its message, for the log, names table and id), never a wrong answer. Only OAuth states come
 // sealed and are handed out as they were found: core/auth_state.h opens them.
 //
+// What every request needs is answered from a bounded cache (storage/record_cache.h) where it can
+// be: GetApiKey, GetOrganization, FindSocialNetwork. It never holds a secret. A write that
+// returned, with whatever status, is seen by every call that begins later.
+//
 // All functions are safe to call from many threads at once and may block on the disk: never call
-// one on a gRPC thread. Errors that are meant for callers carry reasons (core/errors.h):
+// one on a gRPC thread, except with Wait::kNo. Errors that are meant for callers carry reasons
+// (core/errors.h):
 // ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, API_KEY_EXISTS, API_KEY_NOT_FOUND,
 // SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED,
 // CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -30,32 +39,51 @@
 #include "core/crypto.h"
 #include "core/sealer.h"
 #include "storage/backend.h"
+#include "storage/record_cache.h"
 #include "storage/record_sealer.h"
 #include "storage/resealer.h"
 
 namespace authurl {
 
+// Whether a read may wait for the database, or is answered from memory or not at all.
+enum class Wait { kNo, kYes };
+
+// What a read with Wait::kNo returns where the database would have to be asked. Allocates nothing.
+absl::Status WouldBlock();
+bool IsWouldBlock(const absl::Status& status);
+
 class CredentialStore final {
  public:
+  static constexpr size_t kDefaultCacheBytes = size_t{64} << 20;
+
+  struct Stats {
+    RecordCache::Stats cache;
+    BackendStats backend;
+    uint64_t purged_auth_states = 0;  // Since the store was opened.
+  };
+
   // Takes the backend and checks that the sealer's key ring is the one the database was made with.
   // FAILED_PRECONDITION with a sentence for the operator if it is not. `sealer` must outlive the
-  // store; `random` is called from many threads at once.
-  static absl::StatusOr<std::unique_ptr<CredentialStore>> Open(std::unique_ptr<Backend> backend,
-                                                               const Sealer& sealer,
-                                                               RandomSource random);
+  // store; `random` is called from many threads at once. The cache never takes more than
+  // `cache_bytes`; with 0 there is none.
+  static absl::StatusOr<std::unique_ptr<CredentialStore>> Open(
+      std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
+      size_t cache_bytes = kDefaultCacheBytes);
 
   absl::Status CreateOrganization(const record::v1::Organization& organization);
-  absl::StatusOr<record::v1::Organization> GetOrganization(absl::string_view org_id);
+  absl::StatusOr<std::shared_ptr<const record::v1::Organization>> GetOrganization(
+      absl::string_view org_id, Wait wait = Wait::kYes);
   // Lists begin after the id `after` (empty: at the start) and hold at most `limit` records.
   absl::StatusOr<std::vector<record::v1::Organization>> ListOrganizations(absl::string_view after,
                                                                           int limit);
-  // With all its keys, configurations and OAuth states.
+  // With all its keys, configurations and OAuth states. Looks through the whole cache.
   absl::Status DeleteOrganization(absl::string_view org_id);
 
   // ORGANIZATION_NOT_FOUND when the key names an organisation that is not there; ALREADY_EXISTS
   // API_KEY_EXISTS when the key id is taken.
   absl::Status CreateApiKey(const record::v1::ApiKey& key);
-  absl::StatusOr<record::v1::ApiKey> GetApiKey(absl::string_view key_id);
+  absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> GetApiKey(absl::string_view key_id,
+                                                                      Wait wait = Wait::kYes);
   absl::StatusOr<std::vector<record::v1::ApiKey>> ListApiKeys(
       std::optional<absl::string_view> org_id, absl::string_view after, int limit);
   // The key as it is then. With `org_id`, a key of another organisation is API_KEY_NOT_FOUND.
@@ -69,9 +97,9 @@ class CredentialStore final {
   absl::StatusOr<record::v1::SocialNetworkSettings> GetSocialNetwork(absl::string_view org_id,
                                                                      absl::string_view id);
   // The request path. NETWORK_NOT_CONFIGURED when there is none. Never reads the secret.
-  absl::StatusOr<record::v1::SocialNetworkSettings> FindSocialNetwork(absl::string_view org_id,
-                                                                      absl::string_view network,
-                                                                      absl::string_view instance);
+  absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> FindSocialNetwork(
+      absl::string_view org_id, absl::string_view network, absl::string_view instance,
+      Wait wait = Wait::kYes);
   absl::StatusOr<std::vector<record::v1::SocialNetworkSettings>> ListSocialNetworks(
       absl::string_view org_id, absl::string_view after, int limit);
   // Applies `change` to the current settings and stores the result as the next version, atomically:
@@ -113,15 +141,32 @@ class CredentialStore final {
   // OK when it can be read: what only reads goes on while a disk is full. Cheap.
   absl::Status ProbeReads();
 
+  // Never waits for the database.
+  Stats Snapshot() const;
+
  private:
-  CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random);
+  CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
+                  size_t cache_bytes);
+
+  // What the cache needs when it has not got it; null where there is none.
+  absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> LoadApiKey(absl::string_view key_id);
+  absl::StatusOr<std::shared_ptr<const record::v1::Organization>> LoadOrganization(
+      absl::string_view org_id);
+  absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> LoadSocialNetwork(
+      absl::string_view org_id, absl::string_view network, absl::string_view instance);
+
+  // One of many, the same for the same record. To be held from reading a record until it is written
+  // back, so that of concurrent updates none has to start over, and those of different records can
+  // share a transaction.
+  std::mutex& UpdateLock(absl::string_view scope, absl::string_view id);
 
   const std::unique_ptr<Backend> backend_;
   const RandomSource random_;
   const RecordSealer records_;
   Resealer resealer_;
-  // Held from reading a record to writing it back, so that only other processes can come between.
-  std::mutex updates_;
+  RecordCache cache_;
+  std::array<std::mutex, 256> update_locks_;
+  std::atomic<uint64_t> purged_auth_states_ = 0;
 };
 
 }  // namespace authurl

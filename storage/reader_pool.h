@@ -38,6 +38,8 @@ class ReaderPool final {
     return Lease(connection, GiveBack{this});
   }
 
+  const std::vector<std::unique_ptr<SqliteConnection>>& connections() const { return connections_; }
+
  private:
   void Return(SqliteConnection* connection) {
     {
@@ -47,7 +49,7 @@ class ReaderPool final {
     returned_.notify_one();
   }
 
-  std::vector<std::unique_ptr<SqliteConnection>> connections_;
+  const std::vector<std::unique_ptr<SqliteConnection>> connections_;
   std::mutex mutex_;
   std::condition_variable returned_;
   std::vector<SqliteConnection*> free_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "core/errors.h"
 #include "storage/database_file.h"
+#include "storage/group_commit.h"
 #include "storage/reader_pool.h"
 #include "storage/sqlite_connection.h"
 
@@ -22,12 +22,12 @@ namespace {
 
 // Reads are short and mostly served from memory: more connections than workers can run at once gain
 // nothing.
-constexpr int kReaders = 4;
+constexpr int kReaders = 8;
 
 using Row = SqliteConnection::Row;
 using Text = SqliteConnection::Text;
 using Blob = SqliteConnection::Blob;
-using Body = absl::FunctionRef<absl::Status(SqliteConnection&)>;
+using Body = GroupCommit::Body;
 
 SqliteConnection::Value TextOrNull(absl::string_view text) {
   if (text.empty()) return std::monostate();
@@ -78,7 +78,7 @@ class SqliteBackend final : public Backend {
  public:
   SqliteBackend(std::unique_ptr<DatabaseFile> file, std::unique_ptr<SqliteConnection> writer,
                 std::vector<std::unique_ptr<SqliteConnection>> readers)
-      : file_(std::move(file)), writer_(std::move(writer)), readers_(std::move(readers)) {}
+      : file_(std::move(file)), writes_(*file_, std::move(writer)), readers_(std::move(readers)) {}
 
   absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) override {
     absl::StatusOr<std::string> value =
@@ -276,7 +276,7 @@ class SqliteBackend final : public Backend {
   // A write of its own only while the last one had failed: that is how it is noticed that the disk
   // has room again.
   absl::Status Probe() override {
-    if (write_failed_.load(std::memory_order_relaxed)) {
+    if (writes_.failed()) {
       if (const absl::Status status = PutMeta("write_probe", ""); !status.ok()) return status;
     }
     return ProbeReads();
@@ -287,24 +287,33 @@ class SqliteBackend final : public Backend {
         [](SqliteConnection& db) { return db.Run("SELECT name FROM meta ORDER BY name LIMIT 1"); });
   }
 
+  BackendStats Stats() const override {
+    const GroupCommit::Stats writes = writes_.stats();
+    BackendStats stats{.commits = writes.commits,
+                       .writes = writes.writes,
+                       .largest_commit = writes.largest_group,
+                       .waiting_writes = writes.waiting,
+                       .reads = reads_.load(std::memory_order_relaxed)};
+    const auto add = [&](const SqliteConnection& connection) {
+      stats.errors += connection.errors();
+      stats.busy += connection.busy();
+    };
+    add(writes_.connection());
+    for (const auto& reader : readers_.connections()) add(*reader);
+    return stats;
+  }
+
  private:
   static int64_t Limit(int limit) { return std::max(limit, 0); }  // Negative means none to SQLite.
 
-  // Every write goes through here: one at a time, in a transaction of its own.
-  absl::Status Write(Body body) {
-    const std::lock_guard lock(writer_mutex_);
-    absl::Status status = file_->CheckInPlace();
-    if (status.ok()) status = writer_->Transact(body);
-    // One that found nothing to change has written nothing, and proves nothing.
-    if (status.ok() && writer_->changes() > 0) write_failed_ = false;
-    if (absl::IsUnavailable(status)) write_failed_ = true;
-    return status;
-  }
+  // Every write goes through here.
+  absl::Status Write(Body body) { return writes_.Write(body); }
 
   // Every read goes through here.
   absl::Status Read(Body body) {
     if (const absl::Status status = file_->CheckInPlace(); !status.ok()) return status;
     const ReaderPool::Lease reader = readers_.Take();
+    reads_.fetch_add(1, std::memory_order_relaxed);
     return body(*reader);
   }
 
@@ -332,10 +341,9 @@ class SqliteBackend final : public Backend {
   // Declared in the order in which they must be closed, reversed: readers, writer (its end is the
   // last checkpoint), and the file with its lock.
   const std::unique_ptr<DatabaseFile> file_;
-  std::mutex writer_mutex_;
-  const std::unique_ptr<SqliteConnection> writer_;
+  GroupCommit writes_;
   ReaderPool readers_;
-  std::atomic<bool> write_failed_ = false;
+  std::atomic<uint64_t> reads_ = 0;
 };
 
 absl::Status CannotUse(const std::string& path, const absl::Status& status) {

@@ -148,23 +148,30 @@ absl::Status SqliteConnection::Run(const char* sql, std::initializer_list<Value>
     while (statement.executeStep()) on_row(Row(statement));
     return absl::OkStatus();
   } catch (const SQLite::Exception& error) {
-    return ToStatus(error);
+    return Failed(error);
   }
 }
 
-void SqliteConnection::RollBack() {
-  if (sqlite3_get_autocommit(db_.getHandle()) == 0) Run("ROLLBACK").IgnoreError();
+absl::Status SqliteConnection::Failed(const SQLite::Exception& error) {
+  const absl::Status status = ToStatus(error);
+  if (!absl::IsUnavailable(status)) return status;
+  // The lower byte of an extended code is its primary one.
+  const int code = error.getErrorCode() & 0xFF;
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED) busy_.fetch_add(1, std::memory_order_relaxed);
+  errors_.fetch_add(1, std::memory_order_relaxed);
+  return status;
 }
 
-absl::Status SqliteConnection::Transact(absl::FunctionRef<absl::Status(SqliteConnection&)> body) {
+absl::Status SqliteConnection::Begin() {
   // A rollback that failed earlier leaves its transaction open.
   RollBack();
-  absl::Status status = Run("BEGIN IMMEDIATE");
-  if (!status.ok()) return status;
-  status = body(*this);
-  if (status.ok()) status = Run("COMMIT");
-  if (!status.ok()) RollBack();
-  return status;
+  return Run("BEGIN IMMEDIATE");
+}
+
+absl::Status SqliteConnection::Commit() { return Run("COMMIT"); }
+
+void SqliteConnection::RollBack() {
+  if (sqlite3_get_autocommit(db_.getHandle()) == 0) Run("ROLLBACK").IgnoreError();
 }
 
 }  // namespace authurl

@@ -5,6 +5,7 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -68,18 +69,27 @@ class SqliteConnection final {
   // How many rows the last insert, update or delete changed.
   int changes() const { return db_.getChanges(); }
 
-  // Runs `body` in a write transaction, which is committed if it returns OK and rolled back
-  // otherwise.
-  absl::Status Transact(absl::FunctionRef<absl::Status(SqliteConnection&)> body);
+  // A write transaction. After a Commit() that failed it may be open still: roll back.
+  absl::Status Begin();
+  absl::Status Commit();
+  // Nothing to do where no transaction is open.
+  void RollBack();
+
+  // How often the database itself failed since this connection was opened, and how often of these
+  // because something else had it locked. For any thread at any time.
+  uint64_t errors() const { return errors_.load(std::memory_order_relaxed); }
+  uint64_t busy() const { return busy_.load(std::memory_order_relaxed); }
 
  private:
   SqliteConnection(const std::string& path, Role role);
   SQLite::Statement& Prepared(const char* sql);
   absl::Status SetJournalMode(const char* sql, absl::string_view mode);
-  void RollBack();
+  absl::Status Failed(const SQLite::Exception& error);
 
   SQLite::Database db_;
   std::unordered_map<const char*, SQLite::Statement> statements_;
+  std::atomic<uint64_t> errors_ = 0;
+  std::atomic<uint64_t> busy_ = 0;
 };
 
 }  // namespace authurl

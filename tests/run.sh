@@ -16,7 +16,7 @@ case "$*" in
 esac
 
 deploy/install-packages.sh build tests
-[ "$extra" = OFF ] || deploy/install-packages.sh checks
+[ "$extra" = OFF ] || deploy/install-packages.sh checks bench
 
 # gRPC would send the tests' own calls through a proxy.
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"

@@ -24,7 +24,7 @@ class AuthRequestTest : public testing::AuthFixture {
     const absl::StatusOr<ChosenRedirectUri> chosen =
         ChooseRedirectUri({catalog_.Find(request.network()), &request}, settings, public_base_url);
     if (!chosen.ok()) return chosen.status();
-    return chosen->uri;
+    return std::string(chosen->uri());
   }
 };
 

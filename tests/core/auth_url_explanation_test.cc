@@ -36,8 +36,8 @@ class AuthUrlExplanationTest : public testing::AuthFixture {
     return {};
   }
 
-  const ChosenRedirectUri redirect_uri_ = {"https://app.example.com/cb",
-                                           v1::PARAMETER_SOURCE_REQUEST};
+  const ChosenRedirectUri redirect_uri_ = {v1::PARAMETER_SOURCE_REQUEST,
+                                           "https://app.example.com/cb"};
 };
 
 // With the placeholders put in, the explanation spells the very URL that is handed out.

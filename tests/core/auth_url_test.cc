@@ -39,7 +39,7 @@ class AuthUrlTest : public testing::AuthFixture {
                const std::string& redirect_uri = kRedirectUri) const {
     const Network* network = catalog_.FindVariant(request.network(), settings.variant());
     return MintAuthUrl(sealer_, {network, &request}, settings,
-                       {redirect_uri, v1::PARAMETER_SOURCE_REQUEST}, testing::CountingRandom(),
+                       {v1::PARAMETER_SOURCE_REQUEST, redirect_uri}, testing::CountingRandom(),
                        now_, absl::Minutes(10));
   }
 
@@ -65,7 +65,7 @@ class AuthUrlTest : public testing::AuthFixture {
     return names;
   }
 
-  const ChosenRedirectUri redirect_uri_ = {kRedirectUri, v1::PARAMETER_SOURCE_REQUEST};
+  const ChosenRedirectUri redirect_uri_ = {v1::PARAMETER_SOURCE_REQUEST, kRedirectUri};
 };
 
 // The golden file holds one line for each network and each of its variants: "network" or

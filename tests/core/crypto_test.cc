@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <numeric>
 #include <set>
 #include <vector>
@@ -22,6 +24,13 @@ SecretKey CountingKey(uint8_t first) {
   return SecretKey(bytes);
 }
 
+std::string Sealed(const SecretKey& key, const Nonce& nonce, absl::string_view plaintext,
+                   absl::string_view associated_data) {
+  std::string sealed;
+  AeadSeal(key, nonce, plaintext, associated_data, sealed);
+  return sealed;
+}
+
 // draft-irtf-cfrg-xchacha-03, appendix A.3.1.
 TEST(CryptoTest, SealsThePublishedXChaCha20Poly1305Vector) {
   const SecretKey key = CountingKey(0x80);
@@ -37,14 +46,14 @@ TEST(CryptoTest, SealsThePublishedXChaCha20Poly1305Vector) {
       "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
       "21f9664c97637da9768812f615c68b13b52e"
       "c0875924c1c7987947deafd8780acf49");
-  EXPECT_EQ(AeadSeal(key, nonce, plaintext, associated_data), expected);
+  EXPECT_EQ(Sealed(key, nonce, plaintext, associated_data), expected);
   EXPECT_THAT(AeadOpen(key, nonce, expected, associated_data), Optional(plaintext));
 }
 
 TEST(CryptoTest, OpensNothingUnderAnotherKeyNonceOrAssociatedData) {
   const SecretKey key = CountingKey(1);
   const Nonce nonce = {};
-  const std::string sealed = AeadSeal(key, nonce, "text", "data");
+  const std::string sealed = Sealed(key, nonce, "text", "data");
   EXPECT_EQ(AeadOpen(CountingKey(2), nonce, sealed, "data"), std::nullopt);
   EXPECT_EQ(AeadOpen(key, Nonce{1}, sealed, "data"), std::nullopt);
   EXPECT_EQ(AeadOpen(key, nonce, sealed, "Data"), std::nullopt);
@@ -68,11 +77,29 @@ TEST(CryptoTest, DerivesOneKeyForEachPurpose) {
   EXPECT_EQ(seen.size(), 100u);
 }
 
-TEST(CryptoTest, KeyedHashDependsOnKeyAndMessage) {
-  const auto hash = KeyedHash(CountingKey(0), "message");
-  EXPECT_EQ(hash, KeyedHash(CountingKey(0), "message"));
-  EXPECT_NE(hash, KeyedHash(CountingKey(1), "message"));
-  EXPECT_NE(hash, KeyedHash(CountingKey(0), "Message"));
+// draft-irtf-cfrg-xchacha section 2.2.1.
+TEST(CryptoTest, DerivesFromANonceAsHChaCha20Does) {
+  Nonce nonce = {0x00, 0x00, 0x00, 0x09, 0x00, 0x00, 0x00, 0x4a,
+                 0x00, 0x00, 0x00, 0x00, 0x31, 0x41, 0x59, 0x27};
+  const auto derived = DeriveFromNonce(CountingKey(0), nonce);
+  EXPECT_EQ(HexEncode(AsChars(derived)),
+            "82413b4227b27bfed30e42508a877d73a0f9e4d58a74a853c12ec41326d3ecdc");
+  EXPECT_NE(derived, DeriveFromNonce(CountingKey(1), nonce));
+  nonce[15] ^= 1;
+  EXPECT_NE(derived, DeriveFromNonce(CountingKey(0), nonce));
+}
+
+TEST(CryptoTest, RandomBytesAreNeverHandedOutTwice) {
+  std::set<std::string> seen;
+  for (int i = 0; i < 10'000; ++i) {
+    std::array<uint8_t, 24> bytes{};
+    FillRandom(bytes);
+    seen.insert(std::string(AsChars(bytes)));
+  }
+  EXPECT_EQ(seen.size(), 10'000u);
+  std::array<uint8_t, 2000> many{};
+  FillRandom(many);
+  EXPECT_LT(std::count(many.begin(), many.end(), 0), 40);
 }
 
 // RFC 4648 section 10, without padding.

@@ -25,7 +25,7 @@ constexpr size_t kTellingBytes = 20;
 const std::string& OfKey(const KeyRing& ring, uint8_t id, Purpose purpose, std::string& hash) {
   const SecretKey* key = ring.Find(id, purpose);
   Must(key != nullptr, "a key has a subkey for each purpose");
-  const auto bytes = KeyedHash(*key, "message");
+  const auto bytes = DeriveFromNonce(*key, Nonce{});
   hash.assign(bytes.begin(), bytes.end());
   return hash;
 }

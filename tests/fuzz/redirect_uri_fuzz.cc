@@ -46,8 +46,8 @@ void CheckHosts(absl::string_view host) {
     Must(absl::StrContains(host, '.') && host.find_first_of(":[]") == host.npos, "a dotted name");
   }
   if (!CheckHost(host).ok()) return MustBeText(CheckHost(host).message());
-  const absl::StatusOr<RedirectUri> uri =
-      ParseRedirectUri(absl::StrCat("https://", host, "/callback"));
+  const std::string text = absl::StrCat("https://", host, "/callback");
+  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(text);
   Must(uri.ok(), "a host makes a URI");
   Must(!uri->port.has_value() && uri->path == "/callback", "a host is a host and nothing else");
 }

@@ -76,7 +76,7 @@ class Server final {
     Must(store.ok(), store.status().ToString());
     store_ = *std::move(store);
     const Clock clock = [] { return absl::FromUnixSeconds(1'795'435'200); };
-    auth_urls_ = std::make_unique<AuthUrlService>(catalog_, FixedSealer(), *store_, clock,
+    auth_urls_ = std::make_unique<AuthUrlService>(catalog_, FixedSealer(), *store_, metrics_, clock,
                                                   FillRandom, "", absl::Minutes(10));
     networks_ =
         std::make_unique<SocialNetworkService>(catalog_, FixedSealer(), *store_, clock, FillRandom);
@@ -179,6 +179,7 @@ class Server final {
   std::filesystem::path folder_;
   const NetworkCatalog catalog_ = NetworkCatalog::Parse(BuiltInNetworksText()).value();
   std::unique_ptr<CredentialStore> store_;
+  Metrics metrics_;
   std::unique_ptr<AuthUrlService> auth_urls_;
   std::unique_ptr<SocialNetworkService> networks_;
   std::unique_ptr<OrganizationService> organizations_;

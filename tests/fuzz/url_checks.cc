@@ -70,7 +70,7 @@ void CheckValues(const Parameters& parameters, const AuthRequest& request,
                  const SocialNetworkSettings& settings, const ChosenRedirectUri& redirect_uri) {
   const catalog::v1::Network& network = *request.network;
   Must(ValueOf(parameters, network.client_id_param()) == settings.client_key(), "the client id");
-  Must(ValueOf(parameters, "redirect_uri") == redirect_uri.uri, "the redirect URI");
+  Must(ValueOf(parameters, "redirect_uri") == redirect_uri.uri(), "the redirect URI");
   Must(ValueOf(parameters, "response_type") == "code", "the code flow");
   const bool pkce = network.pkce().mode() != catalog::v1::Pkce::MODE_NONE;
   Must(ValueOf(parameters, "code_challenge").empty() != pkce, "a challenge where PKCE is used");
@@ -96,7 +96,7 @@ void CheckState(const std::string& text, const AuthUrl& minted, const AuthReques
           : OpenAuthState(FixedSealer(), text, kNow, settings.org_id(), network.id());
   Must(opened.ok(), "the state opens");
   const state::v1::AuthState& state = opened->state;
-  Must(state.redirect_uri() == redirect_uri.uri && state.variant() == settings.variant() &&
+  Must(state.redirect_uri() == redirect_uri.uri() && state.variant() == settings.variant() &&
            state.instance() == settings.instance() &&
            state.tenant_id() == request.request->tenant_id(),
        "the state knows the flow: ", state.ShortDebugString());

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tests/server/service_fixture.h"
+#include "tests/support/metrics_page.h"
 
 namespace authurl::testing {
 namespace {
@@ -100,6 +101,52 @@ TEST_F(AppTest, KeyRingOfAnotherDatabaseIsRefused) {
   config.key_ring_file = other.key_ring_file();
   server_->Close();
   EXPECT_FALSE(App::Start(config).ok());
+}
+
+class MeasuredAppTest : public ServiceTest {
+ protected:
+  MeasuredAppTest() : ServiceTest([](Config& c) { c.metrics_listen = "127.0.0.1:0"; }) {}
+};
+
+TEST_F(MeasuredAppTest, ServesTheMetricsThatAreDocumentedAndCountsWhatIsDone) {
+  ASSERT_OK(Configure("instagram"));
+  ASSERT_OK(Org().GetAuthUrl(ExampleAuthUrlRequest()));
+  ASSERT_OK(Org().GetAuthUrl(ExampleAuthUrlRequest()));
+
+  ASSERT_OK_AND_ASSIGN(const MetricsPage page, ScrapeMetrics(server_->app().metrics_address()));
+  EXPECT_EQ(page.types, DocumentedMetrics());
+  const std::string method = "authurl.v1.AuthUrlService/GetAuthUrl";
+  EXPECT_EQ(page.Value("authurl_rpc_calls_total", {{"method", method}, {"code", "OK"}}), 2);
+  EXPECT_EQ(page.Value("authurl_auth_urls_total", {{"network", "instagram"}, {"state", "sealed"}}),
+            2);
+  EXPECT_GT(page.Value("authurl_cache_lookups_total", {{"cache", "records"}, {"result", "hit"}}),
+            0);
+  // The organisation, four keys, the configuration.
+  EXPECT_GE(page.Value("authurl_sqlite_writes_total"), 6);
+  EXPECT_GT(page.Value("authurl_sqlite_reads_total"), 0);
+  EXPECT_EQ(page.Value("authurl_key_ring_keys"), 1);
+  EXPECT_EQ(page.Value("authurl_store_readable"), 1);
+  EXPECT_EQ(page.Value("authurl_store_writable"), 1);
+  EXPECT_EQ(page.Value("authurl_connections_open"), 1);
+}
+
+TEST_F(MeasuredAppTest, MetricsTellThatTheStoreIsLost) {
+  std::filesystem::remove(server_->config().database);
+  EXPECT_TRUE(Eventually([this] {
+    const auto page = ScrapeMetrics(server_->app().metrics_address());
+    return page.ok() && page->Value("authurl_store_readable") == 0;
+  }));
+}
+
+TEST_F(MeasuredAppTest, MetricsAddressThatIsTakenIsNamed) {
+  const ServerFolder folder;
+  Config config = server_->config();
+  config.database = folder.database();
+  config.key_ring_file = folder.key_ring_file();
+  config.admin_key_file = folder.admin_key_file();
+  config.metrics_listen = server_->app().metrics_address();
+  EXPECT_THAT(App::Start(config),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("--metrics_listen")));
 }
 
 }  // namespace

@@ -228,12 +228,14 @@ class BatchHandlerTest : public ::testing::Test {
   const NetworkCatalog catalog_ = NetworkCatalog::Parse(BuiltInNetworksText()).value();
   Backend* backend_ = nullptr;
   std::unique_ptr<CredentialStore> store_;
+  Metrics metrics_;
   Caller caller_;
   v1::BatchGetAuthUrlsRequest request_;
   v1::BatchGetAuthUrlsResponse response_;
 
   AuthUrlService Service() {
-    return AuthUrlService(catalog_, sealer_, *store_, absl::Now, FillRandom, "", absl::Minutes(10));
+    return AuthUrlService(catalog_, sealer_, *store_, metrics_, absl::Now, FillRandom, "",
+                          absl::Minutes(10));
   }
 };
 

@@ -42,6 +42,7 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
       {"--log_level is \"loud\"", [](Config& c) { c.log_level = "loud"; }},
       {"--log_level is \"\"", [](Config& c) { c.log_level = ""; }},
       {"--workers is 0", [](Config& c) { c.workers = 0; }},
+      {"--cache_mib is -1", [](Config& c) { c.cache_mib = -1; }},
       {"--workers is 257", [](Config& c) { c.workers = 257; }},
       {"--max_queued_calls is -1", [](Config& c) { c.max_queued_calls = -1; }},
       {"--max_request_bytes is 10", [](Config& c) { c.max_request_bytes = 10; }},

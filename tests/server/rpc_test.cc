@@ -34,6 +34,8 @@ using ::testing::Not;
 using ::testing::Optional;
 
 constexpr char kPath[] = "/authurl.v1.AuthUrlService/GetAuthUrl";
+// The one that is tried without a worker first.
+constexpr char kFromMemoryPath[] = "/authurl.v1.AuthUrlService/ExplainAuthUrl";
 
 // The pipeline behind a real gRPC server, with a handler that each test chooses. One worker, and
 // room for one call that waits.
@@ -53,7 +55,8 @@ class PipelineTest : public ::testing::Test {
     key.set_role(record::v1::ROLE_MINT);
     ASSERT_OK(store_->CreateApiKey(key));
 
-    pipeline_ = std::make_unique<Pipeline>(*store_, workers_, admission_, FillRandom, 1024);
+    pipeline_ =
+        std::make_unique<Pipeline>(*store_, workers_, admission_, metrics_, FillRandom, 1024);
     const auto handle = [this](const Caller& caller, const grpc::ByteBuffer&,
                                grpc::ByteBuffer& response) {
       ++handled_;
@@ -64,7 +67,12 @@ class PipelineTest : public ::testing::Test {
     const auto& descriptor = *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
     std::vector<Method> methods;
     for (int i = 0; i < descriptor.method_count(); ++i) {
-      methods.push_back({PathOf(*descriptor.method(i)), Access::kMint, handle});
+      const std::string path = PathOf(*descriptor.method(i));
+      methods.push_back({.path = path,
+                         .access = Access::kMint,
+                         .from_memory = path == kFromMemoryPath,
+                         .metric = metrics_.AddMethod(path),
+                         .run = handle});
     }
     service_ = MakeCallbackService(descriptor, std::move(methods), *pipeline_);
     grpc::ServerBuilder builder;
@@ -84,10 +92,12 @@ class PipelineTest : public ::testing::Test {
     workers_.Stop();
   }
 
-  RawReply Call(RawMetadata more = {}, absl::Duration timeout = kPatience) const {
+  RawReply Call(RawMetadata more = {}, absl::Duration timeout = kPatience,
+                const char* path = kPath) const {
     more.emplace("authorization", "Bearer " + key_);
-    return CallRaw(channel_, kPath, "", more, timeout);
+    return CallRaw(channel_, path, "", more, timeout);
   }
+  RawReply CallFromMemory() const { return Call({}, kPatience, kFromMemoryPath); }
 
   using Handler = std::function<absl::Status(const Caller&)>;
 
@@ -120,6 +130,7 @@ class PipelineTest : public ::testing::Test {
   std::unique_ptr<CredentialStore> store_;
   WorkerPool workers_{1, 1};
   Admission admission_;
+  Metrics metrics_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<grpc::Server> server_;
@@ -245,6 +256,59 @@ TEST_F(PipelineTest, FullQueueShedsCallsAndSaysWhenToRetry) {
   }
   EXPECT_EQ(served, 1);
   EXPECT_TRUE(Call().status.ok());
+}
+
+TEST_F(PipelineTest, WhatIsAnsweredFromMemoryNeedsNoWorker) {
+  ASSERT_TRUE(Call().status.ok());  // The key is in memory from now on.
+  BlockTheWorker();
+  SetHandler([](const Caller& caller) {
+    EXPECT_EQ(caller.wait, Wait::kNo);
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(CallFromMemory().status.ok());
+  SetHandler([](const Caller&) -> absl::Status { throw 42; });
+  EXPECT_EQ(CallFromMemory().status.error_code(), grpc::INTERNAL);
+  release_.set_value();
+  EXPECT_TRUE(blocking_.get().status.ok());
+}
+
+TEST_F(PipelineTest, WhatIsNotInMemoryIsAskedForOnceMoreOnAWorker) {
+  ASSERT_TRUE(Call().status.ok());
+  handled_ = 0;
+  std::thread::id first;
+  SetHandler([&first](const Caller& caller) {
+    if (caller.wait == Wait::kNo) {
+      first = std::this_thread::get_id();
+      return WouldBlock();
+    }
+    EXPECT_NE(std::this_thread::get_id(), first);
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(CallFromMemory().status.ok());
+  EXPECT_EQ(handled_, 2);
+}
+
+TEST_F(PipelineTest, KeyThatIsNotInMemoryIsLookedUpOnAWorker) {
+  SetHandler([](const Caller& caller) {
+    EXPECT_EQ(caller.wait, Wait::kYes);
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(CallFromMemory().status.ok());
+  EXPECT_EQ(handled_, 1);
+}
+
+TEST_F(PipelineTest, EveryCallIsCountedOnceHoweverOftenItIsTried) {
+  SetHandler([](const Caller& caller) {
+    return caller.wait == Wait::kNo ? WouldBlock() : absl::OkStatus();
+  });
+  ASSERT_TRUE(CallFromMemory().status.ok());
+  ASSERT_TRUE(CallFromMemory().status.ok());
+  double calls = 0;
+  for (const prometheus::MetricFamily& family : metrics_.Collect()) {
+    if (family.name != "authurl_rpc_calls_total") continue;
+    for (const prometheus::ClientMetric& metric : family.metric) calls += metric.counter.value;
+  }
+  EXPECT_EQ(calls, 2);
 }
 
 TEST_F(PipelineTest, CallWhoseDeadlinePassedWhileItWaitedIsNotHandled) {

@@ -544,6 +544,63 @@ TEST_P(BackendConformanceTest, EveryThreadReadsWhatItHasWritten) {
   EXPECT_EQ(OrgIds(backend_->ListOrganizations("", 1000)).size(), size_t{kThreads} * kWrites);
 }
 
+// Backends may put writes that come at the same time into one transaction.
+TEST_P(BackendConformanceTest, OfManyWritesAtOnceEachIsDoneOrNotOnItsOwn) {
+  constexpr int kThreads = 32;
+  constexpr int kRounds = 20;
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertApiKey(KeyRow("shared", "acme")));
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const auto expect = [&](const absl::Status& status, absl::StatusCode code) {
+        if (status.code() != code) ++wrong;
+      };
+      for (int i = 0; i < kRounds; ++i) {
+        const std::string id = absl::StrCat(t, "-", i);
+        expect(backend_->InsertApiKey(KeyRow(id, "acme")), absl::StatusCode::kOk);
+        expect(backend_->InsertApiKey(KeyRow("shared", "acme")), kAlreadyExists);
+        expect(backend_->InsertApiKey(KeyRow("orphan-" + id, "nobody")), kNotFound);
+        expect(backend_->InsertSocialNetwork(NetworkRow("acme", id, id)), absl::StatusCode::kOk);
+        expect(backend_->InsertSocialNetwork(NetworkRow("acme", "twin-" + id, id)), kAlreadyExists);
+        expect(backend_->UpdateApiKey({id, "acme", 3, "third"}, 2), kAborted);
+        expect(backend_->UpdateApiKey({id, "acme", 2, "second"}, 1), absl::StatusCode::kOk);
+        expect(backend_->DeleteSocialNetwork("acme", "twin-" + id), kNotFound);
+        if (i % 2 == 0) expect(backend_->DeleteSocialNetwork("acme", id), absl::StatusCode::kOk);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  Reopen();
+  const int all = kThreads * kRounds;
+  ASSERT_OK_AND_ASSIGN(const auto keys, backend_->ListApiKeys("acme", "", 2 * all));
+  EXPECT_EQ(keys.size(), static_cast<size_t>(all) + 1);
+  for (const ApiKeyRow& key : keys) {
+    EXPECT_EQ(key.sealed, key.key_id == "shared" ? "sealed shared" : "second") << key.key_id;
+  }
+  ASSERT_OK_AND_ASSIGN(const auto networks, backend_->ListSocialNetworks("acme", "", 2 * all));
+  EXPECT_EQ(networks.size(), static_cast<size_t>(all / 2));
+}
+
+TEST_P(BackendConformanceTest, WritesAreCounted) {
+  const BackendStats before = backend_->Stats();
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
+  EXPECT_THAT(backend_->InsertOrganization({"acme", "sealed"}), StatusIs(kAlreadyExists, _));
+  const BackendStats after = backend_->Stats();
+  EXPECT_EQ(after.writes - before.writes, 2u);
+  EXPECT_EQ(after.commits - before.commits, 2u);
+  EXPECT_EQ(after.largest_commit, 1u);
+  EXPECT_EQ(after.waiting_writes, 0u);
+  EXPECT_EQ(after.errors, 0u);
+  const std::shared_ptr<void> stopped = database_->StopWrites();
+  EXPECT_THAT(backend_->InsertOrganization({"third", "sealed"}), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_EQ(backend_->Stats().writes, after.writes);
+  EXPECT_GT(backend_->Stats().errors, 0u);
+}
+
 TEST_P(BackendConformanceTest, OfTwoUpdatesFromOneVersionExactlyOneWins) {
   constexpr int kThreads = 8;
   constexpr uint64_t kVersions = 50;

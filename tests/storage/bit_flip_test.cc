@@ -69,6 +69,12 @@ class BitFlipTest : public StoreTest {
         << answer->ShortDebugString() << " is not " << right.ShortDebugString();
   }
 
+  template <typename Record>
+  void Judge(const absl::StatusOr<std::shared_ptr<const Record>>& answer, const Record& right) {
+    if (!answer.ok()) return Judge(absl::StatusOr<Record>(answer.status()), right);
+    Judge(absl::StatusOr<Record>(**answer), right);
+  }
+
   absl::StatusOr<state::v1::AuthState> OpenState(CredentialStore& store, const char* org) const {
     const absl::StatusOr<std::string> sealed = store.GetAuthState(ReferenceOf(org));
     if (!sealed.ok()) return sealed.status();
@@ -114,8 +120,8 @@ class BitFlipTest : public StoreTest {
         std::nullopt);
     const auto read = store.FindSocialNetwork("acme", "google", "");
     if (!updated.ok() || !read.ok()) return;
-    EXPECT_EQ(read->client_key(), "changed");
-    EXPECT_EQ(read->id(), "acme-google");
+    EXPECT_EQ((*read)->client_key(), "changed");
+    EXPECT_EQ((*read)->id(), "acme-google");
   }
 
   int right_ = 0;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/auth_state.h"
+#include "core/errors.h"
 #include "storage/migrations.h"
 #include "tests/storage/child_process.h"
 #include "tests/storage/raw_database.h"
@@ -83,14 +85,14 @@ TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
   Fill();
   Reopen();
   ASSERT_OK_AND_ASSIGN(const auto organization, store_->GetOrganization("acme"));
-  EXPECT_THAT(organization, EqualsProto(TestOrganization("acme")));
+  EXPECT_THAT(*organization, EqualsProto(TestOrganization("acme")));
   ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey("acme-key"));
-  EXPECT_THAT(key, EqualsProto(TestApiKey("acme-key", "acme")));
+  EXPECT_THAT(*key, EqualsProto(TestApiKey("acme-key", "acme")));
   const SocialNetworkSettings expected = TestSettings("acme", "acme-google", "google");
   ASSERT_OK_AND_ASSIGN(const auto by_id, store_->GetSocialNetwork("acme", "acme-google"));
   EXPECT_THAT(by_id, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto found, store_->FindSocialNetwork("acme", "google", ""));
-  EXPECT_THAT(found, EqualsProto(expected));
+  EXPECT_THAT(*found, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
   EXPECT_EQ(secret, TestSecret("acme-google"));
   EXPECT_OK(store_->Probe());
@@ -113,11 +115,11 @@ TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
   }
   Reopen();
   ASSERT_OK_AND_ASSIGN(const auto organization, store_->GetOrganization("acme"));
-  EXPECT_THAT(organization, EqualsProto(TestOrganization("acme")));
+  EXPECT_THAT(*organization, EqualsProto(TestOrganization("acme")));
   ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey("admin-key"));
-  EXPECT_THAT(key, EqualsProto(TestApiKey("admin-key", "")));
+  EXPECT_THAT(*key, EqualsProto(TestApiKey("admin-key", "")));
   ASSERT_OK_AND_ASSIGN(const auto settings, store_->FindSocialNetwork("other", "github", ""));
-  EXPECT_THAT(settings, EqualsProto(TestSettings("other", "other-github", "github")));
+  EXPECT_THAT(*settings, EqualsProto(TestSettings("other", "other-github", "github")));
   ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
   EXPECT_EQ(secret, TestSecret("acme-google"));
 }
@@ -169,6 +171,82 @@ TEST_F(CredentialStoreTest, DeletingAnOrganizationTakesEverythingOfIt) {
   EXPECT_OK(store_->FindSocialNetwork("other", "google", ""));
 }
 
+TEST_F(CredentialStoreTest, WithoutWaitingOnlyWhatIsInMemoryIsAnswered) {
+  Fill();
+  const auto key = [&](Wait wait) { return store_->GetApiKey("acme-key", wait); };
+  const auto organization = [&](Wait wait) { return store_->GetOrganization("acme", wait); };
+  const auto settings = [&](Wait wait) {
+    return store_->FindSocialNetwork("acme", "google", "", wait);
+  };
+  EXPECT_TRUE(IsWouldBlock(key(Wait::kNo).status()));
+  EXPECT_TRUE(IsWouldBlock(organization(Wait::kNo).status()));
+  EXPECT_TRUE(IsWouldBlock(settings(Wait::kNo).status()));
+  ASSERT_OK(key(Wait::kYes));
+  ASSERT_OK(organization(Wait::kYes));
+  ASSERT_OK(settings(Wait::kYes));
+  // That the file is gone is not noticed: it is not asked.
+  std::filesystem::rename(path_, folder_.File("away.db"));
+  ASSERT_OK_AND_ASSIGN(const auto the_key, key(Wait::kNo));
+  EXPECT_THAT(*the_key, EqualsProto(TestApiKey("acme-key", "acme")));
+  ASSERT_OK_AND_ASSIGN(const auto the_organization, organization(Wait::kNo));
+  EXPECT_THAT(*the_organization, EqualsProto(TestOrganization("acme")));
+  ASSERT_OK_AND_ASSIGN(const auto the_settings, settings(Wait::kNo));
+  EXPECT_THAT(*the_settings, EqualsProto(TestSettings("acme", "acme-google", "google")));
+  EXPECT_TRUE(IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", Wait::kNo).status()));
+  EXPECT_THAT(store_->FindSocialNetwork("acme", "github", ""), HasReason("STORAGE_UNAVAILABLE"));
+  // Trouble with the database is not kept.
+  EXPECT_TRUE(IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", Wait::kNo).status()));
+}
+
+TEST_F(CredentialStoreTest, ThatSomethingIsAbsentIsRememberedWithTheSameError) {
+  const auto reads = {
+      std::function([&](Wait wait) { return store_->GetApiKey("acme-key", wait).status(); }),
+      std::function([&](Wait wait) { return store_->GetOrganization("acme", wait).status(); }),
+      std::function([&](Wait wait) {
+        return store_->FindSocialNetwork("acme", "google", "", wait).status();
+      })};
+  for (const auto& read : reads) {
+    EXPECT_TRUE(IsWouldBlock(read(Wait::kNo)));
+    const absl::Status first = read(Wait::kYes);
+    EXPECT_THAT(first, StatusIs(absl::StatusCode::kNotFound, _));
+    EXPECT_FALSE(ReasonOf(first).empty());
+    EXPECT_EQ(read(Wait::kNo), first);
+    EXPECT_EQ(read(Wait::kYes), first);
+  }
+  EXPECT_EQ(store_->Snapshot().cache.negative_hits, 6u);
+  Fill();
+  for (const auto& read : reads) EXPECT_OK(read(Wait::kYes));
+}
+
+TEST_F(CredentialStoreTest, WouldBlockIsNoOtherError) {
+  EXPECT_TRUE(IsWouldBlock(WouldBlock()));
+  EXPECT_FALSE(IsWouldBlock(absl::OkStatus()));
+  EXPECT_FALSE(IsWouldBlock(absl::UnknownError("")));
+  EXPECT_FALSE(IsWouldBlock(absl::UnknownError("unknown")));
+  EXPECT_FALSE(IsWouldBlock(StorageUnavailable("cause")));
+}
+
+TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
+  Fill();
+  Edit("UPDATE social_networks SET settings = x'00' WHERE id = 'acme-google'");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(store_->FindSocialNetwork("acme", "google", ""), DoesNotOpen("social_networks"));
+    EXPECT_TRUE(IsWouldBlock(store_->FindSocialNetwork("acme", "google", "", Wait::kNo).status()));
+  }
+  EXPECT_EQ(store_->Snapshot().cache.entries, 0u);
+}
+
+// Whoever holds a record keeps it as it was.
+TEST_F(CredentialStoreTest, ARecordThatWasHandedOutOutlivesItsUpdateAndTheStore) {
+  Fill();
+  ASSERT_OK_AND_ASSIGN(const auto before, store_->FindSocialNetwork("acme", "google", ""));
+  ASSERT_OK(store_->UpdateSocialNetwork("acme", "acme-google", kNow, NoChange, std::nullopt));
+  ASSERT_OK_AND_ASSIGN(const auto after, store_->FindSocialNetwork("acme", "google", ""));
+  EXPECT_EQ(after->version(), 2u);
+  store_.reset();
+  EXPECT_THAT(*before, EqualsProto(TestSettings("acme", "acme-google", "google")));
+}
+
 TEST_F(CredentialStoreTest, ARevokedKeyStaysRevokedSinceTheFirstTime) {
   Fill();
   EXPECT_THAT(store_->RevokeApiKey("acme-key", "other", kNow), HasReason("API_KEY_NOT_FOUND"));
@@ -178,8 +256,8 @@ TEST_F(CredentialStoreTest, ARevokedKeyStaysRevokedSinceTheFirstTime) {
   ASSERT_OK_AND_ASSIGN(key, store_->RevokeApiKey("acme-key", std::nullopt, kNow + absl::Hours(1)));
   EXPECT_EQ(key.revoked_at_ms(), absl::ToUnixMillis(kNow));
   Reopen();
-  ASSERT_OK_AND_ASSIGN(key, store_->GetApiKey("acme-key"));
-  EXPECT_EQ(key.revoked_at_ms(), absl::ToUnixMillis(kNow));
+  ASSERT_OK_AND_ASSIGN(const auto read, store_->GetApiKey("acme-key"));
+  EXPECT_EQ(read->revoked_at_ms(), absl::ToUnixMillis(kNow));
 }
 
 TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
@@ -203,7 +281,7 @@ TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
   expected.set_updated_at_ms(absl::ToUnixMillis(kNow));
   EXPECT_THAT(updated, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto read, store_->FindSocialNetwork("acme", "google", ""));
-  EXPECT_THAT(read, EqualsProto(expected));
+  EXPECT_THAT(*read, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 2));
   EXPECT_EQ(secret, TestSecret("acme-google"));
 }
@@ -458,8 +536,8 @@ class RotationTest : public CredentialStoreTest {
         const std::string id = absl::StrCat(org, "-", network);
         const auto settings = store.FindSocialNetwork(org, network, "");
         ASSERT_OK(settings);
-        EXPECT_EQ(settings->client_key(), "client-key-of-" + id);
-        const auto secret = store.GetClientSecret(org, id, settings->version());
+        EXPECT_EQ((*settings)->client_key(), "client-key-of-" + id);
+        const auto secret = store.GetClientSecret(org, id, (*settings)->version());
         ASSERT_OK(secret);
         EXPECT_EQ(*secret, TestSecret(id));
       }

@@ -16,13 +16,14 @@ namespace {
 using ::testing::_;
 using ::testing::HasSubstr;
 
+using Role = SqliteConnection::Role;
+
 class SqliteConnectionTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const std::string path = folder_.Write("test.db", "");
-    ASSERT_OK_AND_ASSIGN(writer_, SqliteConnection::Open(path, SqliteConnection::Role::kWriter));
+    ASSERT_OK_AND_ASSIGN(writer_, SqliteConnection::Open(path_, Role::kWriter));
     ASSERT_OK(writer_->Prepare());
-    ASSERT_OK_AND_ASSIGN(reader_, SqliteConnection::Open(path, SqliteConnection::Role::kReader));
+    ASSERT_OK_AND_ASSIGN(reader_, SqliteConnection::Open(path_, Role::kReader));
   }
 
   // The first column of the last row, as text.
@@ -33,6 +34,7 @@ class SqliteConnectionTest : public ::testing::Test {
   }
 
   TempDir folder_;
+  const std::string path_ = folder_.Write("test.db", "");
   std::unique_ptr<SqliteConnection> writer_;
   std::unique_ptr<SqliteConnection> reader_;
 };
@@ -78,17 +80,28 @@ TEST_F(SqliteConnectionTest, ATriggerThatSomebodyPutIntoTheFileDoesNotRun) {
   EXPECT_EQ(Value(*reader_, "SELECT count(*) FROM meta"), "1");
 }
 
-TEST_F(SqliteConnectionTest, ATransactionWhoseBodyFailsLeavesNothing) {
-  EXPECT_THAT(writer_->Transact([](SqliteConnection& db) {
-    EXPECT_OK(db.Run("INSERT INTO meta (name, value) VALUES ('a', x'00')"));
-    return absl::AbortedError("no");
-  }),
-              StatusIs(absl::StatusCode::kAborted, "no"));
+TEST_F(SqliteConnectionTest, ATransactionIsSeenAsAWholeOnceItIsCommittedAndNotAtAllIfRolledBack) {
+  const auto put = [this](const char* sql) { EXPECT_OK(writer_->Run(sql)); };
+  ASSERT_OK(writer_->Begin());
+  put("INSERT INTO meta (name, value) VALUES ('a', x'00')");
+  put("INSERT INTO meta (name, value) VALUES ('b', x'00')");
   EXPECT_EQ(Value(*reader_, "SELECT count(*) FROM meta"), "0");
-  EXPECT_OK(writer_->Transact([](SqliteConnection& db) {
-    return db.Run("INSERT INTO meta (name, value) VALUES ('a', x'00')");
-  }));
-  EXPECT_EQ(Value(*reader_, "SELECT count(*) FROM meta"), "1");
+  ASSERT_OK(writer_->Commit());
+  EXPECT_EQ(Value(*reader_, "SELECT count(*) FROM meta"), "2");
+  ASSERT_OK(writer_->Begin());
+  put("DELETE FROM meta");
+  writer_->RollBack();
+  EXPECT_EQ(Value(*reader_, "SELECT count(*) FROM meta"), "2");
+  writer_->RollBack();
+  EXPECT_THAT(writer_->Commit(), HasReason("STORAGE_UNAVAILABLE"));
+}
+
+TEST_F(SqliteConnectionTest, ATransactionThatWasLeftOpenIsNotCommittedWithTheNext) {
+  ASSERT_OK(writer_->Begin());
+  ASSERT_OK(writer_->Run("INSERT INTO meta (name, value) VALUES ('a', x'00')"));
+  ASSERT_OK(writer_->Begin());
+  ASSERT_OK(writer_->Commit());
+  EXPECT_EQ(Value(*reader_, "SELECT count(*) FROM meta"), "0");
 }
 
 TEST_F(SqliteConnectionTest, ErrorsComeInTheCodesOfABackend) {
@@ -100,6 +113,23 @@ TEST_F(SqliteConnectionTest, ErrorsComeInTheCodesOfABackend) {
   EXPECT_THAT(writer_->Run("INSERT INTO meta (name, value) VALUES ('b', NULL)"),
               HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_THAT(writer_->Run("no SQL"), HasReason("STORAGE_UNAVAILABLE"));
+}
+
+TEST_F(SqliteConnectionTest, FaultsOfTheDatabaseAreCountedAndThoseOfARequestAreNot) {
+  constexpr const char* kKey = "INSERT INTO meta (name, value) VALUES ('a', x'00')";
+  ASSERT_OK(writer_->Run(kKey));
+  EXPECT_THAT(writer_->Run(kKey), StatusIs(absl::StatusCode::kAlreadyExists, _));
+  EXPECT_EQ(writer_->errors(), 0u);
+  EXPECT_THAT(writer_->Run("no SQL"), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_EQ(writer_->errors(), 1u);
+  EXPECT_EQ(writer_->busy(), 0u);
+
+  ASSERT_OK_AND_ASSIGN(const auto other, SqliteConnection::Open(path_, Role::kWriter));
+  ASSERT_OK(other->Run("PRAGMA busy_timeout=0"));
+  ASSERT_OK(writer_->Begin());
+  EXPECT_THAT(other->Begin(), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_EQ(other->errors(), 1u);
+  EXPECT_EQ(other->busy(), 1u);
 }
 
 }  // namespace

@@ -1,0 +1,74 @@
+#include "storage/store_errors.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/errors.h"
+
+namespace authurl {
+namespace {
+
+constexpr absl::StatusCode kNotFound = absl::StatusCode::kNotFound;
+constexpr absl::StatusCode kAlreadyExists = absl::StatusCode::kAlreadyExists;
+
+std::string NetworkAndInstance(absl::string_view network, absl::string_view instance) {
+  if (instance.empty()) return std::string(network);
+  return absl::StrCat(network, " (instance ", Quoted(instance), ")");
+}
+
+}  // namespace
+
+absl::Status OrganizationExists(absl::string_view org_id) {
+  return MakeError(
+      kAlreadyExists, "ORGANIZATION_EXISTS",
+      absl::StrCat("the organisation ", Quoted(org_id), " exists; choose another org_id"));
+}
+
+absl::Status OrganizationNotFound(absl::string_view org_id) {
+  return MakeError(kNotFound, "ORGANIZATION_NOT_FOUND",
+                   absl::StrCat("there is no organisation ", Quoted(org_id)));
+}
+
+absl::Status ApiKeyExists(absl::string_view key_id) {
+  return MakeError(kAlreadyExists, "API_KEY_EXISTS",
+                   absl::StrCat("the API key ", Quoted(key_id), " exists"));
+}
+
+absl::Status ApiKeyNotFound(absl::string_view key_id) {
+  return MakeError(kNotFound, "API_KEY_NOT_FOUND",
+                   absl::StrCat("there is no API key ", Quoted(key_id)));
+}
+
+absl::Status SocialNetworkExists(absl::string_view network, absl::string_view instance) {
+  return MakeError(
+      kAlreadyExists, "SOCIAL_NETWORK_EXISTS",
+      absl::StrCat(NetworkAndInstance(network, instance),
+                   " is configured for this organisation; update that configuration instead"));
+}
+
+absl::Status SocialNetworkNotFound(absl::string_view id) {
+  return MakeError(kNotFound, "SOCIAL_NETWORK_NOT_FOUND",
+                   absl::StrCat("there is no social network configuration ", Quoted(id)));
+}
+
+absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view instance) {
+  return MakeError(kNotFound, "NETWORK_NOT_CONFIGURED",
+                   absl::StrCat(NetworkAndInstance(network, instance),
+                                " is not configured for this organisation; create a social "
+                                "network configuration for it first"));
+}
+
+absl::Status ClientSecretNotFound(absl::string_view id, uint64_t version) {
+  return MakeError(kNotFound, "CLIENT_SECRET_NOT_FOUND",
+                   absl::StrCat("the client_secret of version ", version,
+                                " of the social network configuration ", Quoted(id),
+                                " is not kept; start the authorization again"));
+}
+
+// Never quotes the reference: it is as good as the state itself.
+absl::Status AuthStateNotFound() {
+  return MakeError(kNotFound, "AUTH_STATE_NOT_FOUND",
+                   "the state is unknown or has expired; start the authorization again");
+}
+
+}  // namespace authurl

@@ -1,0 +1,25 @@
+// store_errors.h: the errors of the credential store that are meant for callers, one for each
+// reason.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace authurl {
+
+absl::Status OrganizationExists(absl::string_view org_id);
+absl::Status OrganizationNotFound(absl::string_view org_id);
+
+absl::Status ApiKeyExists(absl::string_view key_id);
+absl::Status ApiKeyNotFound(absl::string_view key_id);
+
+absl::Status SocialNetworkExists(absl::string_view network, absl::string_view instance);
+absl::Status SocialNetworkNotFound(absl::string_view id);
+absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view instance);
+absl::Status ClientSecretNotFound(absl::string_view id, uint64_t version);
+
+absl::Status AuthStateNotFound();
+
+}  // namespace authurl

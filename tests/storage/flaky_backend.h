@@ -1,0 +1,149 @@
+// flaky_backend.h: a backend whose operations sometimes fail, writes also after they were done, and
+// that lets other threads come between.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/errors.h"
+#include "storage/backend.h"
+
+namespace authurl::testing {
+
+class FlakyBackend final : public Backend {
+ public:
+  explicit FlakyBackend(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+
+  // From now on (or no longer) about every tenth operation fails.
+  void set_flaky(bool flaky) { flaky_ = flaky; }
+  // Whether a write of this thread was done since it last asked, whatever its status was.
+  static bool TookEffect() { return std::exchange(Done(), false); }
+
+  absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) override {
+    return backend_->GetMeta(name);
+  }
+  absl::Status PutMeta(absl::string_view name, absl::string_view value) override {
+    return backend_->PutMeta(name, value);
+  }
+  absl::Status InsertOrganization(const OrganizationRow& row) override {
+    return Write([&] { return backend_->InsertOrganization(row); });
+  }
+  absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) override {
+    return Read<OrganizationRow>([&] { return backend_->GetOrganization(org_id); });
+  }
+  absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
+                                                                 int limit) override {
+    return backend_->ListOrganizations(after, limit);
+  }
+  absl::Status UpdateOrganization(const OrganizationRow& row,
+                                  absl::string_view expected_sealed) override {
+    return Write([&] { return backend_->UpdateOrganization(row, expected_sealed); });
+  }
+  absl::Status DeleteOrganization(absl::string_view org_id) override {
+    return Write([&] { return backend_->DeleteOrganization(org_id); });
+  }
+  absl::Status InsertApiKey(const ApiKeyRow& row) override {
+    return Write([&] { return backend_->InsertApiKey(row); });
+  }
+  absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) override {
+    return Read<ApiKeyRow>([&] { return backend_->GetApiKey(key_id); });
+  }
+  absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(std::optional<absl::string_view> org_id,
+                                                     absl::string_view after, int limit) override {
+    return backend_->ListApiKeys(org_id, after, limit);
+  }
+  absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
+    return Write([&] { return backend_->UpdateApiKey(row, expected_version); });
+  }
+  absl::Status InsertSocialNetwork(const SocialNetworkRow& row) override {
+    return Write([&] { return backend_->InsertSocialNetwork(row); });
+  }
+  absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
+                                                    absl::string_view id) override {
+    return Read<SocialNetworkRow>([&] { return backend_->GetSocialNetwork(org_id, id); });
+  }
+  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
+                                                     absl::string_view network,
+                                                     absl::string_view instance) override {
+    return Read<SocialNetworkRow>(
+        [&] { return backend_->FindSocialNetwork(org_id, network, instance); });
+  }
+  absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
+                                                          absl::string_view id) override {
+    return Read<SocialNetworkRow>([&] { return backend_->GetSocialNetworkSecret(org_id, id); });
+  }
+  absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
+                                                                   absl::string_view after,
+                                                                   int limit) override {
+    return backend_->ListSocialNetworks(org_id, after, limit);
+  }
+  absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
+                                   uint64_t expected_version) override {
+    return Write([&] { return backend_->UpdateSocialNetwork(row, expected_version); });
+  }
+  absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) override {
+    return Write([&] { return backend_->DeleteSocialNetwork(org_id, id); });
+  }
+  absl::Status InsertAuthState(const AuthStateRow& row) override {
+    return Write([&] { return backend_->InsertAuthState(row); });
+  }
+  absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) override {
+    return backend_->GetAuthState(digest);
+  }
+  absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) override {
+    return backend_->DeleteExpiredAuthStates(before_ms, limit);
+  }
+  absl::Status Probe() override { return backend_->Probe(); }
+  absl::Status ProbeReads() override { return backend_->ProbeReads(); }
+  BackendStats Stats() const override { return backend_->Stats(); }
+
+ private:
+  static bool& Done() {
+    thread_local bool done = false;
+    return done;
+  }
+
+  static uint32_t Dice() {
+    static std::atomic<uint32_t> seed = 20260501;
+    thread_local std::mt19937 random(++seed);
+    return static_cast<uint32_t>(random());
+  }
+
+  static void LetOthersRun() {
+    for (uint32_t turns = Dice() % 4; turns > 0; --turns) std::this_thread::yield();
+  }
+
+  bool Fails() const { return flaky_ && Dice() % 20 == 0; }
+
+  // Returns what it read only after others had the time to change it.
+  template <typename Row>
+  absl::StatusOr<Row> Read(const std::function<absl::StatusOr<Row>()>& read) const {
+    LetOthersRun();
+    if (Fails()) return StorageUnavailable("a read that fails");
+    absl::StatusOr<Row> row = read();
+    LetOthersRun();
+    return row;
+  }
+
+  absl::Status Write(const std::function<absl::Status()>& write) const {
+    LetOthersRun();
+    if (Fails()) return StorageUnavailable("a write that fails and was not done");
+    absl::Status status = write();
+    if (status.ok()) Done() = true;
+    LetOthersRun();
+    if (Fails()) return StorageUnavailable("a write that fails, done or not");
+    return status;
+  }
+
+  const std::unique_ptr<Backend> backend_;
+  std::atomic<bool> flaky_ = false;
+};
+
+}  // namespace authurl::testing

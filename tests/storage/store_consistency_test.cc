@@ -1,0 +1,374 @@
+// What the credential store answers from its cache, against a model, while many threads read and
+// write the same few records.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "core/errors.h"
+#include "storage/credential_store.h"
+#include "tests/storage/flaky_backend.h"
+#include "tests/storage/store_fixture.h"
+#include "tests/support/build_kind.h"
+#include "tests/support/status_matchers.h"
+
+namespace authurl::testing {
+namespace {
+
+using record::v1::ApiKey;
+using record::v1::Organization;
+using record::v1::SocialNetworkSettings;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
+constexpr absl::string_view kNetwork = "google";
+// The state of a record that is not there.
+constexpr char kAbsent[] = "absent";
+
+// All the states that one record went through, each known by a text that comes only once (except
+// for absence). Its writes come one after the other; reads at any time.
+class History final {
+ public:
+  // A write begins that leads to `state`.
+  void Begin(const std::string& state) {
+    const std::lock_guard lock(mutex_);
+    states_.push_back({state, true});
+  }
+  // It returned.
+  void End(bool took_effect) {
+    const std::lock_guard lock(mutex_);
+    states_.back().possible = took_effect;
+    if (took_effect) acknowledged_ = states_.size() - 1;
+  }
+  // The number of the state that is there until a new write begins.
+  size_t acknowledged() const {
+    const std::lock_guard lock(mutex_);
+    return acknowledged_;
+  }
+  std::string state() const {
+    const std::lock_guard lock(mutex_);
+    return states_[acknowledged_].name;
+  }
+  // Whether a read that began when number `from` was acknowledged, and has just ended, may have
+  // seen `state`.
+  bool Explains(size_t from, const std::string& state) const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(states_.begin() + static_cast<ptrdiff_t>(from), states_.end(),
+                       [&](const State& each) { return each.possible && each.name == state; });
+  }
+
+ private:
+  struct State {
+    std::string name;
+    bool possible;
+  };
+  mutable std::mutex mutex_;
+  std::vector<State> states_ = {{kAbsent, true}};
+  size_t acknowledged_ = 0;
+};
+
+// An organisation with one key and one configuration.
+struct Family {
+  std::string org_id;
+  std::mutex writing;
+  int writes = 0;
+  History organization, key, settings;
+
+  std::string key_id() const { return "key-of-" + org_id; }
+  std::string network_id() const { return "network-of-" + org_id; }
+};
+
+class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterface<size_t> {
+ protected:
+  void SetUp() override {
+    Open();
+    for (int i = 0; i < kFamilies; ++i) families_[i].org_id = absl::StrCat("org-", i);
+  }
+
+  void Open() {
+    store_.reset();
+    ASSERT_OK_AND_ASSIGN(auto sqlite, OpenSqliteBackend(path_));
+    auto flaky = std::make_unique<FlakyBackend>(std::move(sqlite));
+    flaky_ = flaky.get();
+    ASSERT_OK_AND_ASSIGN(
+        store_, CredentialStore::Open(std::move(flaky), keys_.sealer, random_, GetParam()));
+  }
+
+  // Runs one write and enters it into the histories that it changes if it is done.
+  void Write(const std::vector<std::pair<History*, std::string>>& changes,
+             const std::function<absl::Status()>& write) {
+    for (const auto& [history, state] : changes) history->Begin(state);
+    FlakyBackend::TookEffect();
+    const absl::Status status = write();
+    const bool took_effect = FlakyBackend::TookEffect();
+    for (const auto& [history, state] : changes) history->End(took_effect);
+    const bool sound = status.ok() ? took_effect : absl::IsUnavailable(status);
+    if (!sound) Wrong(absl::StrCat("a write returned ", status.ToString()));
+  }
+
+  void WriteOrganization(Family& family, bool remove) {
+    if (family.organization.state() == kAbsent) {
+      const std::string name = absl::StrCat("organisation ", ++family.writes);
+      Organization organization = TestOrganization(family.org_id);
+      organization.set_display_name(name);
+      Write({{&family.organization, name}},
+            [&] { return store_->CreateOrganization(organization); });
+      return;
+    }
+    if (!remove) return;
+    Write({{&family.organization, kAbsent}, {&family.key, kAbsent}, {&family.settings, kAbsent}},
+          [&] { return store_->DeleteOrganization(family.org_id); });
+  }
+
+  void WriteKey(Family& family) {
+    if (family.organization.state() == kAbsent) return;
+    const std::string before = family.key.state();
+    if (before == kAbsent) {
+      const std::string name = absl::StrCat("key ", ++family.writes);
+      ApiKey key = TestApiKey(family.key_id(), family.org_id);
+      key.set_display_name(name);
+      Write({{&family.key, name}}, [&] { return store_->CreateApiKey(key); });
+      return;
+    }
+    if (before.back() == '!') return;
+    Write({{&family.key, before + "!"}},
+          [&] { return store_->RevokeApiKey(family.key_id(), family.org_id, kNow).status(); });
+  }
+
+  void WriteSettings(Family& family, bool remove) {
+    if (family.organization.state() == kAbsent) return;
+    const std::string name = absl::StrCat("settings ", ++family.writes);
+    if (family.settings.state() == kAbsent) {
+      SocialNetworkSettings settings = TestSettings(family.org_id, family.network_id(), kNetwork);
+      settings.set_client_key(name);
+      Write({{&family.settings, name}},
+            [&] { return store_->CreateSocialNetwork(settings, "secret"); });
+      return;
+    }
+    if (remove) {
+      Write({{&family.settings, kAbsent}},
+            [&] { return store_->DeleteSocialNetwork(family.org_id, family.network_id()); });
+      return;
+    }
+    const auto rename = [&](SocialNetworkSettings& settings) {
+      settings.set_client_key(name);
+      return absl::OkStatus();
+    };
+    Write({{&family.settings, name}}, [&] {
+      return store_
+          ->UpdateSocialNetwork(family.org_id, family.network_id(), kNow, rename, std::nullopt)
+          .status();
+    });
+  }
+
+  void WriteSomething(Family& family, uint32_t dice) {
+    const std::lock_guard lock(family.writing);
+    switch (dice % 16) {
+      case 0:
+        return WriteOrganization(family, true);
+      case 1:
+      case 2:
+        return WriteOrganization(family, false);
+      case 3:
+      case 4:
+      case 5:
+      case 6:
+        return WriteKey(family);
+      case 7:
+      case 8:
+        return WriteSettings(family, true);
+      default:
+        return WriteSettings(family, false);
+    }
+  }
+
+  // The state that a read shows; nothing where it shows none.
+  template <typename Record>
+  std::optional<std::string> StateOf(const absl::StatusOr<std::shared_ptr<const Record>>& record,
+                                     const std::function<std::string(const Record&)>& name) {
+    if (record.ok()) return name(**record);
+    if (absl::IsNotFound(record.status()) && !ReasonOf(record.status()).empty()) return kAbsent;
+    if (!absl::IsUnavailable(record.status())) {
+      Wrong(absl::StrCat("a read returned ", record.status().ToString()));
+    }
+    return std::nullopt;
+  }
+
+  // At first without waiting, as the request path does, or not.
+  template <typename Record>
+  void Read(const History& history,
+            const std::function<absl::StatusOr<std::shared_ptr<const Record>>(Wait)>& read,
+            const std::function<std::string(const Record&)>& name, bool without_waiting) {
+    const size_t from = history.acknowledged();
+    absl::StatusOr<std::shared_ptr<const Record>> record = WouldBlock();
+    if (without_waiting) record = read(Wait::kNo);
+    if (IsWouldBlock(record.status())) record = read(Wait::kYes);
+    const std::optional<std::string> state = StateOf<Record>(record, name);
+    if (!state) return;
+    ++reads_;
+    if (*state == kAbsent) ++absences_;
+    if (!history.Explains(from, *state)) {
+      Wrong(absl::StrCat("a read showed \"", *state, "\" after \"", history.state(),
+                         "\" was acknowledged"));
+    }
+  }
+
+  void ReadSomething(const Family& family, uint32_t dice) {
+    const bool without_waiting = dice & 4;
+    switch (dice % 4) {
+      case 0:
+        return Read<Organization>(
+            family.organization,
+            [&](Wait wait) { return store_->GetOrganization(family.org_id, wait); },
+            [](const Organization& organization) { return organization.display_name(); },
+            without_waiting);
+      case 1:
+        return Read<ApiKey>(
+            family.key, [&](Wait wait) { return store_->GetApiKey(family.key_id(), wait); },
+            [](const ApiKey& key) {
+              return absl::StrCat(key.display_name(), key.revoked_at_ms() == 0 ? "" : "!");
+            },
+            without_waiting);
+      default:
+        return Read<SocialNetworkSettings>(
+            family.settings,
+            [&](Wait wait) { return store_->FindSocialNetwork(family.org_id, kNetwork, "", wait); },
+            [](const SocialNetworkSettings& settings) { return settings.client_key(); },
+            without_waiting);
+    }
+  }
+
+  void ReadAllOnce() {
+    for (const Family& family : families_) {
+      for (uint32_t dice = 0; dice < 8; ++dice) ReadSomething(family, dice);
+    }
+  }
+
+  void Wrong(const std::string& what) {
+    if (++wrong_ == 1) ADD_FAILURE() << what;
+  }
+
+  static constexpr int kFamilies = 8;
+  std::array<Family, kFamilies> families_;
+  std::unique_ptr<CredentialStore> store_;
+  FlakyBackend* flaky_ = nullptr;
+  std::atomic<int64_t> reads_ = 0;
+  std::atomic<int64_t> absences_ = 0;
+  std::atomic<int> wrong_ = 0;
+};
+
+// Large enough for all, for a few, and for none.
+INSTANTIATE_TEST_SUITE_P(Cache, StoreConsistencyTest,
+                         ::testing::Values(CredentialStore::kDefaultCacheBytes, 8'000, 0),
+                         [](const auto& test) { return absl::StrCat(test.param, "Bytes"); });
+
+TEST_P(StoreConsistencyTest, AReadThatBeginsAfterAWriteReturnedNeverShowsWhatWasBefore) {
+  constexpr int kWriters = 2 * kFamilies;
+  constexpr int kReaders = 64 - kWriters;
+  constexpr int kWrites = kSanitized ? 40 : 120;
+  flaky_->set_flaky(true);
+  std::atomic<int> writing = kWriters;
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < kWriters; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      for (int i = 0; i < kWrites; ++i) WriteSomething(families_[t % kFamilies], random());
+      --writing;
+    });
+  }
+  for (uint32_t t = 0; t < kReaders; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(1000 + t);
+      while (writing > 0) {
+        ReadSomething(families_[random() % kFamilies], random());
+        std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  flaky_->set_flaky(false);
+  ReadAllOnce();
+  EXPECT_EQ(wrong_, 0);
+  EXPECT_GT(reads_, 1000);
+  EXPECT_GT(absences_, 0);
+
+  const CredentialStore::Stats stats = store_->Snapshot();
+  EXPECT_LE(stats.cache.bytes, GetParam());
+  EXPECT_EQ(stats.cache.hits > 0, GetParam() > 0);
+  EXPECT_EQ(stats.cache.negative_hits > 0, GetParam() > 0);
+  EXPECT_EQ(stats.cache.evictions > 0, GetParam() == 8'000);
+  // Whoever asks the file itself finds the same.
+  Open();
+  ReadAllOnce();
+  EXPECT_EQ(wrong_, 0);
+}
+
+TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged) {
+  constexpr int kThreads = 64;
+  constexpr int kWrites = kSanitized ? 10 : 40;
+  constexpr size_t kRecords = 3;
+  std::array<std::atomic<uint64_t>, kRecords> acknowledged;
+  const auto id_of = [](size_t i) { return absl::StrCat("id-", i); };
+  const auto network_of = [](size_t i) { return absl::StrCat("network-", i); };
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  for (size_t i = 0; i < kRecords; ++i) {
+    ASSERT_OK(store_->CreateSocialNetwork(TestSettings("acme", id_of(i), network_of(i)), "secret"));
+    acknowledged[i] = 1;
+  }
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      for (int i = 0; i < kWrites; ++i) {
+        const size_t record = random() % kRecords;
+        const auto updated = store_->UpdateSocialNetwork(
+            "acme", id_of(record), kNow,
+            [](SocialNetworkSettings& settings) {
+              settings.set_client_key(absl::StrCat("key of version ", settings.version() + 1));
+              return absl::OkStatus();
+            },
+            std::nullopt);
+        if (!updated.ok()) return Wrong(updated.status().ToString());
+        uint64_t newest = acknowledged[record];
+        while (newest < updated->version() &&
+               !acknowledged[record].compare_exchange_weak(newest, updated->version())) {
+        }
+        for (size_t other = 0; other < kRecords; ++other) {
+          const uint64_t from = acknowledged[other];
+          const auto found = store_->FindSocialNetwork("acme", network_of(other), "");
+          if (!found.ok()) return Wrong(found.status().ToString());
+          if ((*found)->version() < from) {
+            Wrong(absl::StrCat("version ", (*found)->version(), " after ", from));
+          }
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong_, 0);
+  uint64_t versions = 0;
+  for (size_t i = 0; i < kRecords; ++i) {
+    ASSERT_OK_AND_ASSIGN(const auto found, store_->FindSocialNetwork("acme", network_of(i), ""));
+    EXPECT_EQ(found->version(), acknowledged[i]);
+    EXPECT_EQ(found->client_key(), absl::StrCat("key of version ", found->version()));
+    versions += found->version() - 1;
+  }
+  EXPECT_EQ(versions, uint64_t{kThreads} * kWrites);
+}
+
+}  // namespace
+}  // namespace authurl::testing
