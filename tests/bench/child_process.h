@@ -1,3 +1,5 @@
+// child_process.h: a child of this process. The kernel ends it together with the thread that
+// started it, so that nothing is left behind however a benchmark ends.
 #pragma once
 
 #include <sys/types.h>
@@ -6,36 +8,48 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 
 namespace authurl::bench {
 
-// This program, started again with other arguments; spoken to in lines over its stdin and stdout.
-class ChildProcess {
+class ChildProcess final {
  public:
-  static absl::StatusOr<std::unique_ptr<ChildProcess>> Start(std::vector<std::string> arguments);
-
+  // Runs `body` in a copy of this process, which ends with the exit code that it returns. What it
+  // writes is read with ReadLine() and ReadAll(). REQUIRES: this process has one thread and has
+  // never used gRPC, whose threads a copy lacks.
+  static absl::StatusOr<std::unique_ptr<ChildProcess>> Fork(
+      absl::FunctionRef<int(FILE* to_parent)> body);
+  // Runs a program. What it writes goes to `output_file`.
+  static absl::StatusOr<std::unique_ptr<ChildProcess>> Run(std::vector<std::string> command,
+                                                           const std::string& output_file);
+  // Kills it if it still runs.
+  ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
-  ~ChildProcess();
 
-  void WriteLine(std::string_view line);
-  std::optional<std::string> ReadLine();  // without the newline; none when the child closed stdout
+  pid_t pid() const { return pid_; }
 
-  // Closes the child's stdin, which asks it to end, and waits. Returns its exit status, or the
-  // negated signal number.
-  int CloseAndWait();
+  // Without the newline; nothing when there is no further line.
+  std::optional<std::string> ReadLine();
+  // All that it writes until it ends.
+  std::string ReadAll();
+
+  // Asks it to end (SIGTERM) and waits. The exit code, or minus the number of the signal that ended
+  // it.
+  int Stop();
+  int Wait();
+  bool HasEnded();
 
  private:
-  ChildProcess(pid_t pid, FILE* to_child, FILE* from_child)
-      : pid_(pid), to_child_(to_child), from_child_(from_child) {}
+  ChildProcess(pid_t pid, FILE* from_child) : pid_(pid), from_child_(from_child) {}
+  void Reaped(int status);
 
-  pid_t pid_;
-  FILE* to_child_;
-  FILE* from_child_;
+  const pid_t pid_;
+  FILE* const from_child_;  // Null where output goes to a file.
+  std::optional<int> exit_code_;
 };
 
 }  // namespace authurl::bench

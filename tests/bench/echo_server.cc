@@ -1,4 +1,4 @@
-#include "echo_server.h"
+#include "tests/bench/echo_server.h"
 
 #include <grpcpp/grpcpp.h>
 

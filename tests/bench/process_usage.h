@@ -1,29 +1,28 @@
+// process_usage.h: what a process has consumed, asked from outside, so that every server is
+// measured in the same way.
 #pragma once
 
-#include <sys/resource.h>
+#include <sys/types.h>
 
 #include <cstdint>
 
 namespace authurl::bench {
 
-// What this process has consumed since it started.
+// Since the process started. The processor time is that of getrusage(), user and system, in finer
+// units.
 struct ProcessUsage {
-  int64_t user_us = 0;
-  int64_t system_us = 0;
+  double cpu_us = 0;
   int64_t context_switches = 0;
-
-  int64_t cpu_us() const { return user_us + system_us; }
 };
+ProcessUsage UsageOf(pid_t pid);
 
-inline ProcessUsage CurrentProcessUsage() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto to_us = [](const timeval& time) {
-    return int64_t{time.tv_sec} * 1'000'000 + int64_t{time.tv_usec};
-  };
-  return {.user_us = to_us(usage.ru_utime),
-          .system_us = to_us(usage.ru_stime),
-          .context_switches = int64_t{usage.ru_nvcsw} + int64_t{usage.ru_nivcsw}};
-}
+// What all processes have consumed since the machine started, waiting for the disk left out.
+double CpuOfAllUs();
+
+struct ResidentMemory {
+  int64_t now_bytes = 0;
+  int64_t peak_bytes = 0;
+};
+ResidentMemory ResidentMemoryOf(pid_t pid);
 
 }  // namespace authurl::bench

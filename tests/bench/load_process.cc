@@ -1,0 +1,58 @@
+#include "tests/bench/load_process.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "tests/bench/statistics.h"
+
+namespace authurl::bench {
+namespace {
+
+// What the child writes is the result's bytes, or an error's text; they differ in size.
+constexpr size_t kResultBytes = sizeof(LoadResult);
+
+// A process measures one thing at a time and ends.
+std::vector<double>& SharesOfOthers() {
+  static std::vector<double> shares;
+  return shares;
+}
+
+int WriteLoad(const LoadOptions& options, FILE* to_parent) {
+  const absl::StatusOr<LoadResult> result = RunLoad(options);
+  if (result.ok()) return fwrite(&*result, kResultBytes, 1, to_parent) == 1 ? 0 : 1;
+  fputs(result.status().ToString().c_str(), to_parent);
+  return 1;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadProcess> LoadProcess::Start(const LoadOptions& options) {
+  auto child = ChildProcess::Fork([&](FILE* to_parent) { return WriteLoad(options, to_parent); });
+  if (!child.ok()) return child.status();
+  return LoadProcess(*std::move(child));
+}
+
+absl::StatusOr<LoadResult> LoadProcess::Wait() {
+  const std::string written = child_->ReadAll();
+  const int exit_code = child_->Wait();
+  if (exit_code != 0 || written.size() != kResultBytes) {
+    return absl::UnknownError(written.empty() ? "the load client ended early" : written);
+  }
+  LoadResult result;
+  std::memcpy(&result, written.data(), kResultBytes);
+  SharesOfOthers().push_back(result.ShareOfOthers());
+  return result;
+}
+
+absl::StatusOr<LoadResult> RunLoadInChild(const LoadOptions& options) {
+  absl::StatusOr<LoadProcess> process = LoadProcess::Start(options);
+  if (!process.ok()) return process.status();
+  return process->Wait();
+}
+
+double ShareOfOthersSoFar() { return SharesOfOthers().empty() ? 0 : Median(SharesOfOthers()); }
+
+}  // namespace authurl::bench
