@@ -28,9 +28,12 @@ constexpr int kNothing = static_cast<int>(LogLevel::kError) + 1;
 std::mutex mutex;
 std::shared_ptr<spdlog::details::thread_pool> writer;
 std::shared_ptr<spdlog::logger> logger;
+// Writes to the same place, but in the collector's own time: while that is held up, lines stay in
+// the threads' buffers, which are bounded.
+std::shared_ptr<spdlog::logger> call_logger;
 // The least level that is written.
 std::atomic<int> least_level = kNothing;
-// Of threads pools that are gone.
+// By writers that are gone.
 std::atomic<uint64_t> dropped_before = 0;
 
 // Writes what the calls have put together (access_log.h).
@@ -73,17 +76,16 @@ LogLevel LevelNamed(absl::string_view name) {
   return LogLevel::kError;
 }
 
-void WriteCallLines(spdlog::logger& target) {
+void WriteCallLines() {
   const std::string lines = TakeCallLines();
-  if (!lines.empty()) target.log(spdlog::level::info, lines);
+  if (!lines.empty()) call_logger->info(lines);
 }
 
 void CollectCallLines() {
   std::unique_lock<std::mutex> lock(mutex);
   while (!stop_collecting.wait_for(lock, kCollectInterval, [] { return !collecting; })) {
-    const std::shared_ptr<spdlog::logger> target = logger;
     lock.unlock();
-    WriteCallLines(*target);
+    WriteCallLines();
     lock.lock();
   }
 }
@@ -111,12 +113,13 @@ void StartLog(absl::string_view level) {
   const std::lock_guard<std::mutex> lock(mutex);
   if (logger == nullptr) {
     writer = std::make_shared<spdlog::details::thread_pool>(kMaxWaitingLines, 1);
-    logger = std::make_shared<spdlog::async_logger>(
-        "authurl", std::make_shared<spdlog::sinks::stderr_sink_mt>(), writer,
-        spdlog::async_overflow_policy::overrun_oldest);
-    logger->set_pattern("%v");
+    const auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    sink->set_pattern("%v");
+    logger = std::make_shared<spdlog::async_logger>("authurl", sink, writer,
+                                                    spdlog::async_overflow_policy::overrun_oldest);
     // What is written is decided before it gets here.
     logger->set_level(spdlog::level::trace);
+    call_logger = std::make_shared<spdlog::logger>("calls", sink);
     gpr_set_log_function(LogFromGrpc);
     // Protobuf writes a line for every malformed message that a stranger sends; the access log has
     // it already.
@@ -137,7 +140,8 @@ void StopLog() {
   collector.join();
   const std::lock_guard<std::mutex> lock(mutex);
   least_level = kNothing;
-  WriteCallLines(*logger);
+  WriteCallLines();
+  call_logger.reset();
   dropped_before += writer->overrun_counter();
   // The pool writes out what is waiting before its thread ends.
   logger.reset();
