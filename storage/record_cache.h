@@ -29,14 +29,16 @@ namespace authurl {
 enum class RecordKind : uint8_t { kApiKey, kOrganization, kSocialNetwork };
 
 template <typename T>
-inline constexpr RecordKind kRecordKind;  // Only the types below can be kept.
+struct RecordKindOf;  // Only the types below can be kept.
 template <>
-inline constexpr RecordKind kRecordKind<record::v1::ApiKey> = RecordKind::kApiKey;
+struct RecordKindOf<record::v1::ApiKey> : std::integral_constant<RecordKind, RecordKind::kApiKey> {
+};
 template <>
-inline constexpr RecordKind kRecordKind<record::v1::Organization> = RecordKind::kOrganization;
+struct RecordKindOf<record::v1::Organization>
+    : std::integral_constant<RecordKind, RecordKind::kOrganization> {};
 template <>
-inline constexpr RecordKind kRecordKind<record::v1::SocialNetworkSettings> =
-    RecordKind::kSocialNetwork;
+struct RecordKindOf<record::v1::SocialNetworkSettings>
+    : std::integral_constant<RecordKind, RecordKind::kSocialNetwork> {};
 
 // What a record of type T is looked up by.
 template <typename T>
@@ -115,7 +117,7 @@ class RecordCache final {
 
   template <typename T>
   static Key KeyOf(const RecordId<T>& id) {
-    return {kRecordKind<T>, id.id, id.network, id.instance};
+    return {RecordKindOf<T>::value, id.id, id.network, id.instance};
   }
   std::optional<Found<google::protobuf::Message>> FindAny(const Key& key);
   absl::StatusOr<Found<google::protobuf::Message>> LoadAny(const Key& key,
