@@ -10,8 +10,9 @@ namespace authurl {
 // begins with the name of the field.
 absl::Status CheckPattern(absl::string_view pattern);
 
-// REQUIRES, both: CheckPattern(pattern) is OK. They compile the pattern each time: not for the
-// request path.
+// REQUIRES, both: CheckPattern(pattern) is OK. Safe to use from many threads at once. A pattern is
+// compiled the first time it is asked for, and kept: for patterns of the catalog, of which there
+// are few, not for texts that callers make up.
 bool MatchesInFull(absl::string_view text, absl::string_view pattern);
 bool MatchesSomewhere(absl::string_view text, absl::string_view pattern);
 

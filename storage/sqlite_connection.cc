@@ -84,7 +84,13 @@ SqliteConnection::SqliteConnection(const std::string& path, Role role)
   db_.exec(
       "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
       "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;");
-  if (role == Role::kReader) db_.exec("PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;");
+  if (role == Role::kReader) {
+    db_.exec("PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;");
+  } else {
+    // In KiB. There is one writer, and everybody waits for it: let it have the inner pages of
+    // large indexes at hand.
+    db_.exec("PRAGMA cache_size=-16384;");
+  }
 }
 
 absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const std::string& path,
