@@ -50,9 +50,36 @@ std::string NameOf(ApiKeys keys) {
   return keys == ApiKeys::kService ? "one SERVICE key" : "each organisation's own key";
 }
 
+// Has the operating system keep the database in memory, as it has where a server has run for a
+// while and memory suffices. What an earlier run left there would make figures depend on history.
+absl::Status ReadIntoPageCache(const std::string& file) {
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, file);
+  std::vector<char> buffer(1 << 20);
+  ssize_t length = 0;
+  do {
+    length = read(fd, buffer.data(), buffer.size());
+  } while (length > 0);
+  const int error = length == 0 ? 0 : errno;
+  close(fd);
+  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, file);
+}
+
+// Has it forget the database, so that reads go to the disk. REQUIRES: no server runs on it.
+absl::Status DropFromPageCache(const std::string& file) {
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, file);
+  // What is not on the disk yet can't be dropped.
+  int error = fsync(fd) == 0 ? 0 : errno;
+  if (error == 0) error = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  close(fd);
+  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, file);
+}
+
 struct Throughput {
   std::vector<double> calls_per_second;
   std::vector<double> p99_us;
+  std::vector<double> server_us;
   std::vector<double> resident_mib;
   std::vector<double> start_ms;
 };
@@ -60,6 +87,7 @@ struct Throughput {
 // One round of a deployment, with a fresh server.
 absl::Status MeasureThroughput(const Deployment& deployment, ApiKeys keys, absl::Duration warmup,
                                Throughput& measured) {
+  if (absl::Status status = ReadIntoPageCache(deployment.database()); !status.ok()) return status;
   auto server = ServerUnderTest::Start(deployment, absl::GetFlag(FLAGS_server_flags));
   if (!server.ok()) return server.status();
   LoadOptions options;
@@ -75,6 +103,7 @@ absl::Status MeasureThroughput(const Deployment& deployment, ApiKeys keys, absl:
   if (!result.ok()) return result.status();
   measured.calls_per_second.push_back(result->CallsPerSecond());
   measured.p99_us.push_back(result->LatencyUs(0.99));
+  measured.server_us.push_back(result->ServerCpuPerCall());
   const ResidentMemory memory = ResidentMemoryOf((*server)->pid());
   measured.resident_mib.push_back(static_cast<double>(memory.peak_bytes) / kMiB);
   measured.start_ms.push_back(absl::ToDoubleMilliseconds((*server)->start_time()));
@@ -84,16 +113,16 @@ absl::Status MeasureThroughput(const Deployment& deployment, ApiKeys keys, absl:
 }
 
 void PrintThroughput(const Deployment& deployment, ApiKeys keys, const Throughput& measured) {
-  absl::PrintF("| %d | %s | %s | %s | %s | %s |\n", deployment.size().configurations(),
+  absl::PrintF("| %d | %s | %s | %s | %s | %s | %s |\n", deployment.size().configurations(),
                NameOf(keys), MedianAndRange(measured.calls_per_second, 0),
-               MedianAndRange(measured.p99_us, 0), MedianAndRange(measured.start_ms, 0),
-               MedianAndRange(measured.resident_mib, 0));
+               MedianAndRange(measured.p99_us, 0), MedianAndRange(measured.server_us, 1),
+               MedianAndRange(measured.start_ms, 0), MedianAndRange(measured.resident_mib, 0));
 }
 
 absl::Status CompareThroughput(const Deployment& small, const Deployment& large, Figures& figures) {
   absl::PrintF(
-      "| configurations | callers | calls/s | p99 us | start ms | peak RSS MiB |\n"
-      "|---|---|---|---|---|---|\n");
+      "| configurations | callers | calls/s | p99 us | server us/call | start ms | peak RSS MiB |\n"
+      "|---|---|---|---|---|---|---|\n");
   for (const ApiKeys keys : {ApiKeys::kService, ApiKeys::kOwn}) {
     Throughput of_small;
     Throughput of_large;
@@ -120,18 +149,6 @@ absl::Status CompareThroughput(const Deployment& small, const Deployment& large,
   return absl::OkStatus();
 }
 
-// Has the operating system forget the database, so that reads go to the disk. REQUIRES: no server
-// runs on it.
-absl::Status DropFromPageCache(const std::string& file) {
-  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, file);
-  // What is not on the disk yet can't be dropped.
-  int error = fsync(fd) == 0 ? 0 : errno;
-  if (error == 0) error = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-  close(fd);
-  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, file);
-}
-
 struct Latencies {
   std::vector<double> p50_us;
   std::vector<double> p99_us;
@@ -140,13 +157,14 @@ struct Latencies {
 };
 
 // One call at a time, so that it is the read and not the queue that is measured. Each round has a
-// fresh server, and where `dropped` the file is in no cache of the operating system's either.
+// fresh server, and where `dropped` the file is not in the operating system's cache either.
 absl::StatusOr<Latencies> MeasureLatency(const Deployment& deployment, const CallSource& calls,
                                          uint64_t first_number, bool dropped) {
   Latencies latencies;
   latencies.next_number = first_number;
   for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
-    absl::Status status = dropped ? DropFromPageCache(deployment.database()) : absl::OkStatus();
+    absl::Status status = dropped ? DropFromPageCache(deployment.database())
+                                  : ReadIntoPageCache(deployment.database());
     if (!status.ok()) return status;
     auto server = ServerUnderTest::Start(deployment, absl::GetFlag(FLAGS_server_flags));
     if (!server.ok()) return server.status();
