@@ -14,6 +14,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -50,30 +51,36 @@ std::string NameOf(ApiKeys keys) {
   return keys == ApiKeys::kService ? "one SERVICE key" : "each organisation's own key";
 }
 
+// Opens `file` for `use`, which returns false with errno set if it fails.
+absl::Status WithOpenFile(const std::string& file, absl::FunctionRef<bool(int fd)> use) {
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, file);
+  const absl::Status status = use(fd) ? absl::OkStatus() : absl::ErrnoToStatus(errno, file);
+  close(fd);
+  return status;
+}
+
 // Has the operating system keep the database in memory, as it has where a server has run for a
 // while and memory suffices. What an earlier run left there would make figures depend on history.
 absl::Status ReadIntoPageCache(const std::string& file) {
-  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, file);
-  std::vector<char> buffer(1 << 20);
-  ssize_t length = 0;
-  do {
-    length = read(fd, buffer.data(), buffer.size());
-  } while (length > 0);
-  const int error = length == 0 ? 0 : errno;
-  close(fd);
-  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, file);
+  return WithOpenFile(file, [](int fd) {
+    std::vector<char> buffer(1 << 20);
+    ssize_t length = 0;
+    do {
+      length = read(fd, buffer.data(), buffer.size());
+    } while (length > 0);
+    return length == 0;
+  });
 }
 
 // Has it forget the database, so that reads go to the disk. REQUIRES: no server runs on it.
 absl::Status DropFromPageCache(const std::string& file) {
-  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, file);
-  // What is not on the disk yet can't be dropped.
-  int error = fsync(fd) == 0 ? 0 : errno;
-  if (error == 0) error = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-  close(fd);
-  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, file);
+  return WithOpenFile(file, [](int fd) {
+    // What is not on the disk yet can't be dropped.
+    if (fsync(fd) != 0) return false;
+    errno = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    return errno == 0;
+  });
 }
 
 struct Throughput {
