@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -72,15 +73,22 @@ void StoreUpkeep::Watch() {
 
 void StoreUpkeep::Reseal() {
   int64_t total = 0;
+  std::string told;
   while (!WaitOrStopping(absl::ZeroDuration())) {
-    const absl::StatusOr<ResealStep> step = store_.ResealSome(kResealBatch);
+    const absl::StatusOr<ResealStep> step = store_.ResealNext(kResealBatch);
     if (!step.ok()) {
-      Log(LogLevel::kWarning, "reseal_stopped", {{"cause", CauseOf(step.status())}});
+      // Damaged records stay damaged: once is enough.
+      std::string cause = CauseOf(step.status());
+      if (told != cause) Log(LogLevel::kWarning, "reseal_stopped", {{"cause", cause}});
+      told = std::move(cause);
       if (WaitOrStopping(kResealRetry)) return;
       continue;
     }
+    told.clear();
     total += step->resealed;
     if (step->done) break;
+    // Somebody else was faster; there may be nothing to do.
+    if (step->resealed == 0 && WaitOrStopping(kHealthInterval)) return;
   }
   if (total > 0) Log(LogLevel::kInfo, "resealed", {{"records", total}});
 }

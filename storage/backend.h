@@ -46,6 +46,14 @@ struct AuthStateRow {
   std::string sealed;
 };
 
+// A page of the rows that are sealed under one key.
+template <typename Row>
+struct RowsUnderKey {
+  std::vector<Row> rows;
+  // Where the next page begins: to be passed on as it is. Empty: this page was the last one.
+  std::string next;
+};
+
 // Since the backend was opened.
 struct BackendStats {
   uint64_t commits = 0;         // Transactions that were committed.
@@ -126,6 +134,25 @@ class Backend {
   // Deletes at most `limit` of those with expires_at_ms < `before_ms`, first those that expired
   // first. Returns how many it deleted. Takes time for `limit` rows, however many there are.
   virtual absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) = 0;
+
+  // Which keys the rows are sealed under. A sealed value names its key itself, in its second byte
+  // (core/sealer.h); of a configuration the settings count, and auth states not at all. A value of
+  // less than two bytes is under no key.
+  //
+  // The ids of the keys, each once, in ascending order. Takes time for the number of keys, however
+  // many rows there are.
+  virtual absl::StatusOr<std::vector<uint8_t>> ListKeysInUse() = 0;
+  // At most `limit` rows under a key, whole, in an order of the backend's own, from the position
+  // `from` on: empty, or the `next` of the page before. Whatever is inserted, changed or deleted
+  // between two pages: a row that was there at the first page, and still is, under the same key,
+  // comes in one of them. Takes time for `limit` rows.
+  virtual absl::StatusOr<RowsUnderKey<OrganizationRow>> ListOrganizationsUnder(
+      uint8_t key_id, absl::string_view from, int limit) = 0;
+  virtual absl::StatusOr<RowsUnderKey<ApiKeyRow>> ListApiKeysUnder(uint8_t key_id,
+                                                                   absl::string_view from,
+                                                                   int limit) = 0;
+  virtual absl::StatusOr<RowsUnderKey<SocialNetworkRow>> ListSocialNetworksUnder(
+      uint8_t key_id, absl::string_view from, int limit) = 0;
 
   // OK when the database can be read and written. That it can't be written may come out only by a
   // write that fails; that it can again, by this. Cheap; called every second.

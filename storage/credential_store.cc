@@ -367,7 +367,7 @@ absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) 
   return purged;
 }
 
-absl::StatusOr<ResealStep> CredentialStore::ResealSome(int batch) { return resealer_.Some(batch); }
+absl::StatusOr<ResealStep> CredentialStore::ResealNext(int batch) { return resealer_.Next(batch); }
 
 absl::Status CredentialStore::Probe() { return backend_->Probe(); }
 

@@ -128,13 +128,14 @@ class CredentialStore final {
   // many it did; fewer than `limit` once none is left.
   absl::StatusOr<int> PurgeAuthStates(absl::Time now, int limit);
 
-  // Looks at the next `batch` records, and seals those that are not yet sealed under the ring's
-  // first key anew, in one small transaction each: however many there are, a call is short. May be
-  // stopped at any moment and called again. Once all are done, the ring's other keys may be dropped
-  // (OAuth states are not sealed anew: let them expire first); Open() refuses a ring that lacks a
-  // key which may still be needed. A record that does not open is passed over and reported as
-  // INTERNAL when all others are done; the next call begins anew.
-  absl::StatusOr<ResealStep> ResealSome(int batch);
+  // Seals at most `batch` of the records that are under another key than the ring's first anew,
+  // each in a small transaction of its own: however many there are, a call is short. The database
+  // finds them by the key they are under, so it does not matter what else happens between two
+  // calls: deletions, errors, the end of the process. `done` once none is left: then the ring's
+  // other keys may be dropped (OAuth states are not sealed anew: let them expire first); Open()
+  // refuses a ring that lacks a key which may still be needed. Records that do not open are passed
+  // over and reported as INTERNAL when all others are done; the next call begins anew, with those.
+  absl::StatusOr<ResealStep> ResealNext(int batch);
 
   // OK when the database can be read and written. Cheap.
   absl::Status Probe();

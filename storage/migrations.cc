@@ -13,7 +13,7 @@ namespace {
 
 // Texts are compared byte for byte: BINARY is SQLite's default collation. Tables of short rows go
 // WITHOUT ROWID; the rows of social_networks and auth_states are too long for that to pay.
-constexpr std::array<const char*, 2> kMigrations = {
+constexpr std::array<const char*, 3> kMigrations = {
     R"sql(
 CREATE TABLE meta (
   name TEXT NOT NULL PRIMARY KEY,
@@ -59,6 +59,14 @@ CREATE TABLE auth_states (
 ) STRICT;
 CREATE INDEX auth_states_by_expiry ON auth_states (expires_at_ms);
 CREATE INDEX auth_states_by_organization ON auth_states (org_id);
+)sql",
+    // The key that a row is sealed under, which stands in the second byte of what is sealed: the
+    // bytes themselves say it, so that no column can say otherwise. Entries of one key come in the
+    // order of the row's own key, for social_networks its rowid: new rows are appended.
+    R"sql(
+CREATE INDEX organizations_by_key ON organizations (substr(sealed, 2, 1));
+CREATE INDEX api_keys_by_key ON api_keys (substr(sealed, 2, 1));
+CREATE INDEX social_networks_by_key ON social_networks (substr(settings, 2, 1));
 )sql",
 };
 

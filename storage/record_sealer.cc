@@ -42,12 +42,18 @@ std::string ContextOf(const Place& place) {
   return context;
 }
 
-absl::Status DoesNotOpen(const Place& place) {
-  return absl::InternalError(absl::StrCat("the record ", Quoted(place.id), " in the table ",
-                                          place.table, " (organisation ", Quoted(place.org_id),
-                                          ", ", place.part, ", version ", place.version,
-                                          ") does not open: it was damaged, moved or changed "
-                                          "outside authurl; restore it from a backup"));
+absl::Status DoesNotOpen(const Sealer& sealer, absl::string_view sealed, const Place& place) {
+  const std::optional<SealedHeader> header = ReadSealedHeader(sealed);
+  const bool key_is_missing =
+      header && sealer.keys().Find(header->key_id, Purpose::kKeyRingCheck) == nullptr;
+  return absl::InternalError(absl::StrCat(
+      "the record ", Quoted(place.id), " in the table ", place.table, " (organisation ",
+      Quoted(place.org_id), ", ", place.part, ", version ", place.version, ") does not open: ",
+      key_is_missing
+          ? absl::StrCat("it is sealed under key ", header->key_id,
+                         ", which is not in the key ring; put that key back, or restore the record "
+                         "from a backup if it never was there")
+          : "it was damaged, moved or changed outside authurl; restore it from a backup"));
 }
 
 Place PlaceOf(const OrganizationRow& row) {
@@ -64,11 +70,11 @@ template <typename Record>
 absl::StatusOr<Record> OpenRecord(const Sealer& sealer, Purpose purpose, absl::string_view sealed,
                                   const Place& place) {
   absl::StatusOr<std::string> plaintext = sealer.Open(purpose, sealed, ContextOf(place));
-  if (!plaintext.ok()) return DoesNotOpen(place);
+  if (!plaintext.ok()) return DoesNotOpen(sealer, sealed, place);
   Record record;
   const bool parsed = record.ParseFromString(*plaintext);
   Wipe(*plaintext);
-  if (!parsed) return DoesNotOpen(place);
+  if (!parsed) return DoesNotOpen(sealer, sealed, place);
   return record;
 }
 
@@ -115,7 +121,7 @@ absl::StatusOr<record::v1::Organization> RecordSealer::Open(const OrganizationRo
   auto organization =
       OpenRecord<record::v1::Organization>(sealer_, Purpose::kOrganization, row.sealed, place);
   if (!organization.ok()) return organization.status();
-  if (organization->org_id() != row.org_id) return DoesNotOpen(place);
+  if (organization->org_id() != row.org_id) return DoesNotOpen(sealer_, row.sealed, place);
   return organization;
 }
 
@@ -123,7 +129,8 @@ absl::StatusOr<record::v1::ApiKey> RecordSealer::Open(const ApiKeyRow& row) cons
   const Place place = PlaceOf(row);
   auto key = OpenRecord<record::v1::ApiKey>(sealer_, Purpose::kApiKey, row.sealed, place);
   if (!key.ok()) return key.status();
-  if (key->key_id() != row.key_id || key->org_id() != row.org_id) return DoesNotOpen(place);
+  if (key->key_id() != row.key_id || key->org_id() != row.org_id)
+    return DoesNotOpen(sealer_, row.sealed, place);
   return key;
 }
 
@@ -136,7 +143,7 @@ absl::StatusOr<record::v1::SocialNetworkSettings> RecordSealer::OpenSettings(
   const bool same = settings->id() == row.id && settings->org_id() == row.org_id &&
                     settings->network() == row.network && settings->instance() == row.instance &&
                     settings->version() == row.version;
-  if (!same) return DoesNotOpen(place);
+  if (!same) return DoesNotOpen(sealer_, row.settings, place);
   return settings;
 }
 
@@ -144,16 +151,11 @@ absl::StatusOr<ClientSecrets> RecordSealer::OpenSecrets(const SocialNetworkRow& 
   const Place place = PlaceOf(row, kSecret);
   absl::StatusOr<std::string> plaintext =
       sealer_.Open(Purpose::kSecret, row.secret, ContextOf(place));
-  if (!plaintext.ok()) return DoesNotOpen(place);
+  if (!plaintext.ok()) return DoesNotOpen(sealer_, row.secret, place);
   std::optional<ClientSecrets> secrets = ClientSecrets::Parse(*plaintext);
   Wipe(*plaintext);
-  if (!secrets) return DoesNotOpen(place);
+  if (!secrets) return DoesNotOpen(sealer_, row.secret, place);
   return *std::move(secrets);
-}
-
-bool RecordSealer::IsUnderFirstKey(absl::string_view sealed) const {
-  const std::optional<SealedHeader> header = ReadSealedHeader(sealed);
-  return header && header->key_id == sealer_.keys().primary_id();
 }
 
 }  // namespace authurl

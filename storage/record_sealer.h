@@ -38,9 +38,6 @@ class RecordSealer final {
   absl::StatusOr<record::v1::SocialNetworkSettings> OpenSettings(const SocialNetworkRow& row) const;
   absl::StatusOr<ClientSecrets> OpenSecrets(const SocialNetworkRow& row) const;
 
-  // Whether a sealed value claims to be under the key that seals now.
-  bool IsUnderFirstKey(absl::string_view sealed) const;
-
  private:
   std::string SealPlaintext(Purpose purpose, std::string plaintext,
                             absl::string_view context) const;

@@ -1,140 +1,120 @@
 #include "storage/resealer.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
-#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "storage/key_ring_check.h"
 
 namespace authurl {
 namespace {
 
+// Rows in memory at a time.
 constexpr int kPage = 100;
 
 }  // namespace
 
-absl::StatusOr<ResealStep> Resealer::Some(int batch) {
+absl::StatusOr<ResealStep> Resealer::Next(int batch) {
   const std::lock_guard lock(mutex_);
-  if (!done_) {
-    const absl::StatusOr<bool> done = OnlyFirstKeyInUse(backend_, sealer_);
-    if (!done.ok()) return done.status();
-    done_ = *done;
+  int budget = std::max(batch, 1);
+  while (!done_ && budget > 0) {
+    if (!pass_) {
+      if (const absl::Status status = BeginPass(); !status.ok()) return status;
+      continue;
+    }
+    const absl::StatusOr<int> looked_at = ResealPage(std::min(budget, kPage));
+    if (!looked_at.ok()) {
+      pass_.reset();
+      return looked_at.status();
+    }
+    budget -= *looked_at;
+    if (!pass_->keys.empty()) continue;
+    // The next pass finds what is left, if anything is.
+    const absl::Status damage = DamageOf(*std::exchange(pass_, std::nullopt));
+    if (!damage.ok()) return damage;
+    if (const absl::Status status = BeginPass(); !status.ok()) return status;
+    break;
   }
-  if (*done_) return ResealStep{.done = true};
-  Call call{.budget = std::max(batch, 1)};
-  while (call.budget > 0 && stage_ != Stage::kEnd) {
-    if (const absl::Status status = NextPage(call); !status.ok()) return status;
-  }
-  if (stage_ == Stage::kEnd) {
-    if (const absl::Status status = EndPass(); !status.ok()) return status;
-  }
-  return ResealStep{.resealed = call.resealed, .done = *done_};
+  return ResealStep{.resealed = std::exchange(resealed_, 0), .done = done_};
 }
 
-absl::Status Resealer::NextPage(Call& call) {
-  switch (stage_) {
-    case Stage::kOrganizations:
-      return Organizations(call);
-    case Stage::kApiKeys:
-      return ApiKeys(call);
-    case Stage::kSocialNetworks:
-      return SocialNetworks(call);
-    case Stage::kEnd:
-      return absl::OkStatus();
-  }
-  return absl::OkStatus();
+absl::StatusOr<std::vector<uint8_t>> Resealer::OtherKeysInUse() {
+  absl::StatusOr<std::vector<uint8_t>> keys = backend_.ListKeysInUse();
+  if (keys.ok()) std::erase(*keys, sealer_.keys().primary_id());
+  return keys;
 }
 
-absl::Status Resealer::EndPass() {
-  if (damage_.ok()) {
+absl::Status Resealer::BeginPass() {
+  absl::StatusOr<std::vector<uint8_t>> keys = OtherKeysInUse();
+  if (!keys.ok()) return keys.status();
+  if (!keys->empty()) {
+    pass_ = Pass{.keys = *std::move(keys)};
+    return absl::OkStatus();
+  }
+  // This process seals under the first key only, so it stays like that.
+  const absl::StatusOr<bool> known = OnlyFirstKeyInUse(backend_, sealer_);
+  if (!known.ok()) return known.status();
+  if (!*known) {
     const absl::Status status = RecordOnlyFirstKeyInUse(backend_, sealer_, random_);
-    if (status.ok()) done_ = true;
-    return status;
+    if (!status.ok()) return status;
   }
-  stage_ = Stage::kOrganizations;
-  return std::exchange(damage_, absl::OkStatus());
+  done_ = true;
+  return absl::OkStatus();
 }
 
-absl::Status Resealer::Organizations(Call& call) {
-  const int limit = std::min(call.budget, kPage);
-  const auto page = backend_.ListOrganizations(after_, limit);
+absl::StatusOr<int> Resealer::ResealPage(int limit) {
+  const uint8_t key = pass_->keys.back();
+  switch (pass_->table) {
+    case Table::kOrganizations:
+      return ResealRows(backend_.ListOrganizationsUnder(key, pass_->from, limit));
+    case Table::kApiKeys:
+      return ResealRows(backend_.ListApiKeysUnder(key, pass_->from, limit));
+    case Table::kSocialNetworks:
+      return ResealRows(backend_.ListSocialNetworksUnder(key, pass_->from, limit));
+  }
+  return absl::InternalError("a table that holds nothing sealed");
+}
+
+template <typename Row>
+absl::StatusOr<int> Resealer::ResealRows(const absl::StatusOr<RowsUnderKey<Row>>& page) {
   if (!page.ok()) return page.status();
-  for (const OrganizationRow& row : *page) {
-    if (!records_.IsUnderFirstKey(row.sealed)) {
-      if (const absl::Status status = Settle(Reseal(row), call); !status.ok()) return status;
+  for (const Row& row : page->rows) {
+    absl::Status status = Reseal(row);
+    // Gone, or changed by somebody else and so under the first key.
+    if (absl::IsNotFound(status) || absl::IsAborted(status)) continue;
+    if (absl::IsInternal(status)) {
+      if (pass_->damaged++ == 0) pass_->damage = std::move(status);
+      continue;
     }
-    after_ = row.org_id;
-    --call.budget;
+    if (!status.ok()) return status;
+    ++resealed_;
   }
-  if (std::ssize(*page) == limit) return absl::OkStatus();
-  stage_ = Stage::kApiKeys;
-  after_.clear();
-  return absl::OkStatus();
+  pass_->from = page->next;
+  if (page->next.empty()) GoToNextTable();
+  return static_cast<int>(page->rows.size());
 }
 
-absl::Status Resealer::ApiKeys(Call& call) {
-  const int limit = std::min(call.budget, kPage);
-  const auto page = backend_.ListApiKeys(std::nullopt, after_, limit);
-  if (!page.ok()) return page.status();
-  for (const ApiKeyRow& row : *page) {
-    if (!records_.IsUnderFirstKey(row.sealed)) {
-      if (const absl::Status status = Settle(Reseal(row), call); !status.ok()) return status;
-    }
-    after_ = row.key_id;
-    --call.budget;
+void Resealer::GoToNextTable() {
+  switch (pass_->table) {
+    case Table::kOrganizations:
+      pass_->table = Table::kApiKeys;
+      return;
+    case Table::kApiKeys:
+      pass_->table = Table::kSocialNetworks;
+      return;
+    case Table::kSocialNetworks:
+      pass_->table = Table::kOrganizations;
+      pass_->keys.pop_back();
+      return;
   }
-  if (std::ssize(*page) == limit) return absl::OkStatus();
-  stage_ = Stage::kSocialNetworks;
-  after_.clear();
-  return absl::OkStatus();
 }
 
-absl::Status Resealer::SocialNetworks(Call& call) {
-  const int limit = std::min(call.budget, kPage);
-  const auto page = backend_.ListOrganizations(after_, limit);
-  if (!page.ok()) return page.status();
-  for (const OrganizationRow& organization : *page) {
-    if (call.budget == 0) return absl::OkStatus();
-    const absl::StatusOr<bool> at_end = SocialNetworksOf(organization.org_id, call);
-    if (!at_end.ok()) return at_end.status();
-    if (!*at_end) return absl::OkStatus();
-    after_ = organization.org_id;
-    after_network_.clear();
-    // An organisation without any is a row to look at, too.
-    --call.budget;
-  }
-  if (std::ssize(*page) == limit) return absl::OkStatus();
-  stage_ = Stage::kEnd;
-  after_.clear();
-  return absl::OkStatus();
-}
-
-absl::StatusOr<bool> Resealer::SocialNetworksOf(const std::string& org_id, Call& call) {
-  while (call.budget > 0) {
-    const int limit = std::min(call.budget, kPage);
-    const auto page = backend_.ListSocialNetworks(org_id, after_network_, limit);
-    if (!page.ok()) return page.status();
-    for (const SocialNetworkRow& row : *page) {
-      // Both parts are always sealed together.
-      if (!records_.IsUnderFirstKey(row.settings)) {
-        if (const absl::Status status = Settle(Reseal(row), call); !status.ok()) return status;
-      }
-      after_network_ = row.id;
-      --call.budget;
-    }
-    if (std::ssize(*page) < limit) return true;
-  }
-  return false;
-}
-
-absl::Status Resealer::Settle(absl::Status status, Call& call) {
-  if (status.ok()) ++call.resealed;
-  // Gone, or changed and so sealed anew by somebody else.
-  if (absl::IsNotFound(status) || absl::IsAborted(status)) return absl::OkStatus();
-  if (!absl::IsInternal(status)) return status;
-  if (damage_.ok()) damage_ = std::move(status);
-  return absl::OkStatus();
+absl::Status Resealer::DamageOf(const Pass& pass) const {
+  if (pass.damaged == 0) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(
+      pass.damaged, pass.damaged == 1 ? " record" : " records", " can't be sealed under key ",
+      sealer_.keys().primary_id(),
+      ", so keep the other keys in the ring; the first of them: ", pass.damage.message()));
 }
 
 absl::Status Resealer::Reseal(const OrganizationRow& row) {
@@ -149,14 +129,12 @@ absl::Status Resealer::Reseal(const ApiKeyRow& row) {
   return backend_.UpdateApiKey(records_.Seal(*key, row.version), row.version);
 }
 
-absl::Status Resealer::Reseal(const SocialNetworkRow& listed) {
-  const auto row = backend_.GetSocialNetworkSecret(listed.org_id, listed.id);
-  if (!row.ok()) return row.status();
-  const auto settings = records_.OpenSettings(*row);
+absl::Status Resealer::Reseal(const SocialNetworkRow& row) {
+  const auto settings = records_.OpenSettings(row);
   if (!settings.ok()) return settings.status();
-  const auto secrets = records_.OpenSecrets(*row);
+  const auto secrets = records_.OpenSecrets(row);
   if (!secrets.ok()) return secrets.status();
-  return backend_.UpdateSocialNetwork(records_.Seal(*settings, *secrets), row->version);
+  return backend_.UpdateSocialNetwork(records_.Seal(*settings, *secrets), row.version);
 }
 
 }  // namespace authurl

@@ -2,9 +2,11 @@
 // goes on.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,16 +18,20 @@
 namespace authurl {
 
 struct ResealStep {
-  // How many records were sealed anew.
-  int resealed = 0;
+  // How many records were sealed anew since the last step that was OK.
+  int64_t resealed = 0;
   // Whether no record is left that another key than the first may have sealed.
   bool done = false;
 };
 
-// A pass goes through all organisations, then all API keys, then all social networks; OAuth states
-// are left to expire. Everything written meanwhile is under the first key anyway, so one pass
-// without a fault is enough; that it is done is kept in the database (storage/key_ring_check.h).
-// How far a pass got is not: a new process begins at the start and skips what it finds done.
+// A pass goes through the rows that the database itself finds under other keys than the first, one
+// key and one table after the other; OAuth states are left to expire. Everything that is written
+// meanwhile is under the first key, so the rows that are left only ever become fewer. The work is
+// done when the database finds none, never because a pass came to its end; that none is left is
+// then kept there (storage/key_ring_check.h), but each process looks for itself. A step that fails
+// ends its pass, and the next one begins anew, with what is left.
+//
+// Safe to call from many threads at once; one step runs at a time.
 class Resealer final {
  public:
   // All must outlive this.
@@ -35,44 +41,44 @@ class Resealer final {
   Resealer(const Resealer&) = delete;
   Resealer& operator=(const Resealer&) = delete;
 
-  // See CredentialStore::ResealSome.
-  absl::StatusOr<ResealStep> Some(int batch);
+  // See CredentialStore::ResealNext.
+  absl::StatusOr<ResealStep> Next(int batch);
 
  private:
-  enum class Stage { kOrganizations, kApiKeys, kSocialNetworks, kEnd };
+  enum class Table { kOrganizations, kApiKeys, kSocialNetworks };
 
-  // One call of Some().
-  struct Call {
-    int budget = 0;  // How many rows it may still look at.
-    int resealed = 0;
+  struct Pass {
+    std::vector<uint8_t> keys;  // Those that are left; the last one is under way.
+    Table table = Table::kOrganizations;
+    std::string from = {};     // Where the next page of that key and table begins.
+    int64_t damaged = 0;       // Records that did not open,
+    absl::Status damage = {};  // and what the first of them said.
   };
 
-  // One page each, of at most as many rows as the budget allows; they move the position.
-  absl::Status NextPage(Call& call);
-  absl::Status Organizations(Call& call);
-  absl::Status ApiKeys(Call& call);
-  absl::Status SocialNetworks(Call& call);
-  // Whether it came to the end of the organisation's.
-  absl::StatusOr<bool> SocialNetworksOf(const std::string& org_id, Call& call);
-  absl::Status EndPass();
-  // OK where the pass may go on: the record was sealed anew (counted), need not be, or is damaged
-  // (remembered).
-  absl::Status Settle(absl::Status status, Call& call);
+  // The keys other than the first that rows are sealed under.
+  absl::StatusOr<std::vector<uint8_t>> OtherKeysInUse();
+  // Where no such key is left, keeps that in the database.
+  absl::Status BeginPass();
+  // Seals the rows of one page anew, at most `limit` of them. Returns how many rows it looked at.
+  absl::StatusOr<int> ResealPage(int limit);
+  template <typename Row>
+  absl::StatusOr<int> ResealRows(const absl::StatusOr<RowsUnderKey<Row>>& page);
+  void GoToNextTable();
+  // What to say of a pass that is at its end.
+  absl::Status DamageOf(const Pass& pass) const;
   absl::Status Reseal(const OrganizationRow& row);
   absl::Status Reseal(const ApiKeyRow& row);
-  absl::Status Reseal(const SocialNetworkRow& listed);
+  absl::Status Reseal(const SocialNetworkRow& row);
 
   Backend& backend_;
   const Sealer& sealer_;
   const RecordSealer& records_;
   const RandomSource& random_;
 
-  std::mutex mutex_;
-  std::optional<bool> done_;
-  Stage stage_ = Stage::kOrganizations;
-  std::string after_;          // The last organisation or API key that is settled.
-  std::string after_network_;  // Within the organisation that follows `after_`.
-  absl::Status damage_;        // The first record of this pass that did not open.
+  std::mutex mutex_;  // Guards all below.
+  bool done_ = false;
+  std::optional<Pass> pass_;
+  int64_t resealed_ = 0;  // Not yet told in a step.
 };
 
 }  // namespace authurl

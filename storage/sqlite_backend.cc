@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/errors.h"
@@ -273,6 +275,66 @@ class SqliteBackend final : public Backend {
     return deleted;
   }
 
+  // Each step of the recursion seeks the next key in the index: the rows in between are not read.
+  absl::StatusOr<std::vector<uint8_t>> ListKeysInUse() override {
+    return All<uint8_t>(
+        "WITH RECURSIVE"
+        " organization_keys (key) AS (SELECT min(substr(sealed, 2, 1)) FROM organizations"
+        "  UNION ALL SELECT (SELECT min(substr(sealed, 2, 1)) FROM organizations"
+        "   WHERE substr(sealed, 2, 1) > key) FROM organization_keys WHERE key IS NOT NULL),"
+        " api_key_keys (key) AS (SELECT min(substr(sealed, 2, 1)) FROM api_keys"
+        "  UNION ALL SELECT (SELECT min(substr(sealed, 2, 1)) FROM api_keys"
+        "   WHERE substr(sealed, 2, 1) > key) FROM api_key_keys WHERE key IS NOT NULL),"
+        " social_network_keys (key) AS (SELECT min(substr(settings, 2, 1)) FROM social_networks"
+        "  UNION ALL SELECT (SELECT min(substr(settings, 2, 1)) FROM social_networks"
+        "   WHERE substr(settings, 2, 1) > key) FROM social_network_keys WHERE key IS NOT NULL)"
+        " SELECT key FROM (SELECT key FROM organization_keys UNION SELECT key FROM api_key_keys"
+        "  UNION SELECT key FROM social_network_keys) WHERE length(key) = 1 ORDER BY key",
+        {}, [](const Row& row) { return static_cast<uint8_t>(row.Bytes(0).front()); });
+  }
+
+  absl::StatusOr<RowsUnderKey<OrganizationRow>> ListOrganizationsUnder(uint8_t key_id,
+                                                                       absl::string_view from,
+                                                                       int limit) override {
+    const std::string key(1, static_cast<char>(key_id));
+    return PageOf(All<OrganizationRow>("SELECT org_id, sealed FROM organizations"
+                                       " WHERE substr(sealed, 2, 1) = ?1 AND org_id > ?2"
+                                       " ORDER BY org_id LIMIT ?3",
+                                       {Blob{key}, Text{from}, Limit(limit)}, ToOrganization),
+                  limit, [](const OrganizationRow& row) { return row.org_id; });
+  }
+
+  absl::StatusOr<RowsUnderKey<ApiKeyRow>> ListApiKeysUnder(uint8_t key_id, absl::string_view from,
+                                                           int limit) override {
+    const std::string key(1, static_cast<char>(key_id));
+    return PageOf(All<ApiKeyRow>("SELECT key_id, org_id, version, sealed FROM api_keys"
+                                 " WHERE substr(sealed, 2, 1) = ?1 AND key_id > ?2"
+                                 " ORDER BY key_id LIMIT ?3",
+                                 {Blob{key}, Text{from}, Limit(limit)}, ToApiKey),
+                  limit, [](const ApiKeyRow& row) { return row.key_id; });
+  }
+
+  // Positions are rowids, which stay the same while a row lives.
+  absl::StatusOr<RowsUnderKey<SocialNetworkRow>> ListSocialNetworksUnder(uint8_t key_id,
+                                                                         absl::string_view from,
+                                                                         int limit) override {
+    int64_t last = 0;
+    if (!from.empty() && !absl::SimpleAtoi(from, &last)) {
+      return absl::InternalError("a position in social_networks that no page ended with");
+    }
+    const std::string key(1, static_cast<char>(key_id));
+    return PageOf(All<SocialNetworkRow>(
+                      "SELECT id, org_id, network, instance, version, settings, secret, rowid"
+                      " FROM social_networks WHERE substr(settings, 2, 1) = ?1 AND rowid > ?2"
+                      " ORDER BY rowid LIMIT ?3",
+                      {Blob{key}, last, Limit(limit)},
+                      [&](const Row& row) {
+                        last = row.Integer(7);
+                        return ToSocialNetworkWithSecret(row);
+                      }),
+                  limit, [&](const SocialNetworkRow&) { return absl::StrCat(last); });
+  }
+
   // A write of its own only while the last one had failed: that is how it is noticed that the disk
   // has room again.
   absl::Status Probe() override {
@@ -336,6 +398,16 @@ class SqliteBackend final : public Backend {
     if (!rows.ok()) return rows.status();
     if (rows->empty()) return NoSuchRow();
     return std::move(rows->front());
+  }
+
+  // `position` of the last row is where the next page begins.
+  template <typename T, typename Position>
+  static absl::StatusOr<RowsUnderKey<T>> PageOf(absl::StatusOr<std::vector<T>> rows, int limit,
+                                                Position position) {
+    if (!rows.ok()) return rows.status();
+    RowsUnderKey<T> page{.rows = *std::move(rows), .next = {}};
+    if (std::ssize(page.rows) == limit) page.next = position(page.rows.back());
+    return page;
   }
 
   // Declared in the order in which they must be closed, reversed: readers, writer (its end is the

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
 #include <optional>
@@ -599,6 +600,98 @@ TEST_P(BackendConformanceTest, WritesAreCounted) {
   EXPECT_THAT(backend_->InsertOrganization({"third", "sealed"}), HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_EQ(backend_->Stats().writes, after.writes);
   EXPECT_GT(backend_->Stats().errors, 0u);
+}
+
+// A sealed value as far as a backend can read it.
+std::string Under(uint8_t key_id, absl::string_view rest = "rest") {
+  return absl::StrCat(std::string({'\1', static_cast<char>(key_id)}), rest);
+}
+
+TEST_P(BackendConformanceTest, KeysInUseAreThoseThatAnyTableHasRowsUnder) {
+  ASSERT_OK_AND_ASSIGN(std::vector<uint8_t> keys, backend_->ListKeysInUse());
+  EXPECT_THAT(keys, IsEmpty());
+  ASSERT_OK(backend_->InsertOrganization({"acme", Under(200)}));
+  ASSERT_OK(backend_->InsertOrganization({"bolt", Under(7)}));
+  ASSERT_OK(backend_->InsertOrganization({"short", "\1"}));
+  ASSERT_OK(backend_->InsertOrganization({"empty", ""}));
+  for (const std::string id : {"a", "b", "c"}) {
+    ASSERT_OK(
+        backend_->InsertApiKey({.key_id = id, .org_id = "acme", .version = 1, .sealed = Under(7)}));
+  }
+  SocialNetworkRow row = NetworkRow("acme", "n", "google");
+  row.settings = Under(255);
+  row.secret = Under(9);
+  ASSERT_OK(backend_->InsertSocialNetwork(row));
+  ASSERT_OK(backend_->InsertAuthState(
+      {.digest = "d", .org_id = "acme", .expires_at_ms = 1, .sealed = Under(11)}));
+  ASSERT_OK_AND_ASSIGN(keys, backend_->ListKeysInUse());
+  EXPECT_THAT(keys, ElementsAre(7, 200, 255));
+  row.settings = Under(8);
+  ASSERT_OK(backend_->UpdateSocialNetwork(row, 1));
+  ASSERT_OK(backend_->DeleteOrganization("bolt"));
+  ASSERT_OK_AND_ASSIGN(keys, backend_->ListKeysInUse());
+  EXPECT_THAT(keys, ElementsAre(7, 8, 200));
+  ASSERT_OK(backend_->DeleteOrganization("acme"));
+  ASSERT_OK_AND_ASSIGN(keys, backend_->ListKeysInUse());
+  EXPECT_THAT(keys, IsEmpty());
+}
+
+TEST_P(BackendConformanceTest, RowsUnderAKeyComeWholeAndOnceWhateverIsDeletedInBetween) {
+  constexpr int kRows = 7;
+  for (int i = 0; i < kRows; ++i) {
+    const std::string org = absl::StrCat("org-", kRows - i);
+    const uint8_t key = i == 3 ? 2 : 1;
+    ASSERT_OK(backend_->InsertOrganization({org, Under(key, org)}));
+    ASSERT_OK(backend_->InsertApiKey(
+        {.key_id = "key-" + org, .org_id = org, .version = 5, .sealed = Under(key, org)}));
+    SocialNetworkRow row = NetworkRow(org, "n", "mastodon", "example.social");
+    row.settings = Under(key, org);
+    row.secret = AllBytes();
+    ASSERT_OK(backend_->InsertSocialNetwork(row));
+  }
+  std::vector<std::string> organizations, keys, networks;
+  std::string from;
+  do {
+    ASSERT_OK_AND_ASSIGN(const auto page, backend_->ListOrganizationsUnder(1, from, 2));
+    for (const auto& row : page.rows) {
+      EXPECT_EQ(row.sealed, Under(1, row.org_id));
+      organizations.push_back(row.org_id);
+    }
+    from = page.next;
+  } while (!from.empty());
+  do {
+    ASSERT_OK_AND_ASSIGN(const auto page, backend_->ListApiKeysUnder(1, from, 2));
+    for (const auto& row : page.rows) {
+      EXPECT_EQ(row.sealed, Under(1, row.org_id));
+      EXPECT_EQ(row.version, 5u);
+      keys.push_back(row.org_id);
+    }
+    from = page.next;
+  } while (!from.empty());
+  int pages = 0;
+  do {
+    ASSERT_OK_AND_ASSIGN(const auto page, backend_->ListSocialNetworksUnder(1, from, 2));
+    for (const auto& row : page.rows) {
+      EXPECT_EQ(row.settings, Under(1, row.org_id));
+      EXPECT_EQ(row.secret, AllBytes());
+      EXPECT_EQ(row.instance, "example.social");
+      networks.push_back(row.org_id);
+    }
+    // The row that the position is made of, and rows before and behind it.
+    if (pages++ == 0) {
+      ASSERT_EQ(networks.size(), 2u);
+      ASSERT_OK(backend_->DeleteOrganization(networks[0]));
+      ASSERT_OK(backend_->DeleteOrganization(networks[1]));
+    }
+    from = page.next;
+  } while (!from.empty());
+  for (auto* found : {&organizations, &keys, &networks}) {
+    std::sort(found->begin(), found->end());
+    EXPECT_THAT(*found, ElementsAre("org-1", "org-2", "org-3", "org-5", "org-6", "org-7"));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto other, backend_->ListSocialNetworksUnder(2, "", 2));
+  EXPECT_EQ(other.rows.size(), 1u);
+  EXPECT_EQ(other.next, "");
 }
 
 TEST_P(BackendConformanceTest, OfTwoUpdatesFromOneVersionExactlyOneWins) {

@@ -58,19 +58,6 @@ class CredentialStoreTest : public StoreTest {
     ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
   }
 
-  // Two organisations with a key and two configurations each.
-  void Fill() {
-    for (const std::string org : {"acme", "other"}) {
-      ASSERT_OK(store_->CreateOrganization(TestOrganization(org)));
-      ASSERT_OK(store_->CreateApiKey(TestApiKey(org + "-key", org)));
-      for (const std::string network : {"google", "github"}) {
-        const std::string id = absl::StrCat(org, "-", network);
-        ASSERT_OK(store_->CreateSocialNetwork(TestSettings(org, id, network), TestSecret(id)));
-      }
-    }
-    ASSERT_OK(store_->CreateApiKey(TestApiKey("admin-key", "")));
-  }
-
   // Edits the file behind the store's back.
   void Edit(const std::string& sql) {
     store_.reset();
@@ -82,7 +69,7 @@ class CredentialStoreTest : public StoreTest {
 };
 
 TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
-  Fill();
+  Fill(*store_);
   Reopen();
   ASSERT_OK_AND_ASSIGN(const auto organization, store_->GetOrganization("acme"));
   EXPECT_THAT(*organization, EqualsProto(TestOrganization("acme")));
@@ -101,7 +88,7 @@ TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
 
 // The records of today in a file whose schema is the first version's.
 TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
-  Fill();
+  Fill(*store_);
   store_.reset();
   const std::string newer = folder_.File("newer.db");
   std::filesystem::rename(path_, newer);
@@ -125,7 +112,7 @@ TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
 }
 
 TEST_F(CredentialStoreTest, ListsHoldTheRecordsInOrder) {
-  Fill();
+  Fill(*store_);
   ASSERT_OK_AND_ASSIGN(const auto organizations, store_->ListOrganizations("", 10));
   ASSERT_EQ(organizations.size(), 2u);
   EXPECT_EQ(organizations[1].org_id(), "other");
@@ -138,7 +125,7 @@ TEST_F(CredentialStoreTest, ListsHoldTheRecordsInOrder) {
 }
 
 TEST_F(CredentialStoreTest, WhatIsAbsentOrTakenHasAReason) {
-  Fill();
+  Fill(*store_);
   EXPECT_THAT(store_->GetOrganization("x"), HasReason("ORGANIZATION_NOT_FOUND"));
   EXPECT_THAT(store_->DeleteOrganization("x"), HasReason("ORGANIZATION_NOT_FOUND"));
   EXPECT_THAT(store_->CreateOrganization(TestOrganization("acme")),
@@ -164,7 +151,7 @@ TEST_F(CredentialStoreTest, WhatIsAbsentOrTakenHasAReason) {
 }
 
 TEST_F(CredentialStoreTest, DeletingAnOrganizationTakesEverythingOfIt) {
-  Fill();
+  Fill(*store_);
   ASSERT_OK(store_->DeleteOrganization("acme"));
   EXPECT_THAT(store_->GetApiKey("acme-key"), HasReason("API_KEY_NOT_FOUND"));
   EXPECT_THAT(store_->FindSocialNetwork("acme", "google", ""), HasReason("NETWORK_NOT_CONFIGURED"));
@@ -172,7 +159,7 @@ TEST_F(CredentialStoreTest, DeletingAnOrganizationTakesEverythingOfIt) {
 }
 
 TEST_F(CredentialStoreTest, WithoutWaitingOnlyWhatIsInMemoryIsAnswered) {
-  Fill();
+  Fill(*store_);
   const auto key = [&](Wait wait) { return store_->GetApiKey("acme-key", wait); };
   const auto organization = [&](Wait wait) { return store_->GetOrganization("acme", wait); };
   const auto settings = [&](Wait wait) {
@@ -214,7 +201,7 @@ TEST_F(CredentialStoreTest, ThatSomethingIsAbsentIsRememberedWithTheSameError) {
     EXPECT_EQ(read(Wait::kYes), first);
   }
   EXPECT_EQ(store_->Snapshot().cache.negative_hits, 6u);
-  Fill();
+  Fill(*store_);
   for (const auto& read : reads) EXPECT_OK(read(Wait::kYes));
 }
 
@@ -227,7 +214,7 @@ TEST_F(CredentialStoreTest, WouldBlockIsNoOtherError) {
 }
 
 TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
-  Fill();
+  Fill(*store_);
   Edit("UPDATE social_networks SET settings = x'00' WHERE id = 'acme-google'");
   for (int i = 0; i < 2; ++i) {
     EXPECT_THAT(store_->FindSocialNetwork("acme", "google", ""), DoesNotOpen("social_networks"));
@@ -238,7 +225,7 @@ TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
 
 // Whoever holds a record keeps it as it was.
 TEST_F(CredentialStoreTest, ARecordThatWasHandedOutOutlivesItsUpdateAndTheStore) {
-  Fill();
+  Fill(*store_);
   ASSERT_OK_AND_ASSIGN(const auto before, store_->FindSocialNetwork("acme", "google", ""));
   ASSERT_OK(store_->UpdateSocialNetwork("acme", "acme-google", kNow, NoChange, std::nullopt));
   ASSERT_OK_AND_ASSIGN(const auto after, store_->FindSocialNetwork("acme", "google", ""));
@@ -248,7 +235,7 @@ TEST_F(CredentialStoreTest, ARecordThatWasHandedOutOutlivesItsUpdateAndTheStore)
 }
 
 TEST_F(CredentialStoreTest, ARevokedKeyStaysRevokedSinceTheFirstTime) {
-  Fill();
+  Fill(*store_);
   EXPECT_THAT(store_->RevokeApiKey("acme-key", "other", kNow), HasReason("API_KEY_NOT_FOUND"));
   EXPECT_THAT(store_->RevokeApiKey("x", std::nullopt, kNow), HasReason("API_KEY_NOT_FOUND"));
   ASSERT_OK_AND_ASSIGN(auto key, store_->RevokeApiKey("acme-key", "acme", kNow));
@@ -261,7 +248,7 @@ TEST_F(CredentialStoreTest, ARevokedKeyStaysRevokedSinceTheFirstTime) {
 }
 
 TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
-  Fill();
+  Fill(*store_);
   ASSERT_OK_AND_ASSIGN(const auto updated, store_->UpdateSocialNetwork(
                                                "acme", "acme-google", kNow,
                                                [](SocialNetworkSettings& settings) {
@@ -287,7 +274,7 @@ TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
 }
 
 TEST_F(CredentialStoreTest, AnUpdateThatIsRefusedByItsChangeStoresNothing) {
-  Fill();
+  Fill(*store_);
   EXPECT_THAT(store_->UpdateSocialNetwork(
                   "acme", "acme-google", kNow,
                   [](SocialNetworkSettings& settings) {
@@ -303,7 +290,7 @@ TEST_F(CredentialStoreTest, AnUpdateThatIsRefusedByItsChangeStoresNothing) {
 }
 
 TEST_F(CredentialStoreTest, AReplacedSecretIsKeptForAWhileAndThenDropped) {
-  Fill();
+  Fill(*store_);
   const auto update = [&](absl::Time now, std::optional<absl::string_view> secret) {
     return store_->UpdateSocialNetwork("acme", "acme-google", now, NoChange, secret).status();
   };
@@ -327,7 +314,7 @@ TEST_F(CredentialStoreTest, AReplacedSecretIsKeptForAWhileAndThenDropped) {
 TEST_F(CredentialStoreTest, ConcurrentUpdatesAreAllApplied) {
   constexpr int kThreads = 8;
   constexpr int kUpdates = 50;
-  Fill();
+  Fill(*store_);
   std::atomic<int> failed = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
@@ -354,7 +341,7 @@ TEST_F(CredentialStoreTest, ConcurrentUpdatesAreAllApplied) {
 }
 
 TEST_F(CredentialStoreTest, NoSealedPartOpensInPlaceOfAnother) {
-  Fill();
+  Fill(*store_);
   const std::vector<std::string> ids = {"acme-google", "acme-github", "other-google",
                                         "other-github"};
   store_.reset();
@@ -388,7 +375,7 @@ TEST_F(CredentialStoreTest, NoSealedPartOpensInPlaceOfAnother) {
 }
 
 TEST_F(CredentialStoreTest, ARowWhoseIdentityWasEditedDoesNotOpen) {
-  Fill();
+  Fill(*store_);
   for (const char* edit :
        {"network = 'tiktok'", "instance = 'x'", "id = 'x'", "version = 2", "org_id = 'third'"}) {
     store_.reset();
@@ -413,7 +400,7 @@ TEST_F(CredentialStoreTest, ARowWhoseIdentityWasEditedDoesNotOpen) {
 }
 
 TEST_F(CredentialStoreTest, OrganizationsAndKeysDoNotOpenInPlaceOfOthers) {
-  Fill();
+  Fill(*store_);
   Edit(
       "UPDATE organizations SET sealed = (SELECT sealed FROM organizations WHERE org_id = 'other')"
       " WHERE org_id = 'acme'");
@@ -434,7 +421,7 @@ TEST_F(CredentialStoreTest, OrganizationsAndKeysDoNotOpenInPlaceOfOthers) {
 }
 
 TEST_F(CredentialStoreTest, ADamagedIndexThatLeadsToASoundRowServesNothing) {
-  Fill();
+  Fill(*store_);
   store_.reset();
   // Entries of the two unique indexes for the fourth row: their columns and, last, the row's
   // number. Now they lead to the third row, which is of another network.
@@ -458,7 +445,7 @@ TEST_F(CredentialStoreTest, NothingSecretOrPrivateIsReadableInTheFiles) {
   store_.reset();
   ASSERT_EQ(RunInChild([&] {
               Reopen();
-              Fill();
+              Fill(*store_);
               const absl::Status status =
                   store_->UpdateSocialNetwork("acme", "acme-google", kNow, NoChange, "fresh-secret")
                       .status();
@@ -481,7 +468,7 @@ TEST_F(CredentialStoreTest, NothingSecretOrPrivateIsReadableInTheFiles) {
 }
 
 TEST_F(CredentialStoreTest, AWrongKeyRingIsRefusedWithASentence) {
-  Fill();
+  Fill(*store_);
   store_.reset();
   const Keys other_bytes(NewKeyRingText(random_));
   EXPECT_THAT(OpenStore(other_bytes),
@@ -495,7 +482,7 @@ TEST_F(CredentialStoreTest, AWrongKeyRingIsRefusedWithASentence) {
 }
 
 TEST_F(CredentialStoreTest, ADatabaseThatLostItsProofOfTheKeyRingIsRefused) {
-  Fill();
+  Fill(*store_);
   store_.reset();
   RawDatabase(path_).Execute("UPDATE meta SET value = substr(value, 1, 30)");
   EXPECT_THAT(OpenStore(keys_),
@@ -503,200 +490,6 @@ TEST_F(CredentialStoreTest, ADatabaseThatLostItsProofOfTheKeyRingIsRefused) {
   RawDatabase(path_).Execute("DELETE FROM meta");
   EXPECT_THAT(OpenStore(keys_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("missing")));
-}
-
-// The database after a key rotation. Key texts: first the old key only, then both, then the new one
-// only.
-class RotationTest : public CredentialStoreTest {
- protected:
-  void SetUp() override {
-    CredentialStoreTest::SetUp();
-    Fill();
-    store_.reset();
-    const absl::StatusOr<std::string> rotated = RotatedKeyRingText(key_text_, random_);
-    ASSERT_OK(rotated);
-    both_ = std::make_unique<Keys>(*rotated);
-    // The first line that is no comment is the new key.
-    std::string new_line, old_line;
-    for (absl::string_view rest = *rotated; !rest.empty();) {
-      const std::string line(rest.substr(0, rest.find('\n')));
-      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-      if (line.empty() || line[0] == '#') continue;
-      (new_line.empty() ? new_line : old_line) = line;
-    }
-    new_only_ = std::make_unique<Keys>(new_line + "\n");
-    back_ = std::make_unique<Keys>(old_line + "\n" + new_line + "\n");
-  }
-
-  static void ExpectEverythingReadable(CredentialStore& store) {
-    for (const std::string org : {"acme", "other"}) {
-      EXPECT_OK(store.GetOrganization(org));
-      EXPECT_OK(store.GetApiKey(org + "-key"));
-      for (const std::string network : {"google", "github"}) {
-        const std::string id = absl::StrCat(org, "-", network);
-        const auto settings = store.FindSocialNetwork(org, network, "");
-        ASSERT_OK(settings);
-        EXPECT_EQ((*settings)->client_key(), "client-key-of-" + id);
-        const auto secret = store.GetClientSecret(org, id, (*settings)->version());
-        ASSERT_OK(secret);
-        EXPECT_EQ(*secret, TestSecret(id));
-      }
-    }
-    EXPECT_OK(store.GetApiKey("admin-key"));
-  }
-
-  static constexpr int kRecords = 9;
-  std::unique_ptr<Keys> both_, new_only_, back_;
-};
-
-TEST_F(RotationTest, AfterResealingTheOldKeyMayGo) {
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  ExpectEverythingReadable(*store_);
-  ASSERT_OK_AND_ASSIGN(ResealStep step, store_->ResealSome(1000));
-  EXPECT_EQ(step.resealed, kRecords);
-  EXPECT_TRUE(step.done);
-  ASSERT_OK_AND_ASSIGN(step, store_->ResealSome(1000));
-  EXPECT_EQ(step.resealed, 0);
-  EXPECT_TRUE(step.done);
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-  ExpectEverythingReadable(*store_);
-  store_.reset();
-  EXPECT_THAT(OpenStore(keys_),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not in the ring")));
-}
-
-TEST_F(RotationTest, ResealingMayStopAnywhereAndGoOnInAnotherProcess) {
-  int resealed = 0;
-  // Each process gets a little further than the one before and begins at the start all the same.
-  for (int calls = 1; resealed < kRecords; ++calls) {
-    ASSERT_LE(calls, 2 * kRecords);
-    ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-    for (int i = 0; i < calls; ++i) {
-      ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(2));
-      EXPECT_LE(step.resealed, 2);
-      EXPECT_FALSE(step.done);
-      resealed += step.resealed;
-    }
-    ExpectEverythingReadable(*store_);
-    store_.reset();
-    EXPECT_THAT(OpenStore(*new_only_),
-                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("put that key back")));
-  }
-  EXPECT_EQ(resealed, kRecords);
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  ASSERT_OK_AND_ASSIGN(const ResealStep last, store_->ResealSome(1000));
-  EXPECT_EQ(last.resealed, 0);
-  EXPECT_TRUE(last.done);
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-  ExpectEverythingReadable(*store_);
-}
-
-TEST_F(RotationTest, ACallLooksAtNoMoreRecordsThanItMayEvenWhereNoneIsLeftToSeal) {
-  // A process that seals everything and ends before it could note so.
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  for (int resealed = 0; resealed < kRecords;) {
-    ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(1));
-    ASSERT_FALSE(step.done);
-    resealed += step.resealed;
-  }
-  for (const int batch : {1, 2, 3, kRecords - 1}) {
-    store_.reset();
-    ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-    for (int looked_at = batch; looked_at < kRecords; looked_at += batch) {
-      ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(batch));
-      EXPECT_EQ(step.resealed, 0);
-      EXPECT_FALSE(step.done) << batch << " " << looked_at;
-    }
-  }
-  ResealStep step;
-  for (int calls = 0; !step.done; ++calls) {
-    ASSERT_LE(calls, 2 * kRecords);
-    ASSERT_OK_AND_ASSIGN(step, store_->ResealSome(1));
-    EXPECT_EQ(step.resealed, 0);
-  }
-}
-
-TEST_F(RotationTest, OrganizationsWithoutConfigurationsAreLookedAtToo) {
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  constexpr int kEmpty = 30;
-  for (int i = 0; i < kEmpty; ++i) {
-    ASSERT_OK(store_->CreateOrganization(TestOrganization(absl::StrCat("empty-", i))));
-  }
-  int calls = 0;
-  for (ResealStep step; !step.done; ++calls) {
-    ASSERT_LE(calls, kRecords + 2 * kEmpty);
-    ASSERT_OK_AND_ASSIGN(step, store_->ResealSome(4));
-  }
-  // Once for itself and once for its configurations.
-  EXPECT_GE(calls, (kRecords + 2 * kEmpty) / 4);
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-  ExpectEverythingReadable(*store_);
-}
-
-TEST_F(RotationTest, AKeyThatSealedBeforeARotationWasTakenBackIsStillNeeded) {
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  ASSERT_OK(store_->CreateOrganization(TestOrganization("new")));
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*back_));
-  store_.reset();
-  EXPECT_THAT(OpenStore(keys_), StatusIs(absl::StatusCode::kFailedPrecondition, _));
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*back_));
-  ASSERT_OK_AND_ASSIGN(const ResealStep step, store_->ResealSome(100));
-  EXPECT_EQ(step.resealed, 1);
-  EXPECT_TRUE(step.done);
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
-  EXPECT_OK(store_->GetOrganization("new"));
-}
-
-TEST_F(RotationTest, ADamagedRecordIsReportedAfterAllOthersAreDone) {
-  RawDatabase(path_).Execute(
-      "UPDATE social_networks SET settings = substr(settings, 1, length(settings) - 1)"
-      " WHERE id = 'acme-github'");
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  int resealed = 0;
-  absl::StatusOr<ResealStep> step;
-  while ((step = store_->ResealSome(3)).ok()) {
-    ASSERT_FALSE(step->done);
-    resealed += step->resealed;
-  }
-  EXPECT_THAT(step, DoesNotOpen("acme-github"));
-  EXPECT_GE(resealed, kRecords - 3);
-  ASSERT_OK(store_->DeleteSocialNetwork("acme", "acme-github"));
-  while ((step = store_->ResealSome(3)).ok() && !step->done) continue;
-  EXPECT_OK(step);
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-  EXPECT_OK(store_->FindSocialNetwork("acme", "google", ""));
-}
-
-TEST_F(RotationTest, ReadsAndUpdatesGoOnWhileRecordsAreResealed) {
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  std::atomic<bool> stop = false;
-  std::atomic<int> failed = 0;
-  std::vector<std::thread> threads;
-  for (const char* network : {"google", "github"}) {
-    threads.emplace_back([&, network] {
-      const std::string id = absl::StrCat("acme-", network);
-      while (!stop) {
-        if (!store_->FindSocialNetwork("acme", network, "").ok()) ++failed;
-        if (!store_->GetClientSecret("acme", id, 1).ok()) ++failed;
-        if (!store_->UpdateSocialNetwork("acme", id, kNow, NoChange, std::nullopt).ok()) ++failed;
-      }
-    });
-  }
-  absl::StatusOr<ResealStep> step;
-  while ((step = store_->ResealSome(1)).ok() && !step->done) continue;
-  stop = true;
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_OK(step);
-  EXPECT_EQ(failed, 0);
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-  ExpectEverythingReadable(*store_);
 }
 
 }  // namespace

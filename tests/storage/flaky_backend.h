@@ -13,96 +13,68 @@
 #include <vector>
 
 #include "core/errors.h"
-#include "storage/backend.h"
+#include "tests/storage/forwarding_backend.h"
 
 namespace authurl::testing {
 
-class FlakyBackend final : public Backend {
+class FlakyBackend final : public ForwardingBackend {
  public:
-  explicit FlakyBackend(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  using ForwardingBackend::ForwardingBackend;
 
   // From now on (or no longer) about every tenth operation fails.
   void set_flaky(bool flaky) { flaky_ = flaky; }
   // Whether a write of this thread was done since it last asked, whatever its status was.
   static bool TookEffect() { return std::exchange(Done(), false); }
 
-  absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) override {
-    return backend_->GetMeta(name);
-  }
-  absl::Status PutMeta(absl::string_view name, absl::string_view value) override {
-    return backend_->PutMeta(name, value);
-  }
   absl::Status InsertOrganization(const OrganizationRow& row) override {
-    return Write([&] { return backend_->InsertOrganization(row); });
+    return Write([&] { return backend().InsertOrganization(row); });
   }
   absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) override {
-    return Read<OrganizationRow>([&] { return backend_->GetOrganization(org_id); });
-  }
-  absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
-                                                                 int limit) override {
-    return backend_->ListOrganizations(after, limit);
+    return Read<OrganizationRow>([&] { return backend().GetOrganization(org_id); });
   }
   absl::Status UpdateOrganization(const OrganizationRow& row,
                                   absl::string_view expected_sealed) override {
-    return Write([&] { return backend_->UpdateOrganization(row, expected_sealed); });
+    return Write([&] { return backend().UpdateOrganization(row, expected_sealed); });
   }
   absl::Status DeleteOrganization(absl::string_view org_id) override {
-    return Write([&] { return backend_->DeleteOrganization(org_id); });
+    return Write([&] { return backend().DeleteOrganization(org_id); });
   }
   absl::Status InsertApiKey(const ApiKeyRow& row) override {
-    return Write([&] { return backend_->InsertApiKey(row); });
+    return Write([&] { return backend().InsertApiKey(row); });
   }
   absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) override {
-    return Read<ApiKeyRow>([&] { return backend_->GetApiKey(key_id); });
-  }
-  absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(std::optional<absl::string_view> org_id,
-                                                     absl::string_view after, int limit) override {
-    return backend_->ListApiKeys(org_id, after, limit);
+    return Read<ApiKeyRow>([&] { return backend().GetApiKey(key_id); });
   }
   absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
-    return Write([&] { return backend_->UpdateApiKey(row, expected_version); });
+    return Write([&] { return backend().UpdateApiKey(row, expected_version); });
   }
   absl::Status InsertSocialNetwork(const SocialNetworkRow& row) override {
-    return Write([&] { return backend_->InsertSocialNetwork(row); });
+    return Write([&] { return backend().InsertSocialNetwork(row); });
   }
   absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
                                                     absl::string_view id) override {
-    return Read<SocialNetworkRow>([&] { return backend_->GetSocialNetwork(org_id, id); });
+    return Read<SocialNetworkRow>([&] { return backend().GetSocialNetwork(org_id, id); });
   }
   absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
                                                      absl::string_view network,
                                                      absl::string_view instance) override {
     return Read<SocialNetworkRow>(
-        [&] { return backend_->FindSocialNetwork(org_id, network, instance); });
+        [&] { return backend().FindSocialNetwork(org_id, network, instance); });
   }
   absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
                                                           absl::string_view id) override {
-    return Read<SocialNetworkRow>([&] { return backend_->GetSocialNetworkSecret(org_id, id); });
-  }
-  absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
-                                                                   absl::string_view after,
-                                                                   int limit) override {
-    return backend_->ListSocialNetworks(org_id, after, limit);
+    return Read<SocialNetworkRow>([&] { return backend().GetSocialNetworkSecret(org_id, id); });
   }
   absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
                                    uint64_t expected_version) override {
-    return Write([&] { return backend_->UpdateSocialNetwork(row, expected_version); });
+    return Write([&] { return backend().UpdateSocialNetwork(row, expected_version); });
   }
   absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) override {
-    return Write([&] { return backend_->DeleteSocialNetwork(org_id, id); });
+    return Write([&] { return backend().DeleteSocialNetwork(org_id, id); });
   }
   absl::Status InsertAuthState(const AuthStateRow& row) override {
-    return Write([&] { return backend_->InsertAuthState(row); });
+    return Write([&] { return backend().InsertAuthState(row); });
   }
-  absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) override {
-    return backend_->GetAuthState(digest);
-  }
-  absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) override {
-    return backend_->DeleteExpiredAuthStates(before_ms, limit);
-  }
-  absl::Status Probe() override { return backend_->Probe(); }
-  absl::Status ProbeReads() override { return backend_->ProbeReads(); }
-  BackendStats Stats() const override { return backend_->Stats(); }
 
  private:
   static bool& Done() {
@@ -142,7 +114,6 @@ class FlakyBackend final : public Backend {
     return status;
   }
 
-  const std::unique_ptr<Backend> backend_;
   std::atomic<bool> flaky_ = false;
 };
 

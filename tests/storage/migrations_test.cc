@@ -62,7 +62,8 @@ TEST_F(MigrationsTest, AReleasedStepNeverChanges) {
   for (const char* sql : Migrations()) digests.push_back(HexEncode(AsChars(Sha256(sql))));
   EXPECT_THAT(digests,
               ElementsAre("025b8fcabfd56d8af8a071bb94b4a2b964d64f8b68e8c61b50b38cc0c559f757",
-                          "7751796ddfaef74ceaf77516ef4f91230631c2fd4df3ed780425886e8b3035ac"));
+                          "7751796ddfaef74ceaf77516ef4f91230631c2fd4df3ed780425886e8b3035ac",
+                          "b5813a0e4d7a299468f9cddbb3a0e5e3d5853ce06bafaa82eb2b28c12166c0df"));
 }
 
 TEST_F(MigrationsTest, EveryTableIsStrict) {
@@ -87,6 +88,22 @@ TEST_F(MigrationsTest, WhatHasExpiredIsFoundInOrderWithoutReadingTheRest) {
   EXPECT_THAT(Plan("SELECT rowid FROM auth_states WHERE expires_at_ms < 5"
                    " ORDER BY expires_at_ms LIMIT 5"),
               ElementsAre(HasSubstr("SEARCH auth_states USING COVERING INDEX")));
+}
+
+TEST_F(MigrationsTest, RowsUnderAKeyAreFoundInOrderWithoutReadingTheRest) {
+  ASSERT_OK(Migrate(db_.get(), Migrations()));
+  for (const auto& [table, sealed, id] :
+       {std::array{"organizations", "sealed", "org_id"}, std::array{"api_keys", "sealed", "key_id"},
+        std::array{"social_networks", "settings", "rowid"}}) {
+    const std::string key = absl::StrCat("substr(", sealed, ", 2, 1)");
+    const std::string index = absl::StrCat(table, "_by_key");
+    EXPECT_THAT(Plan(absl::StrCat("SELECT * FROM ", table, " WHERE ", key, " = x'01' AND ", id,
+                                  " > 0 ORDER BY ", id, " LIMIT 5")),
+                ElementsAre(AllOf(HasSubstr("SEARCH"), HasSubstr(index))));
+    EXPECT_THAT(
+        Plan(absl::StrCat("SELECT min(", key, ") FROM ", table, " WHERE ", key, " > x'01'")),
+        ElementsAre(AllOf(HasSubstr("SEARCH"), HasSubstr(index))));
+  }
 }
 
 TEST_F(MigrationsTest, MigratingAnUpToDateDatabaseChangesNothing) {

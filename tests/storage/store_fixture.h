@@ -119,6 +119,19 @@ class StoreTest : public ::testing::Test {
     return CredentialStore::Open(*std::move(backend), keys.sealer, random_);
   }
 
+  // Two organisations with a key and two configurations each.
+  static void Fill(CredentialStore& store) {
+    for (const std::string org : {"acme", "other"}) {
+      ASSERT_OK(store.CreateOrganization(TestOrganization(org)));
+      ASSERT_OK(store.CreateApiKey(TestApiKey(org + "-key", org)));
+      for (const std::string network : {"google", "github"}) {
+        const std::string id = absl::StrCat(org, "-", network);
+        ASSERT_OK(store.CreateSocialNetwork(TestSettings(org, id, network), TestSecret(id)));
+      }
+    }
+    ASSERT_OK(store.CreateApiKey(TestApiKey("admin-key", "")));
+  }
+
   TempDir folder_;
   const std::string path_ = folder_.File("test.db");
   SeededRandom random_{20260102};
