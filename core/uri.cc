@@ -54,7 +54,7 @@ absl::Status Refuse(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
 }
 
-absl::string_view AsView(boost::urls::string_view text) { return {text.data(), text.size()}; }
+absl::string_view AsView(boost::core::string_view text) { return {text.data(), text.size()}; }
 
 std::string Escape(char c) {
   const auto byte = static_cast<unsigned char>(c);

@@ -39,15 +39,15 @@ TEST(CryptoTest, SealsThePublishedXChaCha20Poly1305Vector) {
   const std::string plaintext =
       "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
       "sunscreen would be it.";
-  const std::string associated_data = absl::HexStringToBytes("50515253c0c1c2c3c4c5c6c7");
-  const std::string expected = absl::HexStringToBytes(
-      "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
-      "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
-      "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
-      "21f9664c97637da9768812f615c68b13b52e"
-      "c0875924c1c7987947deafd8780acf49");
-  EXPECT_EQ(Sealed(key, nonce, plaintext, associated_data), expected);
-  EXPECT_THAT(AeadOpen(key, nonce, expected, associated_data), Optional(plaintext));
+  const std::string associated_data = "PQRS\xc0\xc1\xc2\xc3\xc4\xc5\xc6\xc7";
+  const std::string sealed = Sealed(key, nonce, plaintext, associated_data);
+  EXPECT_EQ(absl::BytesToHexString(sealed),
+            "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
+            "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
+            "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
+            "21f9664c97637da9768812f615c68b13b52e"
+            "c0875924c1c7987947deafd8780acf49");
+  EXPECT_THAT(AeadOpen(key, nonce, sealed, associated_data), Optional(plaintext));
 }
 
 TEST(CryptoTest, OpensNothingUnderAnotherKeyNonceOrAssociatedData) {

@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
 #include "tests/fuzz/must.h"
 
@@ -24,7 +23,7 @@ inline std::string PercentDecode(absl::string_view text) {
     Must(i + 2 < text.size() && kHex.find(text[i + 1]) != kHex.npos &&
              kHex.find(text[i + 2]) != kHex.npos,
          "% leads two upper-case hexadecimal digits");
-    decoded.append(absl::HexStringToBytes(text.substr(i + 1, 2)));
+    decoded.push_back(static_cast<char>(kHex.find(text[i + 1]) * 16 + kHex.find(text[i + 2])));
     i += 2;
   }
   return decoded;
