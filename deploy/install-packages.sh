@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that authurl needs, those that are missing only. The one place that lists them.
+# Installs the Debian packages that authurl needs, those that are missing only. The one place that lists them. Debian 12
+# and 13 have all of them; each gives its own default version.
 #
 #   deploy/install-packages.sh build           to build the server and its tools
 #   deploy/install-packages.sh build tests     to build and run the tests too
@@ -13,7 +14,7 @@ build=(
   g++
   golang-github-gogo-googleapis-dev # google/rpc/*.proto; its Go code is not used
   libabsl-dev
-  libboost-url1.81-dev
+  libboost-url-dev # or the newest with a version in its name: Debian 12 has no other
   libgrpc++-dev
   libprotobuf-dev
   libre2-dev
@@ -43,10 +44,10 @@ gateway=(
   protobuf-compiler
 )
 checks=(
-  clang-14
-  clang-format-14
-  clang-tidy-14
-  libclang-rt-14-dev
+  clang
+  clang-format
+  clang-tidy
+  libclang-rt-dev
   nodejs
   python3-venv
   shellcheck
@@ -74,13 +75,27 @@ for list in "$@"; do
 done
 [ ${#wanted[@]} -gt 0 ] || fail "name at least one list: build, tests, bench, gateway or checks"
 
-command -v apt-get >/dev/null || fail "this needs Debian 12 (bookworm): there is no apt-get here"
+command -v apt-get >/dev/null || fail "this needs Debian 12 or 13: there is no apt-get here"
+
+installed() {
+  dpkg-query --show --showformat='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | sed -n 's/ installed$//p'
+}
+# The name that the package $1 has in this distribution, as far as apt knows.
+name_here() {
+  local versions
+  if [ "$1" = libboost-url-dev ] && [ -z "$(apt-cache pkgnames "$1")" ]; then
+    versions=$(apt-cache pkgnames libboost-url | grep -xE 'libboost-url[0-9.]+-dev' | sort -V) || true
+    [ -z "$versions" ] || set -- "${versions##*$'\n'}"
+  fi
+  echo "$1"
+}
 
 tools=$(dirname "$0")/../build/tools
 missing=() packed=()
 for package in "${wanted[@]}"; do
-  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) || status=
-  [ "$status" = installed ] || missing+=("$package")
+  names=("$package")
+  [ "$package" != libboost-url-dev ] || names+=('libboost-url[0-9]*-dev')
+  [ -n "$(installed "${names[@]}")" ] || missing+=("$package")
 done
 for package in "${unpacked[@]}"; do
   [ -d "$tools/$package" ] || packed+=("$package")
@@ -92,6 +107,7 @@ if [ "$(id -u)" != 0 ]; then
   if command -v sudo >/dev/null; then
     as_root=(sudo)
   elif [ ${#missing[@]} -gt 0 ]; then
+    for i in "${!missing[@]}"; do missing[i]=$(name_here "${missing[i]}"); done
     fail "packages are missing and need root to install. Run this as root, or have it done:
   apt-get install --no-install-recommends ${missing[*]}"
   fi
@@ -104,10 +120,11 @@ apt() {
 }
 give_up() {
   tail -n 15 "$log" >&2
-  fail "apt-get could not get them (they are those of Debian 12); its whole output is in $log"
+  fail "apt-get could not get them (they are those of Debian 12 and 13); its whole output is in $log"
 }
 # A package source that can't be reached need not matter: whether the packages can be had decides.
 apt update || true
+for i in "${!missing[@]}"; do missing[i]=$(name_here "${missing[i]}"); done
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
   apt install --no-install-recommends "${missing[@]}" || give_up

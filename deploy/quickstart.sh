@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 to a running server and an authorization URL: installs what is missing, builds, makes the keys,
-# starts the server, sets up a demo organisation with Instagram, and prints how to call it. Safe to run again.
+# From a fresh Debian 12 or 13 to a running server and an authorization URL: installs what is missing, builds, makes the
+# keys, starts the server, sets up a demo organisation with Instagram, and prints how to call it. Safe to run again.
 set -euo pipefail
 
 usage() {

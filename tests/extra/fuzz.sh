@@ -9,11 +9,11 @@ set -euo pipefail
 export seconds=${1:-60}
 [ $# -eq 0 ] || shift
 
-command -v clang++-14 >/dev/null || { echo "SKIPPED: there is no clang++-14"; exit 77; }
+command -v clang++ >/dev/null || { echo "SKIPPED: there is no clang++"; exit 77; }
 probe='#include <cstddef>
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, size_t) { return 0; }'
-clang++-14 -fsanitize=fuzzer,address,undefined -x c++ - -o /dev/null <<<"$probe" 2>/dev/null ||
-  { echo "SKIPPED: there is no libFuzzer for clang++-14 (libclang-rt-14-dev)"; exit 77; }
+clang++ -fsanitize=fuzzer,address,undefined -x c++ - -o /dev/null <<<"$probe" 2>/dev/null ||
+  { echo "SKIPPED: there is no libFuzzer for clang++ (libclang-rt-dev)"; exit 77; }
 
 export build=build/fuzz
 mkdir -p $build/crashes

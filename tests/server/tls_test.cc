@@ -38,7 +38,7 @@ TEST_F(ServerCredentialsTest, GoodFilesAreTaken) {
 }
 
 TEST_F(ServerCredentialsTest, MissingFileIsNamed) {
-  for (std::string Config::*file :
+  for (const auto file :
        {&Config::tls_cert_file, &Config::tls_key_file, &Config::tls_client_ca_file}) {
     Config config = config_;
     config.*file = dir_.File("absent.pem");
