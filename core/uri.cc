@@ -46,7 +46,12 @@ constexpr std::array<bool, 256> kMayOccur = [] {
 bool IsUnreserved(char c) { return kUnreserved[static_cast<unsigned char>(c)]; }
 bool IsUpper(char c) { return absl::ascii_isupper(static_cast<unsigned char>(c)); }
 bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
+bool IsSchemeByte(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '-' || c == '.';
+}
 bool IsHexDigit(char c) { return absl::ascii_isxdigit(static_cast<unsigned char>(c)); }
+
+bool IsWeb(absl::string_view scheme) { return scheme == "https" || scheme == "http"; }
 
 // Every message continues a sentence that begins with the name of the field.
 template <typename... Parts>
@@ -147,6 +152,84 @@ std::string Canonical(int family, absl::string_view address) {
   return inet_ntop(family, bytes.data(), text.data(), text.size());
 }
 
+// The IPv4 address that `host` begins with, such as 1.2.3.4 of "1.2.3.4.example"; empty if none.
+absl::string_view LeadingIpv4(absl::string_view host) {
+  size_t end = 0;
+  for (int dots = 0; end < host.size(); ++end) {
+    if (!IsDigit(host[end]) && (host[end] != '.' || ++dots > 3)) break;
+  }
+  const absl::string_view address = host.substr(0, end);
+  return Canonical(AF_INET, address) == address ? address : "";
+}
+
+absl::Status NotParsed(absl::string_view text) {
+  if (text.find_first_of("[]") != text.npos) {
+    return Refuse("has [ or ] elsewhere than around an IPv6 address: write %5B or %5D");
+  }
+  return Refuse("must be an absolute URI such as https://app.example.com/callback");
+}
+
+// Those of web pages and of native apps; the dot keeps out every scheme that means something to a
+// browser.
+absl::Status CheckScheme(absl::string_view text) {
+  const size_t end = text.find(':');
+  const absl::string_view scheme = text.substr(0, end);
+  if (end == text.npos || scheme.empty() || !absl::ascii_isalpha(scheme.front()) ||
+      !std::all_of(scheme.begin(), scheme.end(), IsSchemeByte)) {
+    return NotParsed(text);
+  }
+  if (std::any_of(scheme.begin(), scheme.end(), IsUpper)) {
+    return Refuse("must have its scheme in lower case: write ", absl::AsciiStrToLower(scheme));
+  }
+  if (IsWeb(scheme)) return absl::OkStatus();
+  if (!absl::StrContains(scheme, '.')) {
+    return Refuse("must begin with https://, or with an app's own scheme in the form of ",
+                  "com.example.app:/ and not with ", Quoted(scheme));
+  }
+  if (absl::Status status = CheckLabels(scheme); !status.ok()) {
+    return Refuse("has the scheme ", Quoted(scheme), ", which ", status.message());
+  }
+  const absl::string_view rest = text.substr(end + 1);
+  if (!absl::StartsWith(rest, "/") || absl::StartsWith(rest, "//")) {
+    return Refuse("must have one slash after the scheme: write ", scheme, ":/ and the path");
+  }
+  return absl::OkStatus();
+}
+
+// What versions of Boost.URL read differently is refused before they see it. 1.81 ends the host
+// early in "1.2.3.4.example", "[::1]x" and ":80a", and takes the rest for the path; to 1.83 the
+// first is a name like any other, and the other two are no URIs. It also knows zones in IPv6.
+absl::Status CheckAuthority(absl::string_view text) {
+  absl::string_view rest = text;
+  const absl::string_view scheme = text.substr(0, text.find(':'));
+  if (!IsWeb(scheme)) return absl::OkStatus();
+  rest.remove_prefix(scheme.size() + 1);
+  absl::string_view authority;
+  if (absl::ConsumePrefix(&rest, "//")) authority = rest.substr(0, rest.find_first_of("/?"));
+  rest = authority;
+  if (const size_t at = rest.find('@'); at != rest.npos) {
+    if (rest.substr(0, at).find_first_of("[]") != rest.npos) return NotParsed(text);
+    rest.remove_prefix(at + 1);
+  }
+  if (rest.empty() || rest.front() == ':') return Refuse("must name a host after ", scheme, "://");
+  if (rest.front() == '[') {
+    const size_t end = rest.find(']');
+    if (end == rest.npos || absl::StrContains(rest.substr(0, end), '%')) return NotParsed(text);
+    rest.remove_prefix(end + 1);
+  } else if (const absl::string_view address = LeadingIpv4(rest); !address.empty()) {
+    rest.remove_prefix(address.size());
+  } else {
+    rest.remove_prefix(std::min(rest.find_first_of(":@[]"), rest.size()));
+  }
+  if (absl::ConsumePrefix(&rest, ":")) {
+    while (!rest.empty() && IsDigit(rest.front())) rest.remove_prefix(1);
+  }
+  if (rest.empty()) return absl::OkStatus();
+  if (rest.find_first_of("[]") != rest.npos) return NotParsed(text);
+  authority.remove_suffix(rest.size());
+  return Refuse("must have a \"/\" after ", authority, ", which is read as its host and port");
+}
+
 absl::Status CheckHostName(absl::string_view host) {
   if (host.empty()) return Refuse("must not be empty");
   if (host.size() > kMaxHostNameBytes) {
@@ -211,11 +294,7 @@ absl::Status CheckPath(absl::string_view path) {
 
 // https and http.
 absl::Status ReadWeb(const boost::urls::url_view& url, RedirectUri& uri) {
-  if (!url.has_authority() || url.encoded_host().empty()) {
-    return Refuse("must name a host after ", uri.scheme, "://");
-  }
-  // Boost.URL 1.81 ends the host early in "1.2.3.4.example", "[::1]x" and ":80a", and takes the
-  // rest for the path.
+  // After CheckAuthority() no known version of Boost.URL ends the host early.
   if (!uri.path.empty() && uri.path.front() != '/') {
     return Refuse("must have a \"/\" after ", AsView(url.encoded_authority()),
                   ", which is read as its host and port");
@@ -236,22 +315,6 @@ absl::Status ReadWeb(const boost::urls::url_view& url, RedirectUri& uri) {
   uri.query = AsView(url.encoded_query());
   // Browsers change it there, and only there.
   if (absl::StrContains(*uri.query, '\'')) return Refuse("must not have ' in its query: write %27");
-  return absl::OkStatus();
-}
-
-// Schemes of native apps. The dot keeps out every scheme that means something to a browser.
-absl::Status ReadPrivateUse(const boost::urls::url_view& url, const RedirectUri& uri) {
-  if (!absl::StrContains(uri.scheme, '.')) {
-    return Refuse("must begin with https://, or with an app's own scheme in the form of ",
-                  "com.example.app:/ and not with ", Quoted(uri.scheme));
-  }
-  if (absl::Status status = CheckLabels(uri.scheme); !status.ok()) {
-    return Refuse("has the scheme ", Quoted(uri.scheme), ", which ", status.message());
-  }
-  if (url.has_authority() || !absl::StartsWith(uri.path, "/")) {
-    return Refuse("must have one slash after the scheme: write ", uri.scheme, ":/ and the path");
-  }
-  if (url.has_query()) return Refuse("must not have a query after an app's own scheme");
   return absl::OkStatus();
 }
 
@@ -293,30 +356,23 @@ std::optional<RedirectUri> ReadPlain(absl::string_view text) {
   return uri;
 }
 
-absl::Status NotParsed(absl::string_view text) {
-  if (text.find_first_of("[]") != text.npos) {
-    return Refuse("has [ or ] elsewhere than around an IPv6 address: write %5B or %5D");
-  }
-  return Refuse("must be an absolute URI such as https://app.example.com/callback");
-}
-
 }  // namespace
 
 absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text) {
   if (const std::optional<RedirectUri> plain = ReadPlain(text)) return *plain;
   if (absl::Status status = CheckBytes(text); !status.ok()) return status;
   if (absl::Status status = CheckEscapes(text); !status.ok()) return status;
+  if (absl::Status status = CheckScheme(text); !status.ok()) return status;
+  if (absl::Status status = CheckAuthority(text); !status.ok()) return status;
   const auto url = boost::urls::parse_uri({text.data(), text.size()});
   if (!url.has_value()) return NotParsed(text);
   RedirectUri uri;
   uri.scheme = AsView(url->scheme());
   uri.path = AsView(url->encoded_path());
-  if (std::any_of(uri.scheme.begin(), uri.scheme.end(), IsUpper)) {
-    return Refuse("must have its scheme in lower case: write ", absl::AsciiStrToLower(uri.scheme));
-  }
-  const bool web = uri.scheme == "https" || uri.scheme == "http";
-  if (absl::Status status = web ? ReadWeb(*url, uri) : ReadPrivateUse(*url, uri); !status.ok()) {
-    return status;
+  if (IsWeb(uri.scheme)) {
+    if (absl::Status status = ReadWeb(*url, uri); !status.ok()) return status;
+  } else if (url->has_query()) {
+    return Refuse("must not have a query after an app's own scheme");
   }
   if (absl::Status status = CheckPath(uri.path); !status.ok()) return status;
   return uri;

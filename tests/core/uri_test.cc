@@ -251,6 +251,9 @@ TEST(ParseRedirectUriTest, RefusesIpAddressesInOddSpellings) {
       {"https://[]/", "[ or ] elsewhere"},
       {"https://1.2.3.4.5/", "must have a \"/\" after 1.2.3.4, which"},
       {"https://127.0.0.1.evil.example/", "must have a \"/\" after 127.0.0.1, which"},
+      {"https://127.0.0.1x/", "must have a \"/\" after 127.0.0.1, which"},
+      {"https://user@127.0.0.1.evil.example/", "must have a \"/\" after user@127.0.0.1, which"},
+      {"https://a.example@127.0.0.1@evil.example/", "must have a \"/\" after a.example@127.0.0.1"},
       {"https://::1/", "must name a host"},
   });
 }
