@@ -8,10 +8,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -22,24 +24,31 @@ namespace {
 
 constexpr size_t kMaxWaitingLines = 8192;
 constexpr std::chrono::milliseconds kCollectInterval(20);
+constexpr std::chrono::seconds kStopPatience(1);
 constexpr int kNothing = static_cast<int>(LogLevel::kError) + 1;
 
 // Guarded by the mutex for writing; readers copy the pointers.
 std::mutex mutex;
 std::shared_ptr<spdlog::details::thread_pool> writer;
 std::shared_ptr<spdlog::logger> logger;
-// Writes to the same place, but in the collector's own time: while that is held up, lines stay in
-// the threads' buffers, which are bounded.
-std::shared_ptr<spdlog::logger> call_logger;
 // The least level that is written.
 std::atomic<int> least_level = kNothing;
 // By writers that are gone.
 std::atomic<uint64_t> dropped_before = 0;
 
-// Writes what the calls have put together (access_log.h).
+// Writes what the calls have put together (access_log.h), and in the end whatever is waiting. It
+// belongs to its thread, which nobody may wait for if writing hangs.
+struct Collector {
+  // Writes to the same place as the other lines, but in the collector's own time: while that is
+  // held up, lines stay in the threads' buffers, which are bounded.
+  std::shared_ptr<spdlog::logger> call_logger;
+  std::shared_ptr<spdlog::details::thread_pool> writer;
+  bool stop = false;  // Guarded by the mutex.
+  std::promise<void> ended;
+};
 std::condition_variable stop_collecting;
-bool collecting = false;  // Guarded by the mutex.
-std::thread collector;
+std::shared_ptr<Collector> collector;  // Guarded by the mutex.
+std::thread collector_thread;          // Likewise.
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
@@ -76,18 +85,24 @@ LogLevel LevelNamed(absl::string_view name) {
   return LogLevel::kError;
 }
 
-void WriteCallLines() {
+void WriteCallLines(spdlog::logger& call_logger) {
   const std::string lines = TakeCallLines();
-  if (!lines.empty()) call_logger->info(lines);
+  if (!lines.empty()) call_logger.info(lines);
 }
 
-void CollectCallLines() {
+void Collect(Collector& self) {
   std::unique_lock<std::mutex> lock(mutex);
-  while (!stop_collecting.wait_for(lock, kCollectInterval, [] { return !collecting; })) {
+  while (!stop_collecting.wait_for(lock, kCollectInterval, [&] { return self.stop; })) {
     lock.unlock();
-    WriteCallLines();
+    WriteCallLines(*self.call_logger);
     lock.lock();
   }
+  lock.unlock();
+  WriteCallLines(*self.call_logger);
+  dropped_before += self.writer->overrun_counter();
+  // The pool writes out what is waiting before its thread ends.
+  self.writer.reset();
+  self.ended.set_value();
 }
 
 // gRPC logs at error level what strangers send (malformed headers, and so on): cut it, and let at
@@ -119,33 +134,38 @@ void StartLog(absl::string_view level) {
                                                     spdlog::async_overflow_policy::overrun_oldest);
     // What is written is decided before it gets here.
     logger->set_level(spdlog::level::trace);
-    call_logger = std::make_shared<spdlog::logger>("calls", sink);
     gpr_set_log_function(LogFromGrpc);
     // Protobuf writes a line for every malformed message that a stranger sends; the access log has
     // it already.
     google::protobuf::SetLogHandler(nullptr);
-    collecting = true;
-    collector = std::thread(CollectCallLines);
+    collector = std::make_shared<Collector>();
+    collector->call_logger = std::make_shared<spdlog::logger>("calls", sink);
+    collector->writer = writer;
+    collector_thread = std::thread([self = collector] { Collect(*self); });
   }
   least_level = static_cast<int>(LevelNamed(level));
 }
 
-void StopLog() {
+bool StopLog() {
+  std::shared_ptr<Collector> stopping;
+  std::thread thread;
   {
     const std::lock_guard<std::mutex> lock(mutex);
-    if (logger == nullptr) return;
-    collecting = false;
+    if (logger == nullptr) return true;
+    least_level = kNothing;
+    logger.reset();
+    writer.reset();
+    stopping = std::move(collector);
+    stopping->stop = true;
+    thread = std::move(collector_thread);
   }
   stop_collecting.notify_all();
-  collector.join();
-  const std::lock_guard<std::mutex> lock(mutex);
-  least_level = kNothing;
-  WriteCallLines();
-  call_logger.reset();
-  dropped_before += writer->overrun_counter();
-  // The pool writes out what is waiting before its thread ends.
-  logger.reset();
-  writer.reset();
+  if (stopping->ended.get_future().wait_for(kStopPatience) == std::future_status::ready) {
+    thread.join();
+    return true;
+  }
+  thread.detach();
+  return false;
 }
 
 bool IsLogged(LogLevel level) {

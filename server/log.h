@@ -26,8 +26,10 @@ struct LogField {
 // Starts the log at a level of config.h ("debug", "info", "warning", "error") and sends gRPC's own
 // messages there. May be called again to change the level. Before the first call nothing is logged.
 void StartLog(absl::string_view level);
-// Writes out what is waiting and stops. Nothing is logged afterwards.
-void StopLog();
+// Writes out what is waiting and stops. Nothing is logged afterwards. False where that took longer
+// than a second, because nobody reads stderr or its disk hangs: the rest is lost, and threads of
+// the log hang in writing it.
+bool StopLog();
 
 // Whether lines of that level are written; cheap.
 bool IsLogged(LogLevel level);

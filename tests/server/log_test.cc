@@ -5,6 +5,7 @@
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "server/access_log.h"
+#include "tests/support/eventually.h"
+#include "tests/support/stderr_pipe.h"
 
 namespace authurl::testing {
 namespace {
@@ -26,7 +31,7 @@ std::vector<std::string> Lines(absl::string_view level, const std::function<void
   ::testing::internal::CaptureStderr();
   StartLog(level);
   write();
-  StopLog();
+  EXPECT_TRUE(StopLog());
   return absl::StrSplit(::testing::internal::GetCapturedStderr(), '\n', absl::SkipEmpty());
 }
 
@@ -95,6 +100,23 @@ TEST(LogTest, NothingIsLoggedBeforeTheStartAndAfterTheStop) {
   Log(LogLevel::kError, "too early or too late");
   StopLog();
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+// In a process of its own: threads of it hang.
+TEST(LogDeathTest, StopDoesNotWaitForStderrThatNobodyReads) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  constexpr int kGaveUp = 7;
+  EXPECT_EXIT(
+      {
+        alarm(static_cast<unsigned>(absl::ToInt64Seconds(kPatience)));
+        StderrPipe output;
+        output.Fill();
+        StartLog("info");
+        for (int i = 0; i < 10'000; ++i) Log(LogLevel::kInfo, "unread");
+        LogCall(ServedCall());
+        _exit(StopLog() ? 0 : kGaveUp);
+      },
+      ::testing::ExitedWithCode(kGaveUp), "");
 }
 
 TEST(LogTest, LinesOfManyThreadsDoNotMix) {
