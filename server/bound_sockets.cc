@@ -43,6 +43,18 @@ std::pair<int, int> BindSocket(const sockaddr* address, socklen_t size) {
   return {fd, 0};
 }
 
+// Why the socket file at an address may not be replaced: EADDRINUSE, or what made it impossible to
+// find out. 0 when nobody listens there any more.
+int ErrorOfUse(const sockaddr* address, socklen_t size) {
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return errno;
+  const int error = connect(probe, address, size) == 0 ? 0 : errno;
+  close(probe);
+  if (error == ECONNREFUSED || error == ENOENT) return 0;
+  // EAGAIN: more wait to be accepted than may.
+  return error == 0 || error == EAGAIN ? EADDRINUSE : error;
+}
+
 int PortOf(int fd) {
   sockaddr_storage address = {};
   socklen_t size = sizeof(address);
@@ -120,10 +132,9 @@ absl::StatusOr<BoundSockets> BoundSockets::BindUnix(const std::string& listen,
   struct stat file = {};
   if (lstat(path.c_str(), &file) == 0) {
     if (!S_ISSOCK(file.st_mode)) return CannotListen(listen, EEXIST, flag);
-    const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const bool answered = connect(probe, generic, sizeof(address)) == 0;
-    close(probe);
-    if (answered) return CannotListen(listen, EADDRINUSE, flag);
+    if (const int error = ErrorOfUse(generic, sizeof(address)); error != 0) {
+      return CannotListen(listen, error, flag);
+    }
     unlink(path.c_str());
   }
   const auto [fd, error] = BindSocket(generic, sizeof(address));

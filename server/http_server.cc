@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -156,38 +154,39 @@ class HttpServer::Connection final {
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(BoundSockets sockets,
                                                               Handler handler) {
-  const int wake_fd = eventfd(0, EFD_CLOEXEC);
-  if (wake_fd < 0) {
+  absl::StatusOr<WakeUp> wake_up = WakeUp::Make();
+  if (!wake_up.ok()) {
     return absl::UnavailableError(
-        absl::StrCat("cannot serve HTTP on ", sockets.address(), ": ", strerror(errno)));
+        absl::StrCat("cannot serve HTTP on ", sockets.address(), ": ", wake_up.status().message()));
   }
-  return absl::WrapUnique(new HttpServer(std::move(sockets), std::move(handler), wake_fd));
+  return absl::WrapUnique(
+      new HttpServer(std::move(sockets), std::move(handler), *std::move(wake_up)));
 }
 
-HttpServer::HttpServer(BoundSockets sockets, Handler handler, int wake_fd)
+HttpServer::HttpServer(BoundSockets sockets, Handler handler, WakeUp wake_up)
     : sockets_(std::move(sockets)),
       handler_(std::move(handler)),
-      wake_fd_(wake_fd),
+      wake_up_(std::move(wake_up)),
       thread_([this] { Serve(); }) {}
 
 HttpServer::~HttpServer() {
-  eventfd_write(wake_fd_, 1);
+  wake_up_.Call();
   thread_.join();
-  close(wake_fd_);
 }
 
 void HttpServer::Serve() {
   std::vector<pollfd> fds;
-  while (true) {
+  PatientPoll poll("serve HTTP");
+  while (!wake_up_.WasCalled()) {
     fds.clear();
     for (const auto& connection : connections_) {
       fds.push_back({connection->fd(), connection->events(), 0});
     }
-    fds.push_back({wake_fd_, POLLIN, 0});
+    fds.push_back({wake_up_.fd(), POLLIN, 0});
     if (steady_clock::now() >= accept_after_) {
       for (const int socket : sockets_.fds()) fds.push_back({socket, POLLIN, 0});
     }
-    poll(fds.data(), fds.size(), MillisecondsToWait());
+    poll.Wait(fds, MillisecondsToWait());
 
     const size_t wake = connections_.size();
     if (fds[wake].revents != 0) return;

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/bound_sockets.h"
+#include "server/poll_loop.h"
 
 namespace authurl {
 
@@ -43,7 +44,7 @@ class HttpServer final {
   class Connection;
   using Time = std::chrono::steady_clock::time_point;
 
-  HttpServer(BoundSockets sockets, Handler handler, int wake_fd);
+  HttpServer(BoundSockets sockets, Handler handler, WakeUp wake_up);
   void Serve();
   void Accept(int socket);
   // When the next thing is due that no socket will tell.
@@ -51,7 +52,7 @@ class HttpServer final {
 
   const BoundSockets sockets_;
   const Handler handler_;
-  const int wake_fd_;
+  const WakeUp wake_up_;
   // The oldest first.
   std::vector<std::unique_ptr<Connection>> connections_;
   // Not before then, when the process has run out of file descriptors.

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,11 +11,14 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/log.h"
 
 namespace authurl {
 namespace {
+
+constexpr std::chrono::seconds kRefusalLogInterval(1);
 
 bool IsStill(int fd, ino_t inode) {
   struct stat now = {};
@@ -32,20 +34,23 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(const std::string& list
                                              ? BoundSockets::BindUnix(listen, kFlag)
                                              : BoundSockets::BindTcp(listen, kFlag);
   if (!sockets.ok()) return sockets.status();
-  return std::unique_ptr<Listener>(new Listener(*std::move(sockets), max_connections));
+  absl::StatusOr<WakeUp> wake_up = WakeUp::Make();
+  if (!wake_up.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot accept connections on ", listen, ": ", wake_up.status().message()));
+  }
+  return std::unique_ptr<Listener>(
+      new Listener(*std::move(sockets), *std::move(wake_up), max_connections));
 }
 
-Listener::Listener(BoundSockets sockets, int max_connections)
+Listener::Listener(BoundSockets sockets, WakeUp wake_up, int max_connections)
     : address_(sockets.address()),
       max_connections_(static_cast<size_t>(max_connections)),
-      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wake_up_(std::move(wake_up)),
       sockets_(std::move(sockets)),
       prune_at_(std::min<size_t>(64, max_connections_)) {}
 
-Listener::~Listener() {
-  StopAccepting();
-  close(wake_fd_);
-}
+Listener::~Listener() { StopAccepting(); }
 
 void Listener::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor) {
   acceptor_ = std::move(acceptor);
@@ -54,8 +59,7 @@ void Listener::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAccep
 
 void Listener::StopAccepting() {
   if (!sockets_.has_value()) return;
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));
+  wake_up_.Call();
   if (thread_.joinable()) thread_.join();
   sockets_.reset();
 }
@@ -71,9 +75,10 @@ void Listener::SeverConnections() {
 void Listener::AcceptLoop() {
   std::vector<pollfd> events;
   for (const int fd : sockets_->fds()) events.push_back({fd, POLLIN, 0});
-  events.push_back({wake_fd_, POLLIN, 0});
-  while (true) {
-    if (poll(events.data(), events.size(), -1) < 0 && errno != EINTR) return;
+  events.push_back({wake_up_.fd(), POLLIN, 0});
+  PatientPoll poll("accept connections");
+  while (!wake_up_.WasCalled()) {
+    poll.Wait(events, -1);
     if (events.back().revents != 0) return;
     for (const pollfd& event : events) {
       if (event.revents != 0) Accept(event.fd);
@@ -93,8 +98,7 @@ void Listener::Accept(int socket) {
   }
   if (!HasRoom()) {
     close(fd);
-    Log(LogLevel::kWarning, "too_many_connections",
-        {{"limit", static_cast<int64_t>(max_connections_)}});
+    LogRefusal();
     return;
   }
   struct stat file = {};
@@ -118,6 +122,15 @@ bool Listener::HasRoom() {
   if (connections_.size() < max_connections_) return true;
   ++refused_;
   return false;
+}
+
+void Listener::LogRefusal() {
+  const auto now = std::chrono::steady_clock::now();
+  if (refusal_logged_at_.has_value() && now - *refusal_logged_at_ < kRefusalLogInterval) return;
+  refusal_logged_at_ = now;
+  Log(LogLevel::kWarning, "too_many_connections",
+      {{"limit", static_cast<int64_t>(max_connections_)},
+       {"refused_since_start", static_cast<int64_t>(stats().refused)}});
 }
 
 void Listener::ForgetThoseGone() {

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -21,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/bound_sockets.h"
+#include "server/poll_loop.h"
 
 namespace authurl {
 
@@ -37,7 +39,8 @@ class Listener final {
   // What it was bound to, with the port that the system chose where it was 0.
   const std::string& address() const { return address_; }
 
-  // Hands every connection to `acceptor` from now on.
+  // Hands every connection to `acceptor` from now on. What the system can't do for a while, for
+  // want of memory or of file descriptors, is tried again until StopAccepting().
   void Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor);
   // New connections are refused from now on; those that are open stay. Idempotent.
   void StopAccepting();
@@ -59,19 +62,23 @@ class Listener final {
     ino_t inode;
   };
 
-  Listener(BoundSockets sockets, int max_connections);
+  Listener(BoundSockets sockets, WakeUp wake_up, int max_connections);
   void AcceptLoop();
   void Accept(int socket);
   // Whether there is room for one more. Forgets the connections that are gone.
   bool HasRoom();
+  // Not for each of them: a stranger decides how many there are.
+  void LogRefusal();
   // REQUIRES: the lock.
   void ForgetThoseGone();
 
   const std::string address_;
   const size_t max_connections_;
-  const int wake_fd_;
+  const WakeUp wake_up_;
   std::optional<BoundSockets> sockets_;  // Until it stops accepting.
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
+  // When it was last logged that connections were refused; for the thread.
+  std::optional<std::chrono::steady_clock::time_point> refusal_logged_at_;
   std::thread thread_;
   std::mutex mutex_;
   std::vector<Connection> connections_;  // Guarded by mutex_.

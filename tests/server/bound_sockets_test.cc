@@ -3,14 +3,23 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
+#include "tests/support/eventually.h"
+#include "tests/support/file_limit.h"
 #include "tests/support/raw_connection.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace authurl::testing {
 namespace {
@@ -79,6 +88,43 @@ TEST(BoundSocketsTest, PortIsFreeAgainOnceTheSocketsAreGoneAndNotBefore) {
 TEST(BoundSocketsTest, ProgramsThatAreStartedInheritNoSocket) {
   ASSERT_OK_AND_ASSIGN(const BoundSockets sockets, BoundSockets::BindTcp("127.0.0.1:0", kFlag));
   for (const int fd : sockets.fds()) EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+}
+
+// Connects to a Unix socket without waiting. The errno, or 0.
+int ConnectAtOnce(const std::string& path, std::vector<int>& fds) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, path.size());
+  fds.push_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return connect(fds.back(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0
+             ? 0
+             : errno;
+}
+
+TEST(BoundSocketsTest, UnixSocketOfABusyServerIsNotReplaced) {
+  const TempDir dir;
+  const std::string path = dir.File("a.sock");
+  ASSERT_OK_AND_ASSIGN(const BoundSockets busy, BoundSockets::BindUnix("unix:" + path, kFlag));
+  // Nobody accepts: as many as may wait do.
+  ASSERT_EQ(listen(busy.fds()[0], 1), 0);
+  std::vector<int> fds;
+  ASSERT_TRUE(Eventually([&] { return ConnectAtOnce(path, fds) == EAGAIN; }));
+  EXPECT_THAT(BoundSockets::BindUnix("unix:" + path, kFlag),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is in use")));
+  EXPECT_TRUE(std::filesystem::is_socket(path));
+  for (const int fd : fds) close(fd);
+}
+
+TEST(BoundSocketsTest, UnixSocketIsNotReplacedWhenNobodyCanAskWhoseItIs) {
+  const TempDir dir;
+  const std::string path = dir.File("a.sock");
+  ASSERT_OK_AND_ASSIGN(const BoundSockets first, BoundSockets::BindUnix("unix:" + path, kFlag));
+  {
+    const FileLimit limit(NextDescriptor());
+    EXPECT_THAT(BoundSockets::BindUnix("unix:" + path, kFlag),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Too many open files")));
+  }
+  EXPECT_TRUE(std::filesystem::is_socket(path));
 }
 
 }  // namespace

@@ -14,12 +14,16 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "server/log.h"
 #include "tests/support/eventually.h"
+#include "tests/support/file_limit.h"
 #include "tests/support/metrics_page.h"
 #include "tests/support/raw_connection.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/stderr_pipe.h"
 
 namespace authurl::testing {
 namespace {
@@ -248,6 +252,42 @@ TEST(HttpServerTest, RunningOutOfFileDescriptorsIsNotTheEnd) {
   EXPECT_THAT(second.Get(), EndsWith("the page"));
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
   EXPECT_THAT(late.Get(), EndsWith("the page"));
+}
+
+TEST(HttpServerTest, LackOfFileDescriptorsIsAnErrorOfTheStart) {
+  absl::StatusOr<BoundSockets> sockets = BoundSockets::BindTcp("127.0.0.1:0", "listen");
+  ASSERT_OK(sockets);
+  const FileLimit limit(NextDescriptor());
+  EXPECT_THAT(HttpServer::Start(*std::move(sockets), Answer),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Too many open files")));
+}
+
+TEST(HttpServerTest, ItGoesOnServingAfterPollHasFailed) {
+  ASSERT_OK_AND_ASSIGN(const auto server, Start());
+  StderrPipe output;
+  StartLog("info");
+  const RawConnection caller;
+  {
+    const FileLimit limit(1);
+    ASSERT_TRUE(caller.Connect(server->address()));
+    EXPECT_TRUE(Eventually([&] { return absl::StrContains(output.Text(), "poll_failed"); }));
+  }
+  EXPECT_THAT(Get(*server, "/page"), EndsWith("the page"));
+  EXPECT_TRUE(StopLog());
+}
+
+TEST(HttpServerTest, ItStopsAlthoughPollFails) {
+  ASSERT_OK_AND_ASSIGN(auto server, Start());
+  StderrPipe output;
+  StartLog("info");
+  const RawConnection caller;
+  {
+    const FileLimit limit(1);
+    ASSERT_TRUE(caller.Connect(server->address()));
+    EXPECT_TRUE(Eventually([&] { return absl::StrContains(output.Text(), "poll_failed"); }));
+    server.reset();
+  }
+  EXPECT_TRUE(StopLog());
 }
 
 }  // namespace

@@ -12,11 +12,17 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "server/log.h"
+#include "tests/support/file_limit.h"
 #include "tests/support/in_process_server.h"
 #include "tests/support/raw_connection.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/stderr_pipe.h"
 #include "tests/support/temp_dir.h"
 
 namespace authurl::testing {
@@ -161,6 +167,49 @@ TEST(ListenerTest, ConnectionsThatAreGoneMakeRoom) {
     EXPECT_OK(stays.ListOrganizations());
   }
   EXPECT_TRUE(Eventually([&] { return Connect(*server).ok(); }));
+}
+
+TEST(ListenerTest, LackOfFileDescriptorsIsAnErrorOfTheStart) {
+  const TempDir dir;
+  // One for the socket, and none for what wakes the thread up.
+  const FileLimit limit(NextDescriptor() + 1);
+  EXPECT_THAT(Listener::Bind("unix:" + dir.File("a.sock"), 10),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("a.sock"), HasSubstr("Too many open files"))));
+}
+
+TEST(ListenerTest, ItGoesOnAcceptingAfterPollHasFailed) {
+  ASSERT_OK_AND_ASSIGN(const auto server, InProcessServer::Start());
+  StderrPipe output;
+  StartLog("info");
+  const RawConnection caller;
+  {
+    // The thread looks at two.
+    const FileLimit limit(1);
+    // Wakes it up.
+    ASSERT_TRUE(caller.Connect(server->address()));
+    EXPECT_TRUE(Eventually([&] { return absl::StrContains(output.Text(), "poll_failed"); }));
+  }
+  EXPECT_OK(Connect(*server));
+  EXPECT_TRUE(StopLog());
+}
+
+TEST(ListenerTest, RefusedConnectionsDoNotFillTheLog) {
+  ASSERT_OK_AND_ASSIGN(const auto server,
+                       InProcessServer::Start([](Config& config) { config.max_connections = 1; }));
+  ASSERT_OK_AND_ASSIGN(const TestClient only, Connect(*server));
+  StderrPipe output;
+  StartLog("info");
+  constexpr int kRefused = 500;
+  const absl::Time begin = absl::Now();
+  for (int i = 0; i < kRefused; ++i) {
+    EXPECT_TRUE(RawConnection(server->address()).WaitUntilClosed(kPatience));
+  }
+  const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  EXPECT_TRUE(StopLog());
+  const std::vector<std::string> lines = absl::StrSplit(output.Text(), "too_many_connections");
+  EXPECT_GT(lines.size(), 1u);
+  EXPECT_LE(static_cast<double>(lines.size() - 1), seconds + 1);
 }
 
 }  // namespace

@@ -29,13 +29,18 @@ int NewSocket() { return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); }
 
 }  // namespace
 
-RawConnection::RawConnection(const std::string& address) : fd_(NewSocket()) {
+RawConnection::RawConnection() : fd_(NewSocket()) {}
+
+RawConnection::RawConnection(const std::string& address) : RawConnection() {
+  if (!Connect(address)) close(std::exchange(fd_, -1));
+}
+
+bool RawConnection::Connect(const std::string& address) const {
   int port = 0;
   const size_t colon = address.rfind(':');
   const sockaddr_in server =
       absl::SimpleAtoi(address.substr(colon + 1), &port) ? Loopback(port) : Loopback(0);
-  if (connect(fd_, reinterpret_cast<const sockaddr*>(&server), sizeof(server)) == 0) return;
-  close(std::exchange(fd_, -1));
+  return connect(fd_, reinterpret_cast<const sockaddr*>(&server), sizeof(server)) == 0;
 }
 
 RawConnection::~RawConnection() {

@@ -10,6 +10,8 @@ namespace authurl::testing {
 
 class RawConnection final {
  public:
+  // A socket for Connect(), which then needs no new file descriptor.
+  RawConnection();
   // `address` is "127.0.0.1:port".
   explicit RawConnection(const std::string& address);
   ~RawConnection();
@@ -18,6 +20,8 @@ class RawConnection final {
   RawConnection(const RawConnection&) = delete;
   RawConnection& operator=(const RawConnection&) = delete;
 
+  // Whether the system took the connection. Once, for a socket that is not connected.
+  bool Connect(const std::string& address) const;
   bool connected() const { return fd_ >= 0; }
   bool Send(absl::string_view bytes) const;
   // Reads until the server closes the connection. Whether it does before `timeout` is over.
