@@ -17,7 +17,6 @@
 #include "server/files.h"
 #include "server/log.h"
 #include "server/tls.h"
-#include "storage/sqlite_backend.h"
 
 namespace authurl {
 namespace {
@@ -28,6 +27,8 @@ constexpr int kTransportMetadataBytes = 64 * 1024;
 constexpr int kMaxReplyBytes = 4 * 1024 * 1024;
 // After connections are closed there is nothing left for gRPC to wait for.
 constexpr absl::Duration kServerShutdown = absl::Seconds(2);
+// What is left to do once no call is: the last write of the upkeep, SQLite's last checkpoint.
+constexpr absl::Duration kLongestRest = absl::Seconds(5);
 
 const google::protobuf::ServiceDescriptor& AuthUrlDescriptor() {
   return *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
@@ -96,7 +97,8 @@ absl::StatusOr<NetworkCatalog> ReadCatalog(const Config& config) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock) {
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock,
+                                                const OpenBackend& open_backend) {
   if (absl::Status status = InitCrypto(); !status.ok()) return status;
   absl::StatusOr<std::string> key_text = ReadSecretFile("the key ring", config.key_ring_file);
   if (!key_text.ok()) return key_text.status();
@@ -107,7 +109,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Cloc
   if (!catalog.ok()) return catalog.status();
 
   std::unique_ptr<App> app(new App(config, clock, *std::move(keys), *std::move(catalog)));
-  if (absl::Status status = app->Open(); !status.ok()) return status;
+  if (absl::Status status = app->Open(open_backend); !status.ok()) return status;
   if (absl::Status status = app->StartServing(); !status.ok()) return status;
   return app;
 }
@@ -121,8 +123,8 @@ App::App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog 
 
 App::~App() { Stop(); }
 
-absl::Status App::Open() {
-  absl::StatusOr<std::unique_ptr<Backend>> backend = OpenSqliteBackend(config_.database);
+absl::Status App::Open(const OpenBackend& open_backend) {
+  absl::StatusOr<std::unique_ptr<Backend>> backend = open_backend(config_.database);
   if (!backend.ok()) return backend.status();
   absl::StatusOr<std::unique_ptr<CredentialStore>> store = CredentialStore::Open(
       *std::move(backend), sealer_, FillRandom, static_cast<size_t>(config_.cache_mib) << 20);
@@ -166,6 +168,8 @@ absl::Status App::StartServing() {
   AddService(AuthUrlDescriptor(), auth_urls_->Methods());
   AddService(SocialNetworkDescriptor(), social_networks_->Methods());
   AddService(OrganizationDescriptor(), organizations_->Methods());
+  // Its address may be taken: before anything is served.
+  if (absl::Status status = StartMetrics(); !status.ok()) return status;
 
   // All three are switches of the process, not of the server.
   grpc::EnableDefaultHealthCheckService(true);
@@ -187,8 +191,8 @@ absl::Status App::StartServing() {
        {&AuthUrlDescriptor(), &SocialNetworkDescriptor(), &OrganizationDescriptor()}) {
     server_->GetHealthCheckService()->SetServingStatus(service->full_name(), true);
   }
-  if (absl::Status status = StartMetrics(); !status.ok()) return status;
   listener_->Start(std::move(acceptor));
+  serving_ = true;
 
   upkeep_ = std::make_unique<StoreUpkeep>(*store_, clock_,
                                           [this](StoreHealth store) { SetHealth(store); });
@@ -266,17 +270,31 @@ absl::Status App::StartMetrics() {
   return absl::OkStatus();
 }
 
-void App::Stop() {
+void App::Stop(absl::string_view why) {
   if (std::exchange(stopped_, true)) return;
+  if (serving_) StopServing(why);
+  exposer_.reset();
+  // These may have to wait for the disk, so they come last.
+  waiting_for_ = "the workers' last writes to the database";
+  if (workers_ != nullptr) workers_->Stop();
+  waiting_for_ = "the upkeep's last write to the database";
   upkeep_.reset();
-  if (server_ == nullptr) return;
+  waiting_for_ = "the database to close";
+  store_.reset();
+  waiting_for_ = "nothing";
+  if (serving_) Log(LogLevel::kInfo, "stopped", {{"why", why}});
+}
 
-  Log(LogLevel::kInfo, "draining", {{"delay", absl::FormatDuration(config_.drain_delay)}});
+void App::StopServing(absl::string_view why) {
+  Log(LogLevel::kInfo, "draining",
+      {{"why", why}, {"delay", absl::FormatDuration(config_.drain_delay)}});
   server_->GetHealthCheckService()->Shutdown();
+  waiting_for_ = "the drain delay";
   absl::SleepFor(config_.drain_delay);
 
   listener_->StopAccepting();
   admission_.Close();
+  waiting_for_ = "calls to finish";
   if (!admission_.WaitUntilEmpty(config_.shutdown_grace)) {
     Log(LogLevel::kWarning, "calls_cut_off",
         {{"after", absl::FormatDuration(config_.shutdown_grace)}});
@@ -284,11 +302,13 @@ void App::Stop() {
   // Shutdown() would end calls that arrive meanwhile with CANCELLED; a closed connection is
   // UNAVAILABLE to clients.
   listener_->SeverConnections();
+  waiting_for_ = "calls that were cut off to notice it";
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kServerShutdown));
   server_->Wait();
-  workers_->Stop();
-  exposer_.reset();
-  Log(LogLevel::kInfo, "stopped");
+}
+
+absl::Duration App::longest_stop() const {
+  return config_.drain_delay + config_.shutdown_grace + kLongestRest;
 }
 
 void App::SetHealth(StoreHealth store) {

@@ -4,11 +4,13 @@
 #include <grpcpp/server.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "core/crypto.h"
 #include "core/key_ring.h"
@@ -28,17 +30,24 @@
 #include "server/social_network_service.h"
 #include "server/store_upkeep.h"
 #include "server/worker_pool.h"
+#include "storage/backend.h"
 #include "storage/credential_store.h"
+#include "storage/sqlite_backend.h"
 
 namespace authurl {
 
 // A running server. Start() and Stop() are for one thread.
 class App final {
  public:
-  // Opens everything and serves. An error is one sentence for the operator. REQUIRES:
-  // VerifyConfig(config) is OK.
-  static absl::StatusOr<std::unique_ptr<App>> Start(const Config& config,
-                                                    const Clock& clock = absl::Now);
+  // Opens the database that a path leads to.
+  using OpenBackend =
+      std::function<absl::StatusOr<std::unique_ptr<Backend>>(const std::string& path)>;
+
+  // Opens everything and serves. An error is one sentence for the operator, and then nothing was
+  // served. REQUIRES: VerifyConfig(config) is OK.
+  static absl::StatusOr<std::unique_ptr<App>> Start(
+      const Config& config, const Clock& clock = absl::Now,
+      const OpenBackend& open_backend = OpenSqliteBackend);
   // Stops, if Stop() was not called.
   ~App();
   App(const App&) = delete;
@@ -50,14 +59,21 @@ class App final {
   const std::string& metrics_address() const { return exposer_->address(); }
 
   // Leaves politely: health says NOT_SERVING; after the drain delay new calls get UNAVAILABLE;
-  // calls in flight finish; connections close; then gRPC, the workers and the store. No accepted
-  // call ends in CANCELLED. Idempotent.
-  void Stop();
+  // calls in flight finish; connections close; then gRPC, the workers, the store's upkeep and the
+  // store. No accepted call ends in CANCELLED. The log says `why`. Nothing but the last steps waits
+  // for the database; those hang as long as its disk does. Idempotent.
+  void Stop(absl::string_view why = "");
+
+  // Stop() takes longer only where something hangs.
+  absl::Duration longest_stop() const;
+  // What Stop() waits for now, in words for the operator. For any thread.
+  std::string waiting_for() const { return waiting_for_.load(); }
 
  private:
   App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog catalog);
-  absl::Status Open();
+  absl::Status Open(const OpenBackend& open_backend);
   absl::Status StartServing();
+  void StopServing(absl::string_view why);
   void AddService(const google::protobuf::ServiceDescriptor& descriptor,
                   std::vector<Method> methods);
   MetricSources SourcesOfMetrics();
@@ -87,7 +103,9 @@ class App final {
   std::unique_ptr<StoreUpkeep> upkeep_;
   std::unique_ptr<SourceMetrics> source_metrics_;
   std::unique_ptr<MetricsExposer> exposer_;
+  bool serving_ = false;
   bool stopped_ = false;
+  std::atomic<const char*> waiting_for_ = "nothing";
 };
 
 }  // namespace authurl

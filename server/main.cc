@@ -1,22 +1,35 @@
-#include <pthread.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
-#include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "server/app.h"
 #include "server/log.h"
+#include "server/stop_signals.h"
 
 namespace {
 
+// Ends the process where nobody reads what it writes: a thread of the log then hangs in writing,
+// and returning from main() would wait for it.
+int End(int exit_code) {
+  if (!authurl::StopLog()) _exit(exit_code);
+  return exit_code;
+}
+
 int Fail(const absl::Status& status, int exit_code) {
-  authurl::StopLog();
-  fprintf(stderr, "authurl-server: %s\n", std::string(status.message()).c_str());
+  if (!authurl::StopLog()) _exit(exit_code);
+  const std::string line = absl::StrCat("authurl-server: ", status.message(), "\n");
+  constexpr int kPatienceMs = 1000;
+  pollfd error_output = {STDERR_FILENO, POLLOUT, 0};
+  if (poll(&error_output, 1, kPatienceMs) > 0) {
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+  }
   return exit_code;
 }
 
@@ -38,28 +51,21 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   // A write that a limit forbids shall fail like one to a full disk.
   signal(SIGXFSZ, SIG_IGN);
-  // Before any thread starts, so that all inherit it and the signals wait for sigwait().
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  authurl::StopSignals signals;
 
   const authurl::Config config = authurl::ConfigFromFlags(argc, argv);
   if (absl::Status status = authurl::VerifyConfig(config); !status.ok()) return Fail(status, 2);
   authurl::StartLog(config.log_level);
-  auto app = authurl::App::Start(config);
-  if (!app.ok()) return Fail(app.status(), 1);
+  signals.Watch();
+  auto started = authurl::App::Start(config);
+  if (!started.ok()) return Fail(started.status(), 1);
 
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  // Whoever asks twice does not want to wait.
-  std::thread([signals] {
-    int again = 0;
-    sigwait(&signals, &again);
-    _exit(128 + again);
-  }).detach();
-  (*app)->Stop();
-  authurl::StopLog();
-  return 0;
+  const std::shared_ptr<authurl::App> app = *std::move(started);
+  const std::string signal =
+      signals.Wait(app->longest_stop(), [waiting = std::weak_ptr<authurl::App>(app)] {
+        const std::shared_ptr<authurl::App> still = waiting.lock();
+        return still == nullptr ? "" : still->waiting_for();
+      });
+  app->Stop(signal);
+  return End(0);
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sqlite3.h>
 
 #include <memory>
 #include <string>
@@ -91,7 +92,8 @@ TEST_F(ShutdownTest, IdleServerLeavesAtOnce) {
     server_->Signal(signal);
     ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait(kSoon));
     EXPECT_EQ(exit_code, 0);
-    EXPECT_THAT(server_->Log(), HasSubstr("\"event\":\"stopped\""));
+    const std::string why = signal == SIGTERM ? "SIGTERM" : "SIGINT";
+    EXPECT_THAT(server_->Log(), HasSubstr("\"event\":\"stopped\",\"why\":\"" + why + "\""));
   }
 }
 
@@ -111,9 +113,47 @@ TEST_F(ShutdownTest, SecondSignalEndsItAtOnce) {
   server_->Signal(SIGTERM);
   ASSERT_TRUE(
       Eventually([&] { return absl::StrContains(server_->Log(), "\"event\":\"draining\""); }));
+  // Those that come within a second are echoes of the first one.
+  absl::StatusOr<int> exit_code = absl::UnknownError("it still runs");
+  EXPECT_TRUE(Eventually([&] {
+    server_->Signal(SIGTERM);
+    exit_code = server_->Wait(absl::Milliseconds(10));
+    return exit_code.ok();
+  }));
+  EXPECT_EQ(exit_code.value_or(0), 128 + SIGTERM);
+  EXPECT_THAT(server_->Log(), HasSubstr("\"why\":\"a second signal, SIGTERM\""));
+}
+
+// A terminal sends one to the whole group, and a supervisor in it another one.
+TEST_F(ShutdownTest, SecondSignalAtTheSameTimeIsAnEcho) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_delay=10m"}));
+  // Stopped, it gets both at once.
+  server_->Signal(SIGSTOP);
   server_->Signal(SIGTERM);
-  ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait(kSoon));
-  EXPECT_EQ(exit_code, 128 + SIGTERM);
+  server_->Signal(SIGINT);
+  server_->Signal(SIGCONT);
+  EXPECT_TRUE(Eventually([&] { return absl::StrContains(server_->Log(), "signal_ignored"); }));
+  EXPECT_OK(TestClient(server_->address(), demo_.org_key).GetAuthUrl(ExampleAuthUrlRequest()));
+}
+
+// As on a disk that is slow.
+TEST_F(ShutdownTest, WriteThatWaitsDoesNotHoldUpTheDraining) {
+  ASSERT_NO_FATAL_FAILURE(Start({}));
+  ASSERT_EQ(*server_->Stop(), 0);
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(folder_.database().c_str(), &db), SQLITE_OK);
+  // The server's first write waits for it, some seconds until it gives up.
+  ASSERT_EQ(sqlite3_exec(db, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_delay=10m"}));
+  server_->Signal(SIGTERM);
+  const TestClient client(server_->address(), demo_.org_key);
+  EXPECT_TRUE(
+      Eventually([&] { return *client.Health("authurl.v1.AuthUrlService") == "NOT_SERVING"; }));
+  EXPECT_OK(client.GetAuthUrl(ExampleAuthUrlRequest()));
+  const std::string log = server_->Log();
+  EXPECT_THAT(log, HasSubstr("\"event\":\"draining\""));
+  EXPECT_LT(log.find("\"event\":\"draining\""), log.find("\"event\":\"purge_failed\"")) << log;
+  sqlite3_close(db);
 }
 
 // As a careful client sets its channel up: both servers, health watched, UNAVAILABLE retried.

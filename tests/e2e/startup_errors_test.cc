@@ -251,6 +251,15 @@ TEST_F(StartupErrorsTest, PortIsInUse) {
                 AllOf(HasSubstr(other->address()), HasSubstr("in use")));
 }
 
+// At once: what was not served need not be drained.
+TEST_F(StartupErrorsTest, MetricsPortIsInUse) {
+  const ServerFolder other_folder;
+  ASSERT_OK_AND_ASSIGN(const auto other, ServerProcess::Start(other_folder));
+  ExpectRefused(
+      {absl::StrCat("--metrics_listen=", other->address()), "--drain_delay=10m"}, kCannotRun,
+      AllOf(HasSubstr(other->address()), HasSubstr("in use"), HasSubstr("--metrics_listen")));
+}
+
 TEST_F(StartupErrorsTest, ListenAddressIsWrong) {
   ExpectRefused({"--listen=somewhere"}, kWrongFlags, HasSubstr("--listen"));
   ExpectRefused({"--listen=127.0.0.1:70000"}, kWrongFlags, HasSubstr("--listen"));

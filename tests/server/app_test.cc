@@ -1,9 +1,18 @@
 #include "server/app.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <filesystem>
+#include <future>
+#include <memory>
 #include <string>
 
+#include "server/log.h"
+#include "server/stop_signals.h"
+#include "storage/sqlite_backend.h"
 #include "tests/server/service_fixture.h"
+#include "tests/storage/flaky_backend.h"
 #include "tests/support/metrics_page.h"
 
 namespace authurl::testing {
@@ -101,6 +110,101 @@ TEST_F(AppTest, KeyRingOfAnotherDatabaseIsRefused) {
   config.key_ring_file = other.key_ring_file();
   server_->Close();
   EXPECT_FALSE(App::Start(config).ok());
+}
+
+// Servers on a disk that hangs in every write from their start on.
+class HungStoreTest : public ::testing::Test {
+ protected:
+  HungStoreTest() {
+    config_.listen = "127.0.0.1:0";
+    config_.database = folder_.database();
+    config_.key_ring_file = folder_.key_ring_file();
+    config_.admin_key_file = folder_.admin_key_file();
+    config_.drain_delay = absl::ZeroDuration();
+    config_.shutdown_grace = absl::Milliseconds(100);
+  }
+
+  absl::StatusOr<std::unique_ptr<App>> StartHung() {
+    // What the first start writes is in the database already.
+    if (absl::Status status = App::Start(config_).status(); !status.ok()) return status;
+    auto app =
+        App::Start(config_, absl::Now,
+                   [this](const std::string& path) -> absl::StatusOr<std::unique_ptr<Backend>> {
+                     auto backend = OpenSqliteBackend(path);
+                     if (!backend.ok()) return backend.status();
+                     auto hung = std::make_unique<FlakyBackend>(*std::move(backend));
+                     hung->set_hung(true);
+                     backend_ = hung.get();
+                     return hung;
+                   });
+    // The upkeep begins with a write.
+    if (!app.ok()) return app.status();
+    EXPECT_TRUE(Eventually([&] { return backend_->hanging() > 0; }));
+    return app;
+  }
+
+  const ServerFolder folder_;
+  Config config_;
+  FlakyBackend* backend_ = nullptr;  // The store's.
+};
+
+TEST_F(HungStoreTest, ItDrainsWhileAWriteOfTheUpkeepHangs) {
+  ASSERT_OK_AND_ASSIGN(const auto app, StartHung());
+  const TestClient client(app->address(), folder_.admin_key());
+  EXPECT_OK(client.ListOrganizations());
+  std::future<void> stopping = std::async(std::launch::async, [&] { app->Stop("a test"); });
+  EXPECT_TRUE(Eventually([&] {
+    return client.ListOrganizations().status().code() == absl::StatusCode::kUnavailable;
+  }));
+  EXPECT_TRUE(Eventually([&] { return app->waiting_for().find("upkeep") != std::string::npos; }))
+      << app->waiting_for();
+  backend_->set_hung(false);
+  stopping.get();
+  EXPECT_EQ(app->waiting_for(), "nothing");
+}
+
+// As main() does it.
+[[noreturn]] void StopByASignal(StopSignals& signals, App& app) {
+  kill(getpid(), SIGTERM);
+  const std::string signal = signals.Wait(absl::Seconds(3), [&app] { return app.waiting_for(); });
+  app.Stop(signal);
+  StopLog();
+  _exit(0);
+}
+
+using HungStoreDeathTest = HungStoreTest;
+
+TEST_F(HungStoreDeathTest, ProcessEndsAlthoughTheUpkeepHangsForGood) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        StopSignals signals;
+        StartLog("info");
+        signals.Watch();
+        const auto app = StartHung();
+        StopByASignal(signals, **app);
+      },
+      ::testing::ExitedWithCode(1),
+      ::testing::AllOf(HasSubstr("\"event\":\"draining\",\"why\":\"SIGTERM\""),
+                       HasSubstr("ended_at_once"), HasSubstr("the upkeep's last write")));
+}
+
+TEST_F(HungStoreDeathTest, ProcessEndsAlthoughACallHangsForGood) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        StopSignals signals;
+        StartLog("info");
+        signals.Watch();
+        const auto app = StartHung();
+        const TestClient client((*app)->address(), folder_.admin_key());
+        std::thread([&] { (void)client.CreateOrganization("acme"); }).detach();
+        Eventually([&] { return backend_->hanging() > 1; });
+        StopByASignal(signals, **app);
+      },
+      ::testing::ExitedWithCode(1),
+      ::testing::AllOf(HasSubstr("calls_cut_off"), HasSubstr("ended_at_once"),
+                       HasSubstr("calls that were cut off")));
 }
 
 class MeasuredAppTest : public ServiceTest {

@@ -1,5 +1,5 @@
-// flaky_backend.h: a backend whose operations sometimes fail, writes also after they were done, and
-// that lets other threads come between.
+// flaky_backend.h: a backend whose operations sometimes fail, writes also after they were done, or
+// hang, and that lets other threads come between.
 #pragma once
 
 #include <atomic>
@@ -23,6 +23,13 @@ class FlakyBackend final : public ForwardingBackend {
 
   // From now on (or no longer) about every tenth operation fails.
   void set_flaky(bool flaky) { flaky_ = flaky; }
+  // From now on (or no longer) writes of records hang, as on a disk that does not answer.
+  void set_hung(bool hung) {
+    hung_ = hung;
+    hung_.notify_all();
+  }
+  // How many hang.
+  int hanging() const { return hanging_; }
   // Whether a write of this thread was done since it last asked, whatever its status was.
   static bool TookEffect() { return std::exchange(Done(), false); }
 
@@ -75,6 +82,10 @@ class FlakyBackend final : public ForwardingBackend {
   absl::Status InsertAuthState(const AuthStateRow& row) override {
     return Write([&] { return backend().InsertAuthState(row); });
   }
+  absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) override {
+    WaitWhileHung();
+    return backend().DeleteExpiredAuthStates(before_ms, limit);
+  }
 
  private:
   static bool& Done() {
@@ -104,7 +115,14 @@ class FlakyBackend final : public ForwardingBackend {
     return row;
   }
 
-  absl::Status Write(const std::function<absl::Status()>& write) const {
+  void WaitWhileHung() {
+    ++hanging_;
+    hung_.wait(true);
+    --hanging_;
+  }
+
+  absl::Status Write(const std::function<absl::Status()>& write) {
+    WaitWhileHung();
     LetOthersRun();
     if (Fails()) return StorageUnavailable("a write that fails and was not done");
     absl::Status status = write();
@@ -115,6 +133,8 @@ class FlakyBackend final : public ForwardingBackend {
   }
 
   std::atomic<bool> flaky_ = false;
+  std::atomic<bool> hung_ = false;
+  std::atomic<int> hanging_ = 0;
 };
 
 }  // namespace authurl::testing
