@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "core/errors.h"
 #include "core/field_rules.h"
+#include "server/log.h"
 
 namespace authurl {
 namespace {
@@ -106,6 +107,22 @@ absl::StatusOr<std::string> NamedOrganization(CredentialStore& store,
   return std::string(*org_id);
 }
 
+// Whether there is an ADMIN key that was not revoked.
+absl::StatusOr<bool> LivesAnAdminKey(CredentialStore& store) {
+  constexpr int kPage = 100;
+  std::string after;
+  while (true) {
+    // ADMIN keys belong to no organisation.
+    const auto keys = store.ListApiKeys(/*org_id=*/"", after, kPage);
+    if (!keys.ok()) return keys.status();
+    for (const record::v1::ApiKey& key : *keys) {
+      if (key.role() == record::v1::ROLE_ADMIN && key.revoked_at_ms() == 0) return true;
+    }
+    if (keys->size() < kPage) return false;
+    after = keys->back().key_id();
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata) {
@@ -163,9 +180,24 @@ absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, 
     if (!EqualInConstantTime((*known)->digest(), parsed->digest)) {
       return absl::FailedPreconditionError("holds another key than the one known under its id");
     }
-    if ((*known)->role() != record::v1::ROLE_ADMIN || (*known)->revoked_at_ms() != 0) {
-      return absl::FailedPreconditionError("holds a key that was revoked or has another role");
+    if ((*known)->role() != record::v1::ROLE_ADMIN) {
+      return absl::FailedPreconditionError(
+          "holds a key that has another role than ADMIN: make an ADMIN key with authurl-keygen "
+          "api-key FILE");
     }
+    if ((*known)->revoked_at_ms() == 0) return absl::OkStatus();
+    const absl::StatusOr<bool> another = LivesAnAdminKey(store);
+    if (!another.ok()) return another.status();
+    if (!*another) {
+      return absl::FailedPreconditionError(
+          "holds a key that was revoked, and there is no other ADMIN key: make a new one with "
+          "authurl-keygen api-key FILE");
+    }
+    Log(LogLevel::kWarning, "admin_key_revoked",
+        {{"key_id", parsed->key_id},
+         {"advice",
+          "the key in --admin_key_file was revoked and is of no use: take the flag away, or put "
+          "another ADMIN key into the file"}});
     return absl::OkStatus();
   }
   if (!absl::IsNotFound(known.status())) return known.status();

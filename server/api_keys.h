@@ -61,7 +61,10 @@ absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& cred
                                  Access access, Wait wait);
 
 // Makes sure that the ADMIN key in `key_text` is in the store. InvalidArgumentError if the text is
-// no API key; FailedPreconditionError if the key is there but was revoked or has another role.
+// not an API key; FailedPreconditionError if the key is there but has another role, or was revoked
+// while no other ADMIN key lives. Where one does, a revoked key is only warned of in the log: who
+// revokes a key must not find out at the next restart that the server no longer starts. Looks
+// through all keys that belong to no organisation then, a page at a time.
 absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now);
 
 }  // namespace authurl

@@ -15,6 +15,7 @@
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_certificates.h"
+#include "tests/support/test_client.h"
 
 namespace authurl::testing {
 namespace {
@@ -131,6 +132,18 @@ TEST_F(StartupErrorsTest, AdminKeyFileIsMissingMalformedOrOpenToOthers) {
   ExpectRefused({File("admin_key_file", "open", NewApiKey(FillRandom),
                       perms::owner_read | perms::others_read)},
                 kCannotRun, HasSubstr("chmod 600"));
+}
+
+TEST_F(StartupErrorsTest, AdminKeyWasRevokedAndThereIsNoOther) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto server, ServerProcess::Start(folder_));
+    const TestClient admin(server->address(), folder_.admin_key());
+    ASSERT_OK(admin.RevokeApiKey(ParseApiKey(folder_.admin_key())->key_id));
+    ASSERT_EQ(*server->Stop(), 0);
+  }
+  ExpectRefused({}, kCannotRun,
+                AllOf(HasSubstr("--admin_key_file"), HasSubstr("revoked"),
+                      HasSubstr("authurl-keygen api-key")));
 }
 
 TEST_F(StartupErrorsTest, DatabaseWithoutAnyKeyNeedsAnAdminKey) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "core/api_key.h"
 #include "core/auth_state.h"
 #include "core/sealer.h"
 #include "tests/support/server_process.h"
@@ -21,6 +22,7 @@
 namespace authurl::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
@@ -221,6 +223,21 @@ TEST_F(StartupTest, ARunNeedsTheAdminKeyFileOnlyOnce) {
   ExpectToStop();
   ASSERT_NO_FATAL_FAILURE(Start({"--admin_key_file="}));
   EXPECT_OK(admin_->ListOrganizations());
+  ExpectToStop();
+}
+
+TEST_F(StartupTest, RevokedAdminKeyIsWarnedOfWhileAnotherLives) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_OK_AND_ASSIGN(const std::string another, CreateKey(*admin_, v1::ROLE_ADMIN, ""));
+  ASSERT_OK(admin_->RevokeApiKey(ParseApiKey(folder_.admin_key())->key_id));
+  ExpectToStop();
+
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_THAT(server_->Log(),
+              AllOf(HasSubstr("\"level\":\"warning\",\"event\":\"admin_key_revoked\""),
+                    HasSubstr("--admin_key_file")));
+  EXPECT_OK(TestClient(server_->address(), another).ListOrganizations());
+  EXPECT_EQ(admin_->ListOrganizations().status().code(), absl::StatusCode::kUnauthenticated);
   ExpectToStop();
 }
 

@@ -241,6 +241,41 @@ TEST_F(EnsureAdminKeyTest, RevokedKeyAndKeyOfAnotherRoleAreRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another role")));
 }
 
+TEST_F(EnsureAdminKeyTest, RevokedKeyIsFineWhileAnotherAdminKeyLives) {
+  ASSERT_OK(Ensure(folder_.admin_key()));
+  const std::string another = NewApiKey(FillRandom);
+  ASSERT_OK(Ensure(another));
+  ASSERT_OK(
+      store_->RevokeApiKey(ParseApiKey(folder_.admin_key())->key_id, std::nullopt, absl::Now()));
+  EXPECT_OK(Ensure(folder_.admin_key()));
+  EXPECT_OK(Ensure(another));
+  // It stays revoked.
+  EXPECT_NE((*store_->GetApiKey(ParseApiKey(folder_.admin_key())->key_id))->revoked_at_ms(), 0);
+  ASSERT_OK(store_->RevokeApiKey(ParseApiKey(another)->key_id, std::nullopt, absl::Now()));
+  EXPECT_THAT(Ensure(folder_.admin_key()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no other ADMIN key")));
+}
+
+// More than a page of them, before the one that counts and without it.
+TEST_F(EnsureAdminKeyTest, AdminKeyIsFoundAmongManyOthers) {
+  ASSERT_OK(Ensure(folder_.admin_key()));
+  ASSERT_OK(
+      store_->RevokeApiKey(ParseApiKey(folder_.admin_key())->key_id, std::nullopt, absl::Now()));
+  record::v1::ApiKey key;
+  key.set_digest(std::string(32, 'x'));
+  key.set_role(record::v1::ROLE_SERVICE);
+  for (int i = 0; i < 200; ++i) {
+    key.set_key_id(absl::StrCat("000000000", i + 100));
+    ASSERT_OK(store_->CreateApiKey(key));
+  }
+  EXPECT_THAT(Ensure(folder_.admin_key()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no other ADMIN key")));
+  key.set_key_id("zzzzzzzzzzzz");
+  key.set_role(record::v1::ROLE_ADMIN);
+  ASSERT_OK(store_->CreateApiKey(key));
+  EXPECT_OK(Ensure(folder_.admin_key()));
+}
+
 TEST_F(EnsureAdminKeyTest, KnownIdWithAnotherSecretIsRefused) {
   record::v1::ApiKey key;
   key.set_key_id(ParseApiKey(folder_.admin_key())->key_id);
