@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -46,7 +47,8 @@ size_t SizeOf(const Metadata& metadata) {
 }
 
 // A call on its way through the pipeline: first on the stack of gRPC's thread, and in a place of
-// its own if it has to wait for a worker.
+// its own if it has to wait for a worker. Because it moves, no member may be a view of another one:
+// short texts move with it.
 class Call final {
  public:
   Call(const Method& method, IncomingCall incoming, const RandomSource& random, Metrics& metrics)
@@ -74,14 +76,15 @@ class Call final {
                        "The deadline passed while the call was waiting");
     }
     // For the log, also when the key is refused: who tried.
-    caller_.key_id = std::string(credentials_.key_id);
+    key_id_ = std::string(credentials_.key_id);
     absl::StatusOr<Caller> caller = Authorize(store, credentials_, method_.access, wait);
     if (!caller.ok()) return caller.status();
-    caller_ = *std::move(caller);
-    caller_.request_id = request_id_;
-    caller_.deadline = absl::FromChrono(deadline);
-    caller_.wait = wait;
-    return method_.run(caller_, incoming_.request, incoming_.response);
+    caller->request_id = request_id_;
+    caller->deadline = absl::FromChrono(deadline);
+    caller->wait = wait;
+    // For the log, also when the handler throws.
+    const absl::Cleanup keep_org_id = [&] { org_id_ = std::move(caller->org_id); };
+    return method_.run(*caller, incoming_.request, incoming_.response);
   }
 
   // Sends the reply; `on_sent` follows once it is on the wire.
@@ -106,8 +109,8 @@ class Call final {
            {"code", CodeName(sent.error_code())},
            {"reason", reason},
            {"request_id", request_id_},
-           {"key_id", caller_.key_id},
-           {"org_id", caller_.org_id},
+           {"key_id", key_id_},
+           {"org_id", org_id_},
            {"microseconds", absl::ToInt64Microseconds(duration)},
            {"cause", cause}});
     }
@@ -121,8 +124,8 @@ class Call final {
             .code = code,
             .reason = reason,
             .request_id = request_id_,
-            .key_id = caller_.key_id,
-            .org_id = caller_.org_id,
+            .key_id = key_id_,
+            .org_id = org_id_,
             .duration = duration};
   }
 
@@ -131,8 +134,9 @@ class Call final {
   std::string request_id_;
   Metrics& metrics_;
   const absl::Time started_ = absl::Now();
-  Credentials credentials_;
-  Caller caller_;
+  Credentials credentials_;  // Views of the metadata, which are the context's.
+  std::string key_id_;
+  std::string org_id_;
 };
 
 // Nothing that a handler or a library throws may end the process; the caller sees INTERNAL.

@@ -160,6 +160,26 @@ TEST_F(PipelineTest, HandlerLearnsWhoCalls) {
   EXPECT_EQ(handled_, 1);
 }
 
+// A short text lies in its string itself, which moves when the call goes to a worker.
+TEST_F(PipelineTest, HandlerOnAWorkerLearnsTheRequestIdToo) {
+  // Afterwards the key is in memory.
+  EXPECT_TRUE(Call().status.ok());
+  SetHandler([this](const Caller& caller) {
+    EXPECT_EQ(caller.request_id, "short");
+    EXPECT_EQ(caller.key_id, key_.substr(4, 12));
+    EXPECT_EQ(caller.org_id, "acme");
+    return caller.wait == Wait::kNo ? WouldBlock() : absl::OkStatus();
+  });
+  ::testing::internal::CaptureStderr();
+  StartLog("info");
+  EXPECT_TRUE(Call({{"x-request-id", "short"}}, kPatience, kFromMemoryPath).status.ok());
+  StopLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(handled_, 3);
+  EXPECT_THAT(log, HasSubstr("\"request_id\":\"short\""));
+  EXPECT_THAT(log, HasSubstr("\"org_id\":\"acme\""));
+}
+
 TEST_F(PipelineTest, WhatAHandlerThrowsIsInternalAndStaysInside) {
   SetHandler([](const Caller&) -> absl::Status { throw std::runtime_error("torn page 7"); });
   RawReply reply = Call();
