@@ -151,6 +151,7 @@ absl::Status App::Open(const OpenBackend& open_backend) {
 absl::Status App::StartServing() {
   auto credentials = MakeServerCredentials(config_);
   if (!credentials.ok()) return credentials.status();
+  credentials_ = *std::move(credentials);
   auto listener = Listener::Bind(config_.listen, config_.max_connections);
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
@@ -184,7 +185,7 @@ absl::Status App::StartServing() {
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
   for (const auto& service : services_) builder.RegisterService(service.get());
   auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, *credentials);
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) return absl::InternalError("gRPC did not start");
   for (const auto* service :
@@ -281,6 +282,9 @@ void App::Stop(absl::string_view why) {
   upkeep_.reset();
   waiting_for_ = "the database to close";
   store_.reset();
+  waiting_for_ = "the last look at the TLS files";
+  server_.reset();
+  credentials_.reset();
   waiting_for_ = "nothing";
   if (serving_) Log(LogLevel::kInfo, "stopped", {{"why", why}});
 }

@@ -1,6 +1,7 @@
 // app.h: the one place where the parts of the server are put together, started and stopped.
 #pragma once
 
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 
 #include <atomic>
@@ -99,6 +100,7 @@ class App final {
   std::unique_ptr<SocialNetworkService> social_networks_;
   std::unique_ptr<OrganizationService> organizations_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<StoreUpkeep> upkeep_;
   std::unique_ptr<SourceMetrics> source_metrics_;

@@ -6,8 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "core/crypto.h"
 
 namespace authurl {
 namespace {
@@ -28,11 +31,14 @@ absl::StatusOr<std::string> Read(absl::string_view what, const std::string& path
   if ((file.st_mode & refused) != 0) {
     return failed(absl::StrCat("others than its owner have rights to it; run: chmod 600 ", path));
   }
+  // It may be a secret: no copies of it are left behind.
   std::string content;
-  char buffer[4096];
+  content.reserve(static_cast<size_t>(std::clamp<off_t>(file.st_size, 0, kMaxBytes)));
+  std::string buffer(4096, '\0');
+  const absl::Cleanup wipe_buffer = [&buffer] { Wipe(buffer); };
   ssize_t size = 0;
-  while ((size = read(fd, buffer, sizeof(buffer))) > 0) {
-    content.append(buffer, static_cast<size_t>(size));
+  while ((size = read(fd, buffer.data(), buffer.size())) > 0) {
+    content.append(buffer, 0, static_cast<size_t>(size));
     if (content.size() > kMaxBytes) return failed("it is larger than 1 MiB");
   }
   if (size < 0) return failed(strerror(errno));

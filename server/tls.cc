@@ -1,62 +1,70 @@
 #include "server/tls.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 
 #include <string>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "server/files.h"
+#include "server/tls_files.h"
 
 namespace authurl {
 namespace {
 
-absl::Status Unusable(absl::string_view flag, const std::string& path, absl::string_view why) {
-  ERR_clear_error();
-  return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", path, " ", why));
-}
+// grpc::SslServerCredentials can't change its certificate; gRPC's C interface, which it is made of,
+// asks for one at each handshake.
+class ReloadedCredentials final : public grpc::ServerCredentials {
+ public:
+  ReloadedCredentials(const Config& config, std::shared_ptr<const TlsFiles> files,
+                      absl::Duration interval)
+      : files_(config, std::move(files), interval),
+        credentials_(grpc_ssl_server_credentials_create_with_options(
+            grpc_ssl_server_credentials_create_options_using_config_fetcher(
+                config.tls_client_ca_file.empty()
+                    ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                    : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY,
+                &Fetch, this))) {}
+  ~ReloadedCredentials() override { grpc_server_credentials_release(credentials_); }
+  ReloadedCredentials(const ReloadedCredentials&) = delete;
+  ReloadedCredentials& operator=(const ReloadedCredentials&) = delete;
 
-// gRPC itself would fail at the first handshake, and silently.
-absl::Status CheckPemFiles(const Config& config) {
-  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()),
-                                                                  &SSL_CTX_free);
-  if (context == nullptr) return absl::InternalError("OpenSSL does not work");
-  if (SSL_CTX_use_certificate_chain_file(context.get(), config.tls_cert_file.c_str()) != 1) {
-    return Unusable("tls_cert_file", config.tls_cert_file, "holds no certificate in PEM");
+  // We read metadata ourselves.
+  void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}
+
+ private:
+  int AddPortToServer(const std::string& address, grpc_server* server) override {
+    return grpc_server_add_http2_port(server, address.c_str(), credentials_);
   }
-  if (SSL_CTX_use_PrivateKey_file(context.get(), config.tls_key_file.c_str(), SSL_FILETYPE_PEM) !=
-          1 ||
-      SSL_CTX_check_private_key(context.get()) != 1) {
-    return Unusable("tls_key_file", config.tls_key_file,
-                    "holds no private key in PEM that belongs to the certificate");
+
+  // gRPC calls it once at a time, at the start and before each handshake.
+  static grpc_ssl_certificate_config_reload_status Fetch(
+      void* self, grpc_ssl_server_certificate_config** config) {
+    auto& credentials = *static_cast<ReloadedCredentials*>(self);
+    std::shared_ptr<const TlsFiles> files = credentials.files_.current();
+    if (files == credentials.fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    const grpc_ssl_pem_key_cert_pair pair = {files->key.c_str(), files->certificate.c_str()};
+    // gRPC 1.51 insists on authorities, also where no client is asked for a certificate: any do.
+    const std::string& authorities =
+        files->client_ca.empty() ? files->certificate : files->client_ca;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
+    credentials.fetched_ = std::move(files);
+    return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
-  if (!config.tls_client_ca_file.empty() &&
-      SSL_CTX_load_verify_locations(context.get(), config.tls_client_ca_file.c_str(), nullptr) !=
-          1) {
-    return Unusable("tls_client_ca_file", config.tls_client_ca_file, "holds no certificate in PEM");
-  }
-  return absl::OkStatus();
-}
+
+  const TlsFilesWatch files_;
+  grpc_server_credentials* const credentials_;
+  // What gRPC has now.
+  std::shared_ptr<const TlsFiles> fetched_;
+};
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const Config& config) {
+    const Config& config, absl::Duration interval) {
   if (config.tls_cert_file.empty()) return grpc::InsecureServerCredentials();
-  const auto certificate = ReadSmallFile("the certificate", config.tls_cert_file);
-  if (!certificate.ok()) return certificate.status();
-  const auto key = ReadSecretFile("the private key", config.tls_key_file);
-  if (!key.ok()) return key.status();
-  if (absl::Status status = CheckPemFiles(config); !status.ok()) return status;
-  grpc::SslServerCredentialsOptions options;
-  options.pem_key_cert_pairs.push_back({*key, *certificate});
-  if (!config.tls_client_ca_file.empty()) {
-    const auto client_ca = ReadSmallFile("the client authorities", config.tls_client_ca_file);
-    if (!client_ca.ok()) return client_ca.status();
-    options.pem_root_certs = *client_ca;
-    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  }
-  return grpc::SslServerCredentials(options);
+  absl::StatusOr<std::shared_ptr<const TlsFiles>> files = ReadTlsFiles(config);
+  if (!files.ok()) return files.status();
+  return std::make_shared<ReloadedCredentials>(config, *std::move(files), interval);
 }
 
 }  // namespace authurl

@@ -6,14 +6,19 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/config.h"
 
 namespace authurl {
 
-// Plaintext without a certificate, TLS with one, mTLS with a client CA as well. An error is one
-// sentence for the operator: a file that can't be read, is no PEM, or a key that does not belong to
-// the certificate.
+// Plaintext without a certificate, TLS with one, mTLS with a client CA as well. The files are
+// looked at every `interval`, and new ones count from the next handshake on (tls_files.h); a
+// handshake itself reads no file, and connections that are open go on. An error is one sentence for
+// the operator: a file that can't be read, is not PEM, or a key that does not belong to the
+// certificate.
+//
+// For one server; they must outlive it.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const Config& config);
+    const Config& config, absl::Duration interval = absl::Seconds(1));
 
 }  // namespace authurl

@@ -2,10 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_certificates.h"
@@ -15,6 +19,8 @@ namespace authurl::testing {
 namespace {
 
 using ::testing::_;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 class TlsTest : public ::testing::Test {
  protected:
@@ -99,6 +105,116 @@ TEST_F(TlsTest, StrangersAreNotServedUnderMutualTls) {
               StatusIs(absl::StatusCode::kUnavailable, _));
   EXPECT_OK(CallOver(good));
   EXPECT_OK(CallOver(TlsChannel(server_authority_, &client_)));
+  EXPECT_EQ(*process_->Stop(), 0);
+}
+
+// The server's files are replaced while it runs.
+class TlsReloadTest : public TlsTest {
+ protected:
+  // As a careful program does it.
+  void Replace(const std::string& name, const std::string& content) const {
+    std::filesystem::rename(folder_.dir().Write(name + ".new", content), folder_.dir().File(name));
+  }
+  // Whether the server has read new files since it was asked last.
+  bool Reloads() {
+    ++reloads_;
+    return Eventually([&] {
+      const std::vector<std::string> parts =
+          absl::StrSplit(process_->Log(), "\"level\":\"info\",\"event\":\"tls_files_reloaded\"");
+      return parts.size() > reloads_;
+    });
+  }
+  bool Logs(const std::string& text) const {
+    return Eventually([&] { return absl::StrContains(process_->Log(), text); });
+  }
+  // A channel that is connected and can't connect again.
+  void ExpectToGoOn(const std::shared_ptr<grpc::Channel>& channel) const {
+    EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
+    EXPECT_OK(CallOver(channel));
+  }
+
+  const CertificateAuthority new_authority_{"new server CA"};
+  const Certificate new_server_ = new_authority_.IssueServer();
+  size_t reloads_ = 0;
+};
+
+TEST_F(TlsReloadTest, NewConnectionsGetTheNewCertificateAndOldOnesGoOn) {
+  ASSERT_NO_FATAL_FAILURE(Start(ServerTls()));
+  const auto old = TlsChannel(server_authority_);
+  EXPECT_OK(CallOver(old));
+  Replace("cert.pem", new_server_.certificate);
+  Replace("key.pem", new_server_.key);
+  EXPECT_TRUE(Reloads());
+  EXPECT_OK(CallOver(TlsChannel(new_authority_)));
+  EXPECT_THAT(CallOver(TlsChannel(server_authority_)), StatusIs(absl::StatusCode::kUnavailable, _));
+  ExpectToGoOn(old);
+
+  // Once more, and written in place.
+  folder_.dir().Write("key.pem", server_.key);
+  folder_.dir().Write("cert.pem", server_.certificate);
+  EXPECT_TRUE(Reloads());
+  EXPECT_OK(CallOver(TlsChannel(server_authority_)));
+  EXPECT_THAT(CallOver(TlsChannel(new_authority_)), StatusIs(absl::StatusCode::kUnavailable, _));
+  EXPECT_EQ(*process_->Stop(), 0);
+}
+
+TEST_F(TlsReloadTest, FilesThatDoNotBelongTogetherAreNotServed) {
+  ASSERT_NO_FATAL_FAILURE(Start(ServerTls()));
+  Replace("key.pem", new_server_.key);
+  EXPECT_TRUE(Logs("\"level\":\"warning\",\"event\":\"tls_files_unusable\""));
+  EXPECT_OK(CallOver(TlsChannel(server_authority_)));
+  Replace("cert.pem", new_server_.certificate.substr(0, 100));
+  EXPECT_TRUE(Logs("not complete"));
+  EXPECT_OK(CallOver(TlsChannel(server_authority_)));
+  Replace("cert.pem", new_server_.certificate);
+  EXPECT_TRUE(Reloads());
+  EXPECT_OK(CallOver(TlsChannel(new_authority_)));
+  EXPECT_THAT(process_->Log(), Not(HasSubstr("PRIVATE KEY")));
+  EXPECT_EQ(*process_->Stop(), 0);
+}
+
+TEST_F(TlsReloadTest, SwappedFolderOfKubernetesIsServed) {
+  const auto make = [&](const std::string& name, const Certificate& certificate) {
+    std::filesystem::create_directory(folder_.dir().File(name));
+    folder_.dir().Write(name + "/tls.crt", certificate.certificate);
+    folder_.dir().Write(name + "/tls.key", certificate.key);
+  };
+  const auto link = [&](const std::string& target, const std::string& name) {
+    std::filesystem::create_symlink(target, folder_.dir().File(name));
+  };
+  make("..2026_1", server_);
+  link("..2026_1", "..data");
+  link("..data/tls.crt", "tls.crt");
+  link("..data/tls.key", "tls.key");
+  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--tls_cert_file=", folder_.dir().File("tls.crt")),
+                                 absl::StrCat("--tls_key_file=", folder_.dir().File("tls.key"))}));
+  EXPECT_OK(CallOver(TlsChannel(server_authority_)));
+  make("..2026_2", new_server_);
+  link("..2026_2", "..data_tmp");
+  std::filesystem::rename(folder_.dir().File("..data_tmp"), folder_.dir().File("..data"));
+  EXPECT_TRUE(Reloads());
+  EXPECT_OK(CallOver(TlsChannel(new_authority_)));
+  EXPECT_EQ(*process_->Stop(), 0);
+}
+
+TEST_F(TlsReloadTest, ClientsOfTheNewAuthorityAreServedAndNoLongerThoseOfTheOld) {
+  ASSERT_NO_FATAL_FAILURE(Start(MutualTls()));
+  const auto old = TlsChannel(server_authority_, &client_);
+  EXPECT_OK(CallOver(old));
+  EXPECT_THAT(CallOver(TlsChannel(server_authority_, &other_client_)),
+              StatusIs(absl::StatusCode::kUnavailable, _));
+  Replace("ca.pem", other_authority_.certificate());
+  EXPECT_TRUE(Reloads());
+  EXPECT_OK(CallOver(TlsChannel(server_authority_, &other_client_)));
+  EXPECT_THAT(CallOver(TlsChannel(server_authority_, &client_)),
+              StatusIs(absl::StatusCode::kUnavailable, _));
+  EXPECT_THAT(CallOver(TlsChannel(server_authority_)), StatusIs(absl::StatusCode::kUnavailable, _));
+  ExpectToGoOn(old);
+  // Both, as while clients change over.
+  Replace("ca.pem", absl::StrCat(other_authority_.certificate(), client_authority_.certificate()));
+  EXPECT_TRUE(Reloads());
+  EXPECT_OK(CallOver(TlsChannel(server_authority_, &client_)));
+  EXPECT_OK(CallOver(TlsChannel(server_authority_, &other_client_)));
   EXPECT_EQ(*process_->Stop(), 0);
 }
 
