@@ -11,7 +11,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "core/crypto.h"
+#include "core/crypto/crypto.h"
 
 namespace authurl {
 

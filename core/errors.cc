@@ -12,7 +12,7 @@ constexpr absl::string_view kDomain = "authurl";
 constexpr absl::string_view kErrorInfoUrl = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr absl::string_view kBadRequestUrl = "type.googleapis.com/google.rpc.BadRequest";
 constexpr absl::string_view kRetryInfoUrl = "type.googleapis.com/google.rpc.RetryInfo";
-// Never leaves the process: server/grpc_status.h passes on the three above only.
+// Never leaves the process: server/serving/grpc_status.h passes on the three above only.
 constexpr absl::string_view kCauseUrl = "authurl/cause";
 // A status travels as metadata, of which a gRPC client takes 8 KiB in all unless it is told
 // otherwise: the message twice, once of it in base64, as the violations are.

@@ -2,8 +2,8 @@
 //
 // Every function that can fail returns absl::Status or absl::StatusOr. What a caller of the service
 // is meant to see (reason, faulty fields, when to retry) rides along as payloads in the encoding of
-// google.rpc's error details (AIP-193); server/grpc_status.h passes it on. A status without a
-// reason is an internal fault: its message goes to the log and never to a caller.
+// google.rpc's error details (AIP-193); server/serving/grpc_status.h passes it on. A status without
+// a reason is an internal fault: its message goes to the log and never to a caller.
 #pragma once
 
 #include <optional>

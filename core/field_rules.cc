@@ -10,8 +10,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/endpoint.h"
-#include "core/pattern.h"
+#include "core/catalog/endpoint.h"
+#include "core/catalog/pattern.h"
 #include "core/uri.h"
 
 namespace authurl {

@@ -7,8 +7,8 @@
 
 #include "absl/strings/string_view.h"
 #include "authurl/catalog/v1/network.pb.h"
+#include "core/catalog/network_catalog.h"
 #include "core/errors.h"
-#include "core/network_catalog.h"
 #include "google/protobuf/map.h"
 #include "google/protobuf/repeated_ptr_field.h"
 

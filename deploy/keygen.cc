@@ -19,8 +19,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/api_key.h"
-#include "core/crypto.h"
-#include "core/key_ring.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/key_ring.h"
 
 namespace authurl {
 namespace {

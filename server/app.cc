@@ -12,11 +12,11 @@
 #include "authurl/v1/auth_url_service.pb.h"
 #include "authurl/v1/organization_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
-#include "server/api_keys.h"
-#include "server/callback_frame.h"
-#include "server/files.h"
-#include "server/log.h"
-#include "server/tls.h"
+#include "server/observe/log.h"
+#include "server/serving/api_keys.h"
+#include "server/serving/callback_frame.h"
+#include "server/serving/tls.h"
+#include "server/system/files.h"
 
 namespace authurl {
 namespace {

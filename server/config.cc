@@ -11,8 +11,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "core/auth_state.h"
 #include "core/errors.h"
+#include "core/flow/auth_state.h"
 #include "core/uri.h"
 
 // One flag for each member of Config, with the same name and the same default.

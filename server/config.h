@@ -14,7 +14,7 @@ struct Config {
   std::string listen = "127.0.0.1:50051";
   // SQLite file; made if it is not there.
   std::string database;
-  // See core/key_ring.h.
+  // See core/crypto/key_ring.h.
   std::string key_ring_file;
   // Holds the text of an API key that gets role ADMIN. Empty: the database must have one already.
   std::string admin_key_file;

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "server/app.h"
-#include "server/log.h"
+#include "server/observe/log.h"
 #include "server/stop_signals.h"
 
 namespace {

@@ -15,7 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "server/log.h"
+#include "server/observe/log.h"
 
 namespace authurl {
 

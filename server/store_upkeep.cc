@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/errors.h"
-#include "server/log.h"
+#include "server/observe/log.h"
 
 namespace authurl {
 namespace {

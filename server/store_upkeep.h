@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "absl/time/time.h"
-#include "server/clock.h"
+#include "server/system/clock.h"
 #include "storage/credential_store.h"
 
 namespace authurl {

@@ -136,8 +136,8 @@ class Backend {
   virtual absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) = 0;
 
   // Which keys the rows are sealed under. A sealed value names its key itself, in its second byte
-  // (core/sealer.h); of a configuration the settings count, and auth states not at all. A value of
-  // less than two bytes is under no key.
+  // (core/crypto/sealer.h); of a configuration the settings count, and auth states not at all. A
+  // value of less than two bytes is under no key.
   //
   // The ids of the keys, each once, in ascending order. Takes time for the number of keys, however
   // many rows there are.

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
-#include "core/auth_state.h"
-#include "core/crypto.h"
+#include "core/crypto/crypto.h"
+#include "core/flow/auth_state.h"
 
 namespace authurl {
 

@@ -13,8 +13,8 @@
 namespace authurl {
 
 // Knows which secret belongs to which version of its configuration. Replaced ones are kept for
-// kMaxStateLifetime (core/auth_state.h), because states minted under them may still come back, and
-// at most kMaxReplaced of them.
+// kMaxStateLifetime (core/flow/auth_state.h), because states minted under them may still come back,
+// and at most kMaxReplaced of them.
 class ClientSecrets final {
  public:
   static constexpr int kMaxReplaced = 16;

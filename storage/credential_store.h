@@ -1,11 +1,11 @@
 // credential_store.h: the organisations, API keys, OAuth apps and OAuth states that authurl keeps.
 // The only door to storage for the server.
 //
-// Every record is sealed whole (core/sealer.h) before the backend sees it; table, organisation,
-// record id, part and version are associated data, so that a value copied to another row, rolled to
-// another version or damaged does not open. What does not open is an INTERNAL error without reason
-// (its message, for the log, names table and id), never a wrong answer. Only OAuth states come
-// sealed and are handed out as they were found: core/auth_state.h opens them.
+// Every record is sealed whole (core/crypto/sealer.h) before the backend sees it; table,
+// organisation, record id, part and version are associated data, so that a value copied to another
+// row, rolled to another version or damaged does not open. What does not open is an INTERNAL error
+// without reason (its message, for the log, names table and id), never a wrong answer. Only OAuth
+// states come sealed and are handed out as they were found: core/flow/auth_state.h opens them.
 //
 // What every request needs is answered from a bounded cache (storage/record_cache.h) where it can
 // be: GetApiKey, GetOrganization, FindSocialNetwork. It never holds a secret. A write that
@@ -35,9 +35,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
-#include "core/auth_state.h"
-#include "core/crypto.h"
-#include "core/sealer.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/sealer.h"
+#include "core/flow/auth_state.h"
 #include "storage/backend.h"
 #include "storage/record_cache.h"
 #include "storage/record_sealer.h"
@@ -106,7 +106,8 @@ class CredentialStore final {
   // `change` may be called again when another update came between, and must not call the store. An
   // error that `change` returns is passed on and nothing stored. Identity, times and version are
   // the store's: what `change` does to them is lost. A new secret replaces the old one; replaced
-  // ones are kept for kMaxStateLifetime (core/auth_state.h), then dropped with the next update.
+  // ones are kept for kMaxStateLifetime (core/flow/auth_state.h), then dropped with the next
+  // update.
   absl::StatusOr<record::v1::SocialNetworkSettings> UpdateSocialNetwork(
       absl::string_view org_id, absl::string_view id, absl::Time now,
       const std::function<absl::Status(record::v1::SocialNetworkSettings&)>& change,

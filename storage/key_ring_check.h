@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/crypto.h"
-#include "core/sealer.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/sealer.h"
 #include "storage/backend.h"
 
 namespace authurl {

@@ -12,8 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "authurl/record/v1/record.pb.h"
-#include "core/crypto.h"
-#include "core/sealer.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/sealer.h"
 #include "storage/backend.h"
 #include "storage/client_secrets.h"
 

@@ -24,7 +24,7 @@ rule core '(storage|server|deploy|tests)/' '"storage/backend.h"'
 rule core "$grpc" '<grpcpp/grpcpp.h>'
 rule core "$sqlite" '<SQLiteCpp/SQLiteCpp.h>'
 rule core "$sockets|spdlog/" '<sys/socket.h>'
-rule core 'sodium' '<sodium.h>' core/crypto.cc
+rule core 'sodium' '<sodium.h>' core/crypto/crypto.cc
 rule storage '(server|deploy|tests)/' '"server/config.h"'
 rule storage "$grpc" '"authurl/v1/auth_url_service.grpc.pb.h"'
 rule storage 'sodium' '<sodium.h>'

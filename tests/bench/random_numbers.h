@@ -23,7 +23,7 @@ class SplitMix final {
   // In [0, 1).
   double NextFraction() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
 
-  // For functions that take a core/crypto.h RandomSource. Not for secrets that matter.
+  // For functions that take a core/crypto/crypto.h RandomSource. Not for secrets that matter.
   void Fill(std::span<uint8_t> out) {
     for (uint8_t& byte : out) byte = static_cast<uint8_t>(Next() >> 56);
   }

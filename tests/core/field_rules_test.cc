@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
-#include "core/network_catalog.h"
+#include "core/catalog/network_catalog.h"
 #include "tests/support/catalog_text.h"
 #include "tests/support/status_matchers.h"
 

@@ -10,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/api_key.h"
-#include "core/crypto.h"
-#include "core/key_ring.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/key_ring.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_certificates.h"

@@ -14,10 +14,10 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/time/clock.h"
-#include "core/auth_state.h"
-#include "core/sealer.h"
+#include "core/crypto/sealer.h"
+#include "core/flow/auth_state.h"
 #include "storage/credential_store.h"
-#include "storage/sqlite_backend.h"
+#include "storage/sqlite/sqlite_backend.h"
 #include "tests/support/build_kind.h"
 #include "tests/support/callers.h"
 #include "tests/support/server_process.h"

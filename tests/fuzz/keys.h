@@ -1,9 +1,9 @@
 // keys.h: a key ring that is the same in every run.
 #pragma once
 
-#include "core/crypto.h"
-#include "core/key_ring.h"
-#include "core/sealer.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/key_ring.h"
+#include "core/crypto/sealer.h"
 #include "tests/fuzz/must.h"
 #include "tests/support/fixed_random.h"
 

@@ -11,8 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "core/api_key.h"
-#include "core/crypto.h"
-#include "core/key_ring.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/key_ring.h"
 #include "tests/fuzz/must.h"
 #include "tests/support/fixed_random.h"
 

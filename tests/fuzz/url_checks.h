@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "authurl/record/v1/record.pb.h"
-#include "core/auth_request.h"
+#include "core/flow/auth_request.h"
 
 namespace authurl::fuzz {
 

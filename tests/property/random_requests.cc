@@ -11,7 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "core/pattern.h"
+#include "core/catalog/pattern.h"
 
 namespace authurl::testing {
 namespace {

@@ -8,10 +8,10 @@
 #include <memory>
 #include <string>
 
-#include "server/log.h"
+#include "server/observe/log.h"
 #include "server/stop_signals.h"
-#include "storage/sqlite_backend.h"
-#include "tests/server/service_fixture.h"
+#include "storage/sqlite/sqlite_backend.h"
+#include "tests/server/api/service_fixture.h"
 #include "tests/storage/flaky_backend.h"
 #include "tests/support/metrics_page.h"
 

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "absl/strings/string_view.h"
-#include "server/log.h"
+#include "server/observe/log.h"
 #include "tests/support/eventually.h"
 
 namespace authurl::testing {

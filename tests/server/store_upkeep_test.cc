@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "core/auth_state.h"
-#include "storage/sqlite_backend.h"
+#include "core/flow/auth_state.h"
+#include "storage/sqlite/sqlite_backend.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 

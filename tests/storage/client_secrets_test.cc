@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "core/auth_state.h"
+#include "core/flow/auth_state.h"
 
 namespace authurl::testing {
 namespace {

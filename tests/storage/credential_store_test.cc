@@ -19,11 +19,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "core/auth_state.h"
 #include "core/errors.h"
-#include "storage/migrations.h"
+#include "core/flow/auth_state.h"
+#include "storage/sqlite/migrations.h"
 #include "tests/storage/child_process.h"
-#include "tests/storage/raw_database.h"
+#include "tests/storage/sqlite/raw_database.h"
 #include "tests/storage/store_fixture.h"
 
 namespace authurl::testing {

@@ -21,7 +21,7 @@
 #include "core/errors.h"
 #include "tests/storage/child_process.h"
 #include "tests/storage/forwarding_backend.h"
-#include "tests/storage/raw_database.h"
+#include "tests/storage/sqlite/raw_database.h"
 #include "tests/storage/store_fixture.h"
 
 namespace authurl::testing {

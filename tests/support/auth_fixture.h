@@ -10,11 +10,11 @@
 #include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
 #include "authurl/v1/auth_url_service.pb.h"
-#include "core/crypto.h"
-#include "core/endpoint.h"
-#include "core/key_ring.h"
-#include "core/network_catalog.h"
-#include "core/sealer.h"
+#include "core/catalog/endpoint.h"
+#include "core/catalog/network_catalog.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/key_ring.h"
+#include "core/crypto/sealer.h"
 #include "tests/support/fixed_random.h"
 
 namespace authurl::testing {

@@ -1,4 +1,5 @@
-// catalog_text.h: catalogs of made-up networks, in the text that core/network_catalog.h reads.
+// catalog_text.h: catalogs of made-up networks, in the text that core/catalog/network_catalog.h
+// reads.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 // as App does before it touches a key.
 #include <gtest/gtest.h>
 
-#include "core/crypto.h"
+#include "core/crypto/crypto.h"
 #include "tests/support/status_matchers.h"
 
 namespace authurl::testing {

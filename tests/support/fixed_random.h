@@ -6,7 +6,7 @@
 #include <random>
 #include <span>
 
-#include "core/crypto.h"
+#include "core/crypto/crypto.h"
 
 namespace authurl::testing {
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/pattern.h"
+#include "core/catalog/pattern.h"
 
 namespace authurl::testing {
 namespace {

@@ -17,7 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/api_key.h"
-#include "core/crypto.h"
+#include "core/crypto/crypto.h"
 
 namespace authurl::testing {
 namespace {

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "core/key_ring.h"
+#include "core/crypto/key_ring.h"
 #include "tests/support/eventually.h"
 #include "tests/support/temp_dir.h"
 

@@ -1,0 +1,125 @@
+#include "core/flow/auth_state.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace authurl {
+namespace {
+
+// How far the clocks of two servers that share a key ring may differ.
+constexpr absl::Duration kClockSkew = absl::Seconds(60);
+
+// The text's context is empty: organisation and network are inside and checked after opening,
+// because whoever completes a flow learns them from the state.
+constexpr absl::string_view kTextContext = "";
+
+// A stored value opens under its own reference only, and never as a text.
+std::string StoredContext(absl::string_view reference) {
+  return absl::StrCat("auth_states/", reference);
+}
+
+bool IsCurrent(const state::v1::AuthState& state, absl::Time now) {
+  return absl::FromUnixSeconds(state.expires_at()) > now &&
+         absl::FromUnixSeconds(state.issued_at()) <= now + kClockSkew;
+}
+
+absl::Status Refused() {
+  return absl::InvalidArgumentError("the state is not one of ours, expired, or for another flow");
+}
+
+void Seal(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
+          absl::string_view context, std::string& sealed) {
+  // On the stack as a rule: a state is short.
+  absl::InlinedVector<char, kMaxStateChars> plaintext(state.ByteSizeLong());
+  state.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(plaintext.data()));
+  sealer.Seal(Purpose::kAuthState, nonce, {plaintext.data(), plaintext.size()}, context, sealed);
+}
+
+absl::StatusOr<OpenedState> Open(const Sealer& sealer, absl::string_view sealed,
+                                 absl::string_view context, absl::Time now,
+                                 absl::string_view org_id, absl::string_view network) {
+  const absl::StatusOr<std::string> plaintext = sealer.Open(Purpose::kAuthState, sealed, context);
+  if (!plaintext.ok()) return Refused();
+  OpenedState opened;
+  if (!opened.state.ParseFromString(*plaintext)) return Refused();
+  if (!IsCurrent(opened.state, now)) return Refused();
+  if (opened.state.org_id() != org_id || opened.state.network() != network) return Refused();
+  const SealedHeader header = *ReadSealedHeader(sealed);
+  opened.nonce = header.nonce;
+  opened.key_id = header.key_id;
+  return opened;
+}
+
+}  // namespace
+
+std::string SealAuthState(const Sealer& sealer, const Nonce& nonce,
+                          const state::v1::AuthState& state) {
+  std::string text;
+  SealAuthState(sealer, nonce, state, text);
+  return text;
+}
+
+void SealAuthState(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
+                   std::string& text) {
+  // Kept by each thread, so that it is allocated once and not for each URL.
+  thread_local std::string sealed;
+  Seal(sealer, nonce, state, kTextContext, sealed);
+  Base64UrlEncode(sealed, text);
+}
+
+bool NetworkTakesSealed(const catalog::v1::Network& network, const state::v1::AuthState& state) {
+  const auto& rules = network.state();
+  // Base64url uses "-" and "_".
+  if (rules.alphabet() == catalog::v1::StateRules::ALPHABET_ALPHANUMERIC) return false;
+  const size_t limit = rules.max_length() == 0 ? kMaxStateChars : rules.max_length();
+  const size_t bytes = kSealedOverhead + state.ByteSizeLong();
+  const size_t chars = (4 * bytes + 2) / 3;
+  return chars <= std::min(limit, kMaxStateChars);
+}
+
+std::string NewStateReference(const RandomSource& random) {
+  std::array<uint8_t, kStateReferenceChars / 2> bytes;
+  random(bytes);
+  return HexEncode(AsChars(bytes));
+}
+
+bool IsStateReference(absl::string_view text) {
+  return text.size() == kStateReferenceChars &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+         });
+}
+
+StoredAuthState SealStoredAuthState(const Sealer& sealer, const Nonce& nonce,
+                                    absl::string_view reference,
+                                    const state::v1::AuthState& state) {
+  StoredAuthState stored = {.reference = std::string(reference),
+                            .org_id = state.org_id(),
+                            .expires_at = absl::FromUnixSeconds(state.expires_at()),
+                            .sealed = {}};
+  Seal(sealer, nonce, state, StoredContext(reference), stored.sealed);
+  return stored;
+}
+
+absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,
+                                          absl::Time now, absl::string_view org_id,
+                                          absl::string_view network) {
+  if (text.size() > kMaxStateChars) return Refused();
+  const std::optional<std::string> sealed = Base64UrlDecode(text);
+  if (!sealed.has_value()) return Refused();
+  return Open(sealer, *sealed, kTextContext, now, org_id, network);
+}
+
+absl::StatusOr<OpenedState> OpenStoredAuthState(const Sealer& sealer, absl::string_view reference,
+                                                absl::string_view sealed, absl::Time now,
+                                                absl::string_view org_id,
+                                                absl::string_view network) {
+  return Open(sealer, sealed, StoredContext(reference), now, org_id, network);
+}
+
+}  // namespace authurl

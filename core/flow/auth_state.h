@@ -1,0 +1,72 @@
+// auth_state.h: the OAuth `state` parameter (RFC 6749 section 4.1.1): what it carries, sealed.
+//
+// Usually the text is the sealed value itself: base64url without padding of a sealed value
+// (core/crypto/sealer.h) of purpose kAuthState whose plaintext is an authurl.state.v1.AuthState;
+// under 256 characters as a rule. Where a network takes no such text (too long, or with "-" and
+// "_"), the sealed value is stored and the text is a reference to it: 160 random bits in
+// hexadecimal. A sealed text is never that short, so the two can't be taken for each other.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "authurl/catalog/v1/network.pb.h"
+#include "authurl/state/v1/auth_state.pb.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/sealer.h"
+
+namespace authurl {
+
+inline constexpr absl::Duration kMaxStateLifetime = absl::Hours(1);
+// The longest sealed text that is handed out, whatever the network would take: with it and the
+// longest redirect URI, the URL still fits what browsers and servers commonly take (8 KiB).
+inline constexpr size_t kMaxStateChars = 1024;
+inline constexpr size_t kStateReferenceChars = 40;
+
+// A sealed state that the network can't carry.
+struct StoredAuthState {
+  std::string reference;
+  std::string org_id;
+  absl::Time expires_at;
+  // Opens with this reference only.
+  std::string sealed;
+};
+
+// A state with what was decided for it.
+struct OpenedState {
+  state::v1::AuthState state;
+  // Identifies the flow: single use is decided on it, and the code verifier derived from it
+  // (core/crypto/pkce.h). The key id tells under which key of the ring.
+  Nonce nonce;
+  uint8_t key_id;
+};
+
+// REQUIRES, here and below: `nonce` is 24 fresh random bytes.
+std::string SealAuthState(const Sealer& sealer, const Nonce& nonce,
+                          const state::v1::AuthState& state);
+// The same in place of what `text` holds, whose memory is used again.
+void SealAuthState(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
+                   std::string& text);
+// Whether the network takes this state, sealed, as text.
+bool NetworkTakesSealed(const catalog::v1::Network& network, const state::v1::AuthState& state);
+
+std::string NewStateReference(const RandomSource& random);
+bool IsStateReference(absl::string_view text);
+StoredAuthState SealStoredAuthState(const Sealer& sealer, const Nonce& nonce,
+                                    absl::string_view reference, const state::v1::AuthState& state);
+
+// Checks, in this order: length, strict base64url, key id, tag (and with it version and purpose),
+// expiry and that the state is not from the future, organisation and network. InvalidArgumentError,
+// always with the same text, whichever of them fails.
+absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,
+                                          absl::Time now, absl::string_view org_id,
+                                          absl::string_view network);
+// The same for what the store keeps under `reference`.
+absl::StatusOr<OpenedState> OpenStoredAuthState(const Sealer& sealer, absl::string_view reference,
+                                                absl::string_view sealed, absl::Time now,
+                                                absl::string_view org_id,
+                                                absl::string_view network);
+
+}  // namespace authurl

@@ -1,0 +1,219 @@
+#include "server/api/auth_url_service.h"
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/catalog/endpoint.h"
+#include "core/catalog/network_description.h"
+#include "core/errors.h"
+#include "core/flow/auth_url.h"
+#include "core/flow/explanation.h"
+#include "server/api/timestamps.h"
+#include "server/observe/log.h"
+#include "server/serving/grpc_status.h"
+
+namespace authurl {
+namespace {
+
+using record::v1::SocialNetworkSettings;
+
+// An organisation may have very many configurations, and each may be large.
+constexpr int kPageSize = 32;
+
+// Shows every configuration of the organisation to `visit`, in the order of their ids, until that
+// returns an error.
+absl::Status ForEachConfiguration(
+    CredentialStore& store, const std::string& org_id,
+    absl::FunctionRef<absl::Status(const SocialNetworkSettings&)> visit) {
+  std::string after;
+  while (true) {
+    const auto page = store.ListSocialNetworks(org_id, after, kPageSize);
+    if (!page.ok()) return page.status();
+    for (const SocialNetworkSettings& settings : *page) {
+      if (absl::Status status = visit(settings); !status.ok()) return status;
+    }
+    if (page->size() < size_t{kPageSize}) return absl::OkStatus();
+    after = page->back().id();
+  }
+}
+
+// What the callers of a batch are not shown of its failed results. Results that fail for the same
+// cause are counted, so that a store that is out of reach does not flood the log.
+class HiddenCauses final {
+ public:
+  void Add(const absl::Status& status, const std::string& network) {
+    const std::string cause = CauseOf(status);
+    if (cause.empty()) return;
+    Failed& failed = by_cause_[cause];
+    if (failed.results++ == 0) failed.first_network = network;
+  }
+
+  void LogAll(const Caller& caller) const {
+    for (const auto& [cause, failed] : by_cause_) {
+      Log(LogLevel::kError, "batch_results_failed",
+          {{"request_id", caller.request_id},
+           {"org_id", caller.org_id},
+           {"results", failed.results},
+           {"network", failed.first_network},
+           {"cause", cause}});
+    }
+  }
+
+ private:
+  struct Failed {
+    int64_t results = 0;
+    std::string first_network;
+  };
+  std::map<std::string, Failed> by_cause_;
+};
+
+}  // namespace
+
+AuthUrlService::AuthUrlService(const NetworkCatalog& catalog, const Sealer& sealer,
+                               CredentialStore& store, Metrics& metrics, Clock clock,
+                               RandomSource random, std::string public_base_url,
+                               absl::Duration state_ttl)
+    : catalog_(catalog),
+      sealer_(sealer),
+      store_(store),
+      metrics_(metrics),
+      clock_(std::move(clock)),
+      random_(std::move(random)),
+      public_base_url_(std::move(public_base_url)),
+      state_ttl_(state_ttl) {}
+
+absl::StatusOr<AuthUrlService::Ingredients> AuthUrlService::Prepare(
+    const Caller& caller, const v1::GetAuthUrlRequest& request) const {
+  const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
+  if (!valid.ok()) return valid.status();
+
+  auto settings =
+      store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(), caller.wait);
+  if (!settings.ok()) return settings.status();
+
+  const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog_, *valid, **settings);
+  if (!fitting.ok()) return fitting.status();
+
+  absl::StatusOr<ChosenRedirectUri> redirect_uri =
+      ChooseRedirectUri(*fitting, **settings, public_base_url_);
+  if (!redirect_uri.ok()) return redirect_uri.status();
+
+  return Ingredients{*fitting, *std::move(settings), *std::move(redirect_uri)};
+}
+
+absl::Status AuthUrlService::GetAuthUrl(const Caller& caller, const v1::GetAuthUrlRequest& request,
+                                        v1::GetAuthUrlResponse& response) const {
+  const absl::StatusOr<Ingredients> of = Prepare(caller, request);
+  if (!of.ok()) return of.status();
+
+  AuthUrl auth_url = MintAuthUrl(sealer_, of->request, *of->settings, of->redirect_uri, random_,
+                                 clock_(), state_ttl_);
+  if (auth_url.to_store.has_value()) {
+    if (caller.wait == Wait::kNo) return WouldBlock();
+    if (absl::Status stored = store_.PutAuthState(*auth_url.to_store); !stored.ok()) return stored;
+  }
+
+  metrics_.AuthUrlMade(request.network(),
+                       auth_url.to_store.has_value() ? StateKind::kStored : StateKind::kSealed);
+  response.set_auth_url(std::move(auth_url.url));
+  SetTimestamp(auth_url.expires_at, *response.mutable_expires_at());
+  return absl::OkStatus();
+}
+
+absl::Status AuthUrlService::ExplainAuthUrl(const Caller& caller,
+                                            const v1::ExplainAuthUrlRequest& request,
+                                            v1::ExplainAuthUrlResponse& response) const {
+  const v1::GetAuthUrlRequest explained = RequestFor(request.network(), request);
+  const absl::StatusOr<Ingredients> of = Prepare(caller, explained);
+  if (!of.ok()) return of.status();
+  response = authurl::ExplainAuthUrl(of->request, *of->settings, of->redirect_uri);
+  return absl::OkStatus();
+}
+
+absl::Status AuthUrlService::BatchGetAuthUrls(const Caller& caller,
+                                              const v1::BatchGetAuthUrlsRequest& request,
+                                              v1::BatchGetAuthUrlsResponse& response) const {
+  if (absl::Status status = ValidateBatchRequest(request); !status.ok()) return status;
+  const absl::StatusOr<std::vector<BatchTarget>> targets = BatchTargets(caller, request);
+  if (!targets.ok()) return targets.status();
+
+  HiddenCauses causes;
+  v1::GetAuthUrlRequest single = RequestFor("", request);
+  for (const BatchTarget& target : *targets) {
+    if (absl::Now() > caller.deadline) {
+      return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
+                       absl::StrCat("The deadline passed after ", response.results_size(), " of ",
+                                    targets->size(), " networks; ask for fewer at once"));
+    }
+    single.set_network(target.network);
+    single.clear_instance();
+    if (!target.instance.empty()) single.set_instance(target.instance);
+    auto& result = *response.add_results();
+    result.set_network(target.network);
+    result.set_instance(target.instance);
+    const absl::Status status = GetAuthUrl(caller, single, *result.mutable_auth_url());
+    if (status.ok()) continue;
+    *result.mutable_error() = ToRpcStatus(status);
+    causes.Add(status, target.network);
+  }
+  causes.LogAll(caller);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTargets(
+    const Caller& caller, const v1::BatchGetAuthUrlsRequest& request) const {
+  std::vector<BatchTarget> targets;
+  for (const std::string& id : request.networks()) {
+    const catalog::v1::Network* network = catalog_.Find(id);
+    const bool has_instances = network != nullptr && HasInstances(*network);
+    targets.push_back({id, has_instances ? request.instance() : ""});
+  }
+  if (!targets.empty()) return targets;
+  const absl::Status status =
+      ForEachConfiguration(store_, caller.org_id, [&](const SocialNetworkSettings& settings) {
+        if (targets.size() == size_t{kMaxBatchNetworks}) {
+          return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
+                           absl::StrCat("The organisation has more than ", kMaxBatchNetworks,
+                                        " configurations: say in networks which of them you want"));
+        }
+        targets.push_back({settings.network(), settings.instance()});
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  return targets;
+}
+
+absl::Status AuthUrlService::ListNetworks(const Caller& caller, const v1::ListNetworksRequest&,
+                                          v1::ListNetworksResponse& response) const {
+  std::set<std::string> configured;
+  const absl::Status status =
+      ForEachConfiguration(store_, caller.org_id, [&](const SocialNetworkSettings& settings) {
+        configured.insert(settings.network());
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  for (const catalog::v1::Network* network : catalog_.networks()) {
+    v1::Network& shown = *response.add_networks();
+    shown = DescribeNetwork(catalog_, *network);
+    shown.set_configured(configured.contains(network->id()));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<Method> AuthUrlService::Methods() const {
+  const std::string service = "/authurl.v1.AuthUrlService/";
+  const Access access = Access::kMint;
+  return {
+      MakeMethod(service + "GetAuthUrl", access, this, &AuthUrlService::GetAuthUrl, true),
+      MakeMethod(service + "BatchGetAuthUrls", access, this, &AuthUrlService::BatchGetAuthUrls),
+      MakeMethod(service + "ExplainAuthUrl", access, this, &AuthUrlService::ExplainAuthUrl, true),
+      MakeMethod(service + "ListNetworks", access, this, &AuthUrlService::ListNetworks),
+  };
+}
+
+}  // namespace authurl

@@ -1,0 +1,149 @@
+#include "server/api/social_network_service.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "core/api_key.h"
+#include "core/catalog/social_network.h"
+#include "core/errors.h"
+#include "core/flow/explanation.h"
+#include "server/api/paging.h"
+#include "server/api/timestamps.h"
+#include "server/observe/log.h"
+
+namespace authurl {
+namespace {
+
+void Show(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& shown) {
+  shown.set_id(settings.id());
+  shown.set_network(settings.network());
+  shown.set_instance(settings.instance());
+  shown.set_client_key(settings.client_key());
+  shown.set_default_redirect_uri(settings.default_redirect_uri());
+  *shown.mutable_allowed_redirect_uris() = settings.allowed_redirect_uris();
+  *shown.mutable_scopes() = settings.scopes();
+  *shown.mutable_extra_params() = settings.extra_params();
+  *shown.mutable_variables() = settings.variables();
+  shown.set_variant(settings.variant());
+  SetTimestamp(settings.created_at_ms(), *shown.mutable_created_at());
+  SetTimestamp(settings.updated_at_ms(), *shown.mutable_updated_at());
+}
+
+// Tells the operator what is well formed in a configuration and will still disappoint.
+void LogWarnings(const NetworkCatalog& catalog, const record::v1::SocialNetworkSettings& settings) {
+  const catalog::v1::Network* network = catalog.FindVariant(settings.network(), settings.variant());
+  if (network == nullptr) return;
+  for (const std::string& warning : ConfigurationWarnings(*network, settings)) {
+    Log(LogLevel::kWarning, "configuration_warning",
+        {{"social_network", settings.id()},
+         {"network", settings.network()},
+         {"org_id", settings.org_id()},
+         {"text", warning}});
+  }
+}
+
+absl::Status RequireId(absl::string_view id) {
+  FieldViolations violations;
+  if (id.empty()) violations.Add("id", "Required");
+  return violations.ToStatus();
+}
+
+}  // namespace
+
+SocialNetworkService::SocialNetworkService(const NetworkCatalog& catalog, const Sealer& sealer,
+                                           CredentialStore& store, Clock clock, RandomSource random)
+    : catalog_(catalog),
+      sealer_(sealer),
+      store_(store),
+      clock_(std::move(clock)),
+      random_(std::move(random)) {}
+
+absl::Status SocialNetworkService::CreateSocialNetwork(
+    const Caller& caller, const v1::CreateSocialNetworkRequest& request,
+    v1::CreateSocialNetworkResponse& response) const {
+  absl::StatusOr<record::v1::SocialNetworkSettings> settings = NewSocialNetwork(catalog_, request);
+  if (!settings.ok()) return settings.status();
+  settings->set_id(NewId("sn_", random_));
+  settings->set_org_id(caller.org_id);
+  settings->set_version(1);
+  settings->set_created_at_ms(absl::ToUnixMillis(clock_()));
+  settings->set_updated_at_ms(settings->created_at_ms());
+  absl::Status stored = store_.CreateSocialNetwork(*settings, request.client_secret());
+  if (!stored.ok()) return stored;
+  LogWarnings(catalog_, *settings);
+  Show(*settings, *response.mutable_social_network());
+  return absl::OkStatus();
+}
+
+absl::Status SocialNetworkService::ListSocialNetworks(
+    const Caller& caller, const v1::ListSocialNetworksRequest& request,
+    v1::ListSocialNetworksResponse& response) const {
+  const std::string list = absl::StrCat("social_networks/", caller.org_id);
+  FieldViolations violations;
+  const Page page = ReadPage(sealer_, list, request.page_size(), request.page_token(), violations);
+  if (!violations.empty()) return violations.ToStatus();
+  auto found = store_.ListSocialNetworks(caller.org_id, page.after, page.size + 1);
+  if (!found.ok()) return found.status();
+  response.set_next_page_token(
+      CutPage(sealer_, random_, list, page, *found, [](const auto& each) { return each.id(); }));
+  for (const auto& settings : *found) Show(settings, *response.add_social_networks());
+  return absl::OkStatus();
+}
+
+absl::Status SocialNetworkService::GetSocialNetwork(const Caller& caller,
+                                                    const v1::GetSocialNetworkRequest& request,
+                                                    v1::GetSocialNetworkResponse& response) const {
+  if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
+  const auto settings = store_.GetSocialNetwork(caller.org_id, request.id());
+  if (!settings.ok()) return settings.status();
+  Show(*settings, *response.mutable_social_network());
+  return absl::OkStatus();
+}
+
+absl::Status SocialNetworkService::UpdateSocialNetwork(
+    const Caller& caller, const v1::UpdateSocialNetworkRequest& request,
+    v1::UpdateSocialNetworkResponse& response) const {
+  // With an id, all faults are reported at once by ApplyUpdate, which knows the network.
+  if (request.id().empty()) return ValidateUpdate(request);
+  const std::optional<absl::string_view> new_secret =
+      UpdatesSecret(request) ? std::optional<absl::string_view>(request.client_secret())
+                             : std::nullopt;
+  const auto settings = store_.UpdateSocialNetwork(
+      caller.org_id, request.id(), clock_(),
+      [&](record::v1::SocialNetworkSettings& current) {
+        return ApplyUpdate(catalog_, request, current);
+      },
+      new_secret);
+  if (!settings.ok()) return settings.status();
+  LogWarnings(catalog_, *settings);
+  Show(*settings, *response.mutable_social_network());
+  return absl::OkStatus();
+}
+
+absl::Status SocialNetworkService::DeleteSocialNetwork(
+    const Caller& caller, const v1::DeleteSocialNetworkRequest& request,
+    v1::DeleteSocialNetworkResponse&) const {
+  if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
+  return store_.DeleteSocialNetwork(caller.org_id, request.id());
+}
+
+std::vector<Method> SocialNetworkService::Methods() const {
+  const std::string service = "/authurl.v1.SocialNetworkService/";
+  const Access access = Access::kConfigure;
+  return {
+      MakeMethod(service + "CreateSocialNetwork", access, this,
+                 &SocialNetworkService::CreateSocialNetwork),
+      MakeMethod(service + "ListSocialNetworks", access, this,
+                 &SocialNetworkService::ListSocialNetworks),
+      MakeMethod(service + "GetSocialNetwork", access, this,
+                 &SocialNetworkService::GetSocialNetwork),
+      MakeMethod(service + "UpdateSocialNetwork", access, this,
+                 &SocialNetworkService::UpdateSocialNetwork),
+      MakeMethod(service + "DeleteSocialNetwork", access, this,
+                 &SocialNetworkService::DeleteSocialNetwork),
+  };
+}
+
+}  // namespace authurl

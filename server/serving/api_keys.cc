@@ -1,0 +1,213 @@
+#include "server/serving/api_keys.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/errors.h"
+#include "core/field_rules.h"
+#include "server/observe/log.h"
+
+namespace authurl {
+namespace {
+
+using record::v1::Role;
+
+constexpr absl::string_view kScheme = "bearer ";
+
+absl::Status Invalid(absl::string_view message) {
+  return MakeError(absl::StatusCode::kUnauthenticated, "API_KEY_INVALID", message);
+}
+
+// The same for an unknown, a wrong and a revoked key: a stranger learns nothing from it.
+absl::Status UnknownKey() { return Invalid("The API key is unknown or was revoked"); }
+
+absl::Status OrganizationNotFound() {
+  return MakeError(absl::StatusCode::kNotFound, "ORGANIZATION_NOT_FOUND",
+                   "There is no such organisation");
+}
+
+// Nothing when the name occurs not at all; InvalidArgumentError when more than once.
+absl::StatusOr<std::optional<absl::string_view>> Single(const Metadata& metadata,
+                                                        const char* name) {
+  const auto [begin, end] = metadata.equal_range(name);
+  if (begin == end) return std::optional<absl::string_view>();
+  if (std::next(begin) != end) return absl::InvalidArgumentError("more than once");
+  return std::optional<absl::string_view>({begin->second.data(), begin->second.size()});
+}
+
+bool IsAllowed(Role role, Access access) {
+  switch (access) {
+    case Access::kAdminister:
+      return role == record::v1::ROLE_ADMIN;
+    case Access::kConfigure:
+      return role == record::v1::ROLE_ORG || role == record::v1::ROLE_SERVICE;
+    case Access::kMint:
+      return role == record::v1::ROLE_ORG || role == record::v1::ROLE_MINT ||
+             role == record::v1::ROLE_SERVICE;
+  }
+  return false;
+}
+
+absl::string_view RolesFor(Access access) {
+  switch (access) {
+    case Access::kAdminister:
+      return "ADMIN";
+    case Access::kConfigure:
+      return "ORG or SERVICE";
+    case Access::kMint:
+      return "ORG, MINT or SERVICE";
+  }
+  return "";
+}
+
+absl::Status NoApiKey() {
+  return Invalid("The authorization holds no API key, or one with a typing error");
+}
+
+bool IsProvenBy(const record::v1::ApiKey& key, absl::string_view text) {
+  return EqualInConstantTime(key.digest(), AsChars(Sha256(text)));
+}
+
+// The key that the credentials prove possession of.
+absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> Authenticate(
+    CredentialStore& store, const Credentials& credentials, Wait wait) {
+  const absl::string_view text = credentials.api_key;
+  auto key = store.GetApiKey(credentials.key_id, Wait::kNo);
+  if (!key.ok() || !IsProvenBy(**key, text)) {
+    // Only now is it worth to ask whether it can be a key at all.
+    if (!ParseApiKey(text).has_value()) return NoApiKey();
+    if (IsWouldBlock(key.status())) key = store.GetApiKey(credentials.key_id, wait);
+    if (absl::IsNotFound(key.status())) return UnknownKey();
+    if (!key.ok()) return key.status();
+    if (!IsProvenBy(**key, text)) return UnknownKey();
+  }
+  if ((*key)->revoked_at_ms() != 0) return UnknownKey();
+  return key;
+}
+
+// The organisation that a SERVICE key asks to act for.
+absl::StatusOr<std::string> NamedOrganization(CredentialStore& store,
+                                              const std::optional<absl::string_view>& org_id,
+                                              Wait wait) {
+  FieldViolations violations;
+  if (!org_id.has_value()) {
+    violations.Add("x-org-id",
+                   "Required in the metadata: a SERVICE key acts for the organisation "
+                   "it names");
+  } else {
+    CheckOrgId("x-org-id", *org_id, violations);
+  }
+  if (!violations.empty()) return violations.ToStatus();
+  const auto organization = store.GetOrganization(*org_id, wait);
+  if (absl::IsNotFound(organization.status())) return OrganizationNotFound();
+  if (!organization.ok()) return organization.status();
+  return std::string(*org_id);
+}
+
+// Whether there is an ADMIN key that was not revoked.
+absl::StatusOr<bool> LivesAnAdminKey(CredentialStore& store) {
+  constexpr int kPage = 100;
+  std::string after;
+  while (true) {
+    // ADMIN keys belong to no organisation.
+    const auto keys = store.ListApiKeys(/*org_id=*/"", after, kPage);
+    if (!keys.ok()) return keys.status();
+    for (const record::v1::ApiKey& key : *keys) {
+      if (key.role() == record::v1::ROLE_ADMIN && key.revoked_at_ms() == 0) return true;
+    }
+    if (keys->size() < kPage) return false;
+    after = keys->back().key_id();
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata) {
+  const auto authorization = Single(metadata, "authorization");
+  if (!authorization.ok()) return Invalid("There is more than one authorization in the metadata");
+  if (!authorization->has_value()) {
+    return MakeError(absl::StatusCode::kUnauthenticated, "API_KEY_MISSING",
+                     "Send your API key in the metadata: \"authorization: Bearer auk_…\"");
+  }
+  absl::string_view text = **authorization;
+  if (!absl::StartsWithIgnoreCase(text, kScheme)) {
+    return Invalid("The authorization is not \"Bearer \" and an API key");
+  }
+  text.remove_prefix(kScheme.size());
+  const absl::string_view key_id = KeyIdOf(text);
+  if (key_id.empty()) return NoApiKey();
+  auto org_id = Single(metadata, "x-org-id");
+  if (!org_id.ok()) {
+    FieldViolations violations;
+    violations.Add("x-org-id", "must be in the metadata once");
+    return violations.ToStatus();
+  }
+  return Credentials{text, key_id, *org_id};
+}
+
+absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
+                                 Access access, Wait wait) {
+  const auto key = Authenticate(store, credentials, wait);
+  if (!key.ok()) return key.status();
+  const record::v1::ApiKey& known = **key;
+  if (!IsAllowed(known.role(), access)) {
+    return MakeError(absl::StatusCode::kPermissionDenied, "ROLE_NOT_ALLOWED",
+                     absl::StrCat("This call takes an API key of role ", RolesFor(access)));
+  }
+  Caller caller = {.key_id = known.key_id(), .role = known.role(), .org_id = known.org_id()};
+  if (known.role() == record::v1::ROLE_SERVICE) {
+    absl::StatusOr<std::string> org_id = NamedOrganization(store, credentials.org_id, wait);
+    if (!org_id.ok()) return org_id.status();
+    caller.org_id = *std::move(org_id);
+    return caller;
+  }
+  // A key of one organisation that names another gets what it would get for one that is not there.
+  if (credentials.org_id.has_value() && *credentials.org_id != known.org_id() &&
+      access != Access::kAdminister) {
+    return OrganizationNotFound();
+  }
+  return caller;
+}
+
+absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now) {
+  const std::optional<ParsedApiKey> parsed = ParseApiKey(absl::StripAsciiWhitespace(key_text));
+  if (!parsed.has_value()) return absl::InvalidArgumentError("holds no API key");
+  const auto known = store.GetApiKey(parsed->key_id);
+  if (known.ok()) {
+    if (!EqualInConstantTime((*known)->digest(), parsed->digest)) {
+      return absl::FailedPreconditionError("holds another key than the one known under its id");
+    }
+    if ((*known)->role() != record::v1::ROLE_ADMIN) {
+      return absl::FailedPreconditionError(
+          "holds a key that has another role than ADMIN: make an ADMIN key with authurl-keygen "
+          "api-key FILE");
+    }
+    if ((*known)->revoked_at_ms() == 0) return absl::OkStatus();
+    const absl::StatusOr<bool> another = LivesAnAdminKey(store);
+    if (!another.ok()) return another.status();
+    if (!*another) {
+      return absl::FailedPreconditionError(
+          "holds a key that was revoked, and there is no other ADMIN key: make a new one with "
+          "authurl-keygen api-key FILE");
+    }
+    Log(LogLevel::kWarning, "admin_key_revoked",
+        {{"key_id", parsed->key_id},
+         {"advice",
+          "the key in --admin_key_file was revoked and is of no use: take the flag away, or put "
+          "another ADMIN key into the file"}});
+    return absl::OkStatus();
+  }
+  if (!absl::IsNotFound(known.status())) return known.status();
+  record::v1::ApiKey key;
+  key.set_key_id(parsed->key_id);
+  key.set_role(record::v1::ROLE_ADMIN);
+  key.set_display_name("from --admin_key_file");
+  key.set_digest(parsed->digest);
+  key.set_created_at_ms(absl::ToUnixMillis(now));
+  return store.CreateApiKey(key);
+}
+
+}  // namespace authurl

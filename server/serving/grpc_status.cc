@@ -1,0 +1,68 @@
+#include "server/serving/grpc_status.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "core/errors.h"
+
+namespace authurl {
+namespace {
+
+// Numerically the same by definition; a few are enough to notice should that ever change.
+static_assert(static_cast<int>(absl::StatusCode::kInvalidArgument) == grpc::INVALID_ARGUMENT);
+static_assert(static_cast<int>(absl::StatusCode::kUnavailable) == grpc::UNAVAILABLE);
+static_assert(static_cast<int>(absl::StatusCode::kUnauthenticated) == grpc::UNAUTHENTICATED);
+
+absl::Status Internal() {
+  return MakeError(absl::StatusCode::kInternal, "INTERNAL",
+                   "Internal error; the server's log has the cause under this call's x-request-id");
+}
+
+}  // namespace
+
+google::rpc::Status ToRpcStatus(const absl::Status& status) {
+  google::rpc::Status rpc_status;
+  if (status.ok()) return rpc_status;
+  const absl::Status shown = ReasonOf(status).empty() ? Internal() : status;
+  rpc_status.set_code(static_cast<int>(shown.code()));
+  rpc_status.set_message(std::string(shown.message()));
+  for (const char* detail : {"ErrorInfo", "BadRequest", "RetryInfo"}) {
+    const std::string url = std::string("type.googleapis.com/google.rpc.") + detail;
+    const auto payload = shown.GetPayload(url);
+    if (!payload.has_value()) continue;
+    auto* any = rpc_status.add_details();
+    any->set_type_url(url);
+    any->set_value(std::string(*payload));
+  }
+  return rpc_status;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const google::rpc::Status rpc_status = ToRpcStatus(status);
+  return grpc::Status(static_cast<grpc::StatusCode>(rpc_status.code()), rpc_status.message(),
+                      rpc_status.SerializeAsString());
+}
+
+const char* CodeName(grpc::StatusCode code) {
+  static constexpr const char* kNames[] = {"OK",
+                                           "CANCELLED",
+                                           "UNKNOWN",
+                                           "INVALID_ARGUMENT",
+                                           "DEADLINE_EXCEEDED",
+                                           "NOT_FOUND",
+                                           "ALREADY_EXISTS",
+                                           "PERMISSION_DENIED",
+                                           "RESOURCE_EXHAUSTED",
+                                           "FAILED_PRECONDITION",
+                                           "ABORTED",
+                                           "OUT_OF_RANGE",
+                                           "UNIMPLEMENTED",
+                                           "INTERNAL",
+                                           "UNAVAILABLE",
+                                           "DATA_LOSS",
+                                           "UNAUTHENTICATED"};
+  return code >= 0 && code <= grpc::UNAUTHENTICATED ? kNames[code] : "UNKNOWN";
+}
+
+}  // namespace authurl

@@ -1,0 +1,133 @@
+#include "storage/sqlite/group_commit.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "core/errors.h"
+
+namespace authurl {
+
+struct GroupCommit::Writer {
+  explicit Writer(Body the_body) : body(the_body) {}
+
+  const Body body;
+  // Those of who leads until `done`.
+  absl::Status status;
+  bool wrote = false;  // Whether the body changed anything.
+
+  // Guarded by the mutex.
+  bool leads = false;
+  bool done = false;
+  std::condition_variable woken;
+};
+
+GroupCommit::GroupCommit(const DatabaseFile& file, std::unique_ptr<SqliteConnection> connection)
+    : file_(file), connection_(std::move(connection)) {}
+
+absl::Status GroupCommit::Write(Body body) {
+  const auto writer = std::make_shared<Writer>(body);
+  std::unique_lock lock(mutex_);
+  queue_.push_back(writer);
+  if (led_) writer->woken.wait(lock, [&] { return writer->leads || writer->done; });
+  if (writer->done) return writer->status;
+
+  led_ = true;
+  const std::vector<std::shared_ptr<Writer>> group = TakeGroup();
+  lock.unlock();
+  Run(group);
+  lock.lock();
+  for (const auto& member : group) member->done = true;
+  const std::shared_ptr<Writer> next = queue_.empty() ? nullptr : queue_.front();
+  if (next != nullptr) next->leads = true;
+  led_ = next != nullptr;
+  lock.unlock();
+
+  // The next leader first: the disk has nothing to do until it runs.
+  if (next != nullptr) next->woken.notify_one();
+  for (const auto& member : group) {
+    if (member != writer) member->woken.notify_one();
+  }
+  return writer->status;
+}
+
+GroupCommit::Stats GroupCommit::stats() const {
+  Stats stats{.commits = commits_.load(std::memory_order_relaxed),
+              .writes = writes_.load(std::memory_order_relaxed),
+              .largest_group = largest_group_.load(std::memory_order_relaxed)};
+  const std::lock_guard lock(mutex_);
+  stats.waiting = queue_.size();
+  return stats;
+}
+
+std::vector<std::shared_ptr<GroupCommit::Writer>> GroupCommit::TakeGroup() {
+  const auto end = queue_.begin() + static_cast<ptrdiff_t>(std::min(queue_.size(), kMaxGroup));
+  std::vector<std::shared_ptr<Writer>> group(queue_.begin(), end);
+  queue_.erase(queue_.begin(), end);
+  return group;
+}
+
+void GroupCommit::Run(Group group) {
+  for (Group rest = group; !rest.empty();) rest = rest.subspan(Transact(rest));
+  const auto failed = [](const auto& writer) { return absl::IsUnavailable(writer->status); };
+  // One that found nothing to change has written nothing, and proves nothing.
+  const auto wrote = [](const auto& writer) { return writer->status.ok() && writer->wrote; };
+  if (std::any_of(group.begin(), group.end(), failed)) {
+    failed_ = true;
+  } else if (std::any_of(group.begin(), group.end(), wrote)) {
+    failed_ = false;
+  }
+}
+
+size_t GroupCommit::Transact(Group group) {
+  absl::Status status = file_.CheckInPlace();
+  if (status.ok()) status = connection_->Begin();
+  size_t run = 0;
+  while (status.ok() && run < group.size()) {
+    Writer& writer = *group[run++];
+    status = group.size() == 1 ? RunBody(writer) : RunWithSavepoint(writer);
+  }
+  if (status.ok()) status = connection_->Commit();
+  if (status.ok()) {
+    CountCommit(group);
+    return group.size();
+  }
+  connection_->RollBack();
+  // The errors that writes returned go as well: they may speak of rows that are lost now.
+  const Group lost = group.first(run == 0 ? group.size() : run);
+  for (const auto& writer : lost) writer->status = status;
+  return lost.size();
+}
+
+absl::Status GroupCommit::RunBody(Writer& writer) {
+  try {
+    writer.status = writer.body(*connection_);
+  } catch (const std::exception& error) {
+    // It must not take with it the thread that everybody waits for.
+    writer.status = StorageUnavailable(error.what());
+  }
+  writer.wrote = writer.status.ok() && connection_->changes() > 0;
+  return writer.status;
+}
+
+absl::Status GroupCommit::RunWithSavepoint(Writer& writer) {
+  absl::Status status = connection_->Run("SAVEPOINT body");
+  if (!status.ok()) return status;
+  if (!RunBody(writer).ok()) status = connection_->Run("ROLLBACK TO body");
+  if (status.ok()) status = connection_->Run("RELEASE body");
+  // After some errors SQLite has rolled back all, and no savepoint is left.
+  if (!status.ok() && absl::IsUnavailable(writer.status)) return writer.status;
+  return status;
+}
+
+void GroupCommit::CountCommit(Group group) {
+  const auto succeeded = static_cast<uint64_t>(std::count_if(
+      group.begin(), group.end(), [](const auto& writer) { return writer->status.ok(); }));
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  writes_.fetch_add(succeeded, std::memory_order_relaxed);
+  if (succeeded > largest_group_.load(std::memory_order_relaxed)) {
+    largest_group_.store(succeeded, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace authurl

@@ -1,0 +1,86 @@
+// group_commit.h: lets writers that come at the same time share a transaction, because each commit
+// waits for the disk.
+//
+// The first writer to come leads: it runs the writes of all who have queued up by then, each under
+// a savepoint of its own, and commits them together. Who comes meanwhile forms the next group, so a
+// lone writer never waits for company.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "storage/sqlite/database_file.h"
+#include "storage/sqlite/sqlite_connection.h"
+
+namespace authurl {
+
+// Safe to use from many threads at once.
+class GroupCommit final {
+ public:
+  using Body = absl::FunctionRef<absl::Status(SqliteConnection&)>;
+
+  static constexpr size_t kMaxGroup = 256;
+
+  struct Stats {
+    uint64_t commits = 0;        // Transactions that were committed.
+    uint64_t writes = 0;         // Writes in them that succeeded.
+    uint64_t largest_group = 0;  // The most of these in one.
+    uint64_t waiting = 0;        // Writers that wait now, without those whose writes run.
+  };
+
+  // `file` must outlive this. REQUIRES: `connection` is a writer and prepared.
+  GroupCommit(const DatabaseFile& file, std::unique_ptr<SqliteConnection> connection);
+  GroupCommit(const GroupCommit&) = delete;
+  GroupCommit& operator=(const GroupCommit&) = delete;
+
+  // Runs `body` once, maybe on another thread and after other writes in the same transaction, whose
+  // effects it sees. OK once what it did is committed. An error of `body` undoes what it did and
+  // nothing else. When the transaction itself fails, none of its writes has had an effect (or it is
+  // unknown), and all of them return its error, UNAVAILABLE. `body` must not call this.
+  absl::Status Write(Body body);
+
+  // Whether the last transaction failed, or a write in it with UNAVAILABLE.
+  bool failed() const { return failed_.load(std::memory_order_relaxed); }
+  Stats stats() const;
+  const SqliteConnection& connection() const { return *connection_; }
+
+ private:
+  struct Writer;
+  using Group = std::span<const std::shared_ptr<Writer>>;
+
+  // Those at the front of the queue. REQUIRES: the lock.
+  std::vector<std::shared_ptr<Writer>> TakeGroup();
+
+  // The functions below are for the thread that leads, without the lock.
+
+  // Gives every one its status.
+  void Run(Group group);
+  // The same for as many of the first ones as one transaction takes. Returns how many.
+  size_t Transact(Group group);
+  // Both are errors if the transaction is lost: when it is the only write, or takes the others with
+  // it.
+  absl::Status RunBody(Writer& writer);
+  absl::Status RunWithSavepoint(Writer& writer);
+  void CountCommit(Group group);
+
+  const DatabaseFile& file_;
+  const std::unique_ptr<SqliteConnection> connection_;
+  std::atomic<bool> failed_ = false;
+  std::atomic<uint64_t> commits_ = 0;
+  std::atomic<uint64_t> writes_ = 0;
+  std::atomic<uint64_t> largest_group_ = 0;
+
+  mutable std::mutex mutex_;
+  bool led_ = false;                           // Whether somebody leads. Guarded by mutex_.
+  std::deque<std::shared_ptr<Writer>> queue_;  // Without those that are led. Guarded by mutex_.
+};
+
+}  // namespace authurl

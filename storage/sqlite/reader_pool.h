@@ -1,0 +1,58 @@
+// reader_pool.h: a fixed number of read connections, lent to one thread at a time.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "storage/sqlite/sqlite_connection.h"
+
+namespace authurl {
+
+class ReaderPool final {
+  struct GiveBack {
+    ReaderPool* pool = nullptr;
+    void operator()(SqliteConnection* connection) const { pool->Return(connection); }
+  };
+
+ public:
+  // A connection that goes back into the pool when the lease ends.
+  using Lease = std::unique_ptr<SqliteConnection, GiveBack>;
+
+  // REQUIRES: at least one connection.
+  explicit ReaderPool(std::vector<std::unique_ptr<SqliteConnection>> connections)
+      : connections_(std::move(connections)) {
+    for (const auto& connection : connections_) free_.push_back(connection.get());
+  }
+  ReaderPool(const ReaderPool&) = delete;
+  ReaderPool& operator=(const ReaderPool&) = delete;
+
+  // Waits until a connection is free. The pool must outlive the lease.
+  Lease Take() {
+    std::unique_lock lock(mutex_);
+    returned_.wait(lock, [this] { return !free_.empty(); });
+    SqliteConnection* connection = free_.back();
+    free_.pop_back();
+    return Lease(connection, GiveBack{this});
+  }
+
+  const std::vector<std::unique_ptr<SqliteConnection>>& connections() const { return connections_; }
+
+ private:
+  void Return(SqliteConnection* connection) {
+    {
+      const std::lock_guard lock(mutex_);
+      free_.push_back(connection);
+    }
+    returned_.notify_one();
+  }
+
+  const std::vector<std::unique_ptr<SqliteConnection>> connections_;
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<SqliteConnection*> free_;
+};
+
+}  // namespace authurl

@@ -1,0 +1,183 @@
+#include "storage/sqlite/sqlite_connection.h"
+
+#include <sqlite3.h>
+
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "core/errors.h"
+#include "storage/sqlite/migrations.h"
+
+namespace authurl {
+namespace {
+
+// Only strangers with a shell can make us wait: everyone else has a lock of ours to take first.
+constexpr int kBusyTimeoutMs = 5000;
+
+// The one place where SQLite's errors become ours. SQLite's messages hold names of tables and
+// columns, never values.
+absl::Status ToStatus(const SQLite::Exception& error) {
+  switch (error.getExtendedErrorCode()) {
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_UNIQUE:
+      return absl::AlreadyExistsError(error.what());
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+      return absl::NotFoundError(error.what());
+    default:
+      return StorageUnavailable(
+          absl::StrCat("SQLite error ", error.getExtendedErrorCode(), ": ", error.what()));
+  }
+}
+
+// Makes a statement ready for its next use, and ends its read transaction.
+class ScopedReset final {
+ public:
+  explicit ScopedReset(SQLite::Statement& statement) : statement_(statement) {}
+  ~ScopedReset() { statement_.tryReset(); }
+  ScopedReset(const ScopedReset&) = delete;
+  ScopedReset& operator=(const ScopedReset&) = delete;
+
+ private:
+  SQLite::Statement& statement_;
+};
+
+// The values live longer than the statement's run, so blobs need no copy.
+struct Binder {
+  SQLite::Statement& statement;
+  int index;
+
+  void operator()(std::monostate) const { statement.bind(index); }
+  void operator()(int64_t value) const { statement.bind(index, value); }
+  void operator()(SqliteConnection::Text text) const {
+    statement.bind(index, std::string(text.value));
+  }
+  void operator()(SqliteConnection::Blob blob) const {
+    // A null pointer would mean NULL.
+    const char* data = blob.value.empty() ? "" : blob.value.data();
+    statement.bindNoCopy(index, data, static_cast<int>(blob.value.size()));
+  }
+};
+
+void Configure(SQLite::Database& db, int option, int value) {
+  db.check(sqlite3_db_config(db.getHandle(), option, value, nullptr));
+}
+
+}  // namespace
+
+SqliteConnection::SqliteConnection(const std::string& path, Role role)
+    : db_(path,
+          (role == Role::kReader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+              SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+          kBusyTimeoutMs) {
+  Configure(db_, SQLITE_DBCONFIG_DEFENSIVE, 1);
+  Configure(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0);
+  Configure(db_, SQLITE_DBCONFIG_DQS_DML, 0);
+  Configure(db_, SQLITE_DBCONFIG_DQS_DDL, 0);
+  Configure(db_, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0);
+  // The schema has none; one that somebody put there must not run.
+  Configure(db_, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0);
+  Configure(db_, SQLITE_DBCONFIG_ENABLE_VIEW, 0);
+  // A writer may checkpoint once it knows that the schema is one of ours: Prepare().
+  Configure(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1);
+  db_.exec(
+      "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
+      "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;");
+  if (role == Role::kReader) {
+    db_.exec("PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;");
+  } else {
+    // In KiB. There is one writer, and everybody waits for it: let it have the inner pages of
+    // large indexes at hand.
+    db_.exec("PRAGMA cache_size=-16384;");
+  }
+}
+
+absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const std::string& path,
+                                                                         Role role) {
+  try {
+    return std::unique_ptr<SqliteConnection>(new SqliteConnection(path, role));
+  } catch (const SQLite::Exception& error) {
+    return ToStatus(error);
+  }
+}
+
+absl::Status SqliteConnection::Prepare() {
+  const absl::StatusOr<int> version = SchemaVersion(db_.getHandle());
+  if (!version.ok()) return version.status();
+  if (*version > LatestSchemaVersion()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "its schema is version ", *version, " and this authurl knows ", LatestSchemaVersion()));
+  }
+  if (*version < LatestSchemaVersion()) {
+    // Outside the write-ahead log, so that the version in the file's header is never older than the
+    // schema.
+    absl::Status status = SetJournalMode("PRAGMA journal_mode=DELETE", "delete");
+    if (status.ok()) status = Migrate(db_.getHandle(), Migrations());
+    if (!status.ok()) return status;
+  }
+  try {
+    Configure(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0);
+  } catch (const SQLite::Exception& error) {
+    return ToStatus(error);
+  }
+  if (const absl::Status status = SetJournalMode("PRAGMA journal_mode=WAL", "wal"); !status.ok()) {
+    return status;
+  }
+  // Makes SQLite open the write-ahead log now.
+  return Run("SELECT count(*) FROM sqlite_schema");
+}
+
+absl::Status SqliteConnection::SetJournalMode(const char* sql, absl::string_view mode) {
+  std::string now;
+  const absl::Status status = Run(sql, {}, [&](const Row& row) { now = row.Bytes(0); });
+  if (!status.ok()) return status;
+  if (now != mode) {
+    return StorageUnavailable(absl::StrCat("the journal mode stayed ", now, ", not ", mode));
+  }
+  return absl::OkStatus();
+}
+
+SQLite::Statement& SqliteConnection::Prepared(const char* sql) {
+  const auto known = statements_.find(sql);
+  if (known != statements_.end()) return known->second;
+  return statements_.emplace(sql, SQLite::Statement(db_, sql)).first->second;
+}
+
+absl::Status SqliteConnection::Run(const char* sql, std::initializer_list<Value> values,
+                                   absl::FunctionRef<void(const Row&)> on_row) {
+  try {
+    SQLite::Statement& statement = Prepared(sql);
+    const ScopedReset reset(statement);
+    int index = 0;
+    for (const Value& value : values) std::visit(Binder{statement, ++index}, value);
+    while (statement.executeStep()) on_row(Row(statement));
+    return absl::OkStatus();
+  } catch (const SQLite::Exception& error) {
+    return Failed(error);
+  }
+}
+
+absl::Status SqliteConnection::Failed(const SQLite::Exception& error) {
+  const absl::Status status = ToStatus(error);
+  if (!absl::IsUnavailable(status)) return status;
+  // The lower byte of an extended code is its primary one.
+  const int code = error.getErrorCode() & 0xFF;
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED) busy_.fetch_add(1, std::memory_order_relaxed);
+  errors_.fetch_add(1, std::memory_order_relaxed);
+  return status;
+}
+
+absl::Status SqliteConnection::Begin() {
+  // A rollback that failed earlier leaves its transaction open.
+  RollBack();
+  return Run("BEGIN IMMEDIATE");
+}
+
+absl::Status SqliteConnection::Commit() { return Run("COMMIT"); }
+
+void SqliteConnection::RollBack() {
+  if (sqlite3_get_autocommit(db_.getHandle()) == 0) Run("ROLLBACK").IgnoreError();
+}
+
+}  // namespace authurl

@@ -1,0 +1,297 @@
+// BatchGetAuthUrls: every network has a result of its own, and none of them spoils another's.
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "core/catalog/endpoint.h"
+#include "server/api/auth_url_service.h"
+#include "server/observe/log.h"
+#include "storage/sqlite/sqlite_backend.h"
+#include "tests/server/api/service_fixture.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+constexpr char kRedirect[] = "redirect_uri: 'https://app.example.com/cb' ";
+
+// A result's error as if a call had ended with it.
+absl::Status ErrorOf(const v1::BatchGetAuthUrlsResponse::Result& result) {
+  if (!result.has_error()) return absl::OkStatus();
+  return ToAbslStatus(grpc::Status(static_cast<grpc::StatusCode>(result.error().code()),
+                                   result.error().message(), result.error().SerializeAsString()));
+}
+
+std::vector<std::string> NamesOf(const v1::BatchGetAuthUrlsResponse& response) {
+  std::vector<std::string> names;
+  for (const auto& result : response.results()) {
+    names.push_back(
+        absl::StrCat(result.network(), result.instance().empty() ? "" : "@", result.instance()));
+  }
+  return names;
+}
+
+class BatchAuthUrlsTest : public ServiceTest {
+ protected:
+  absl::StatusOr<v1::BatchGetAuthUrlsResponse> Batch(const std::string& request) const {
+    return Call<v1::BatchGetAuthUrlsResponse>("BatchGetAuthUrls", request);
+  }
+};
+
+TEST_F(BatchAuthUrlsTest, ResultsComeInTheOrderOfTheRequestAndAreWhatGetAuthUrlGives) {
+  ASSERT_OK(Configure("x"));
+  ASSERT_OK(Configure("instagram"));
+  ASSERT_OK(Configure("wechat"));
+  ASSERT_OK_AND_ASSIGN(const auto batch,
+                       Batch(absl::StrCat(kRedirect,
+                                          "networks: ['x', 'wechat', 'instagram'] scopes: 'one' "
+                                          "tenant_id: 'customer_42'")));
+  ASSERT_THAT(NamesOf(batch), ElementsAre("x", "wechat", "instagram"));
+  const char* starts[] = {"https://x.com/i/oauth2/authorize?client_id=x-client-key&",
+                          "https://open.weixin.qq.com/connect/qrconnect?appid=wechat-client-key&",
+                          "https://www.instagram.com/oauth/authorize?client_id=instagram-client-"};
+  for (int i = 0; i < batch.results_size(); ++i) {
+    ASSERT_OK(ErrorOf(batch.results(i)));
+    const v1::GetAuthUrlResponse& result = batch.results(i).auth_url();
+    EXPECT_THAT(result.auth_url(), StartsWith(starts[i]));
+    EXPECT_THAT(result.auth_url(), HasSubstr("&scope=one&"));
+    EXPECT_EQ(result.expires_at().seconds(),
+              absl::ToUnixSeconds(server_->now() + absl::Minutes(10)));
+  }
+}
+
+TEST_F(BatchAuthUrlsTest, OneNetworksErrorIsTheOneOfGetAuthUrlAndHarmsNoOther) {
+  ASSERT_OK(Configure("instagram"));
+  ASSERT_OK(Configure("facebook"));
+  ASSERT_OK(Configure("tiktok"));
+  ASSERT_OK(Configure("reddit", "allowed_redirect_uris: 'https://app.example.com/other'"));
+  const std::string shared = "redirect_uri: 'https://app.example.com/cb?a=b' scopes: 'one,two' ";
+  const std::vector<std::string> networks = {
+      "instagrm", "facebook", "tiktok", "vimeo", "bluesky",
+      "reddit",   "mastodon", "No Id",  "",      std::string(50'000, 'a')};
+  ASSERT_OK_AND_ASSIGN(const auto batch,
+                       Batch(absl::StrCat(shared, "networks: ['", absl::StrJoin(networks, "', '"),
+                                          "', 'instagram']")));
+  ASSERT_EQ(batch.results_size(), 11);
+  for (size_t i = 0; i < networks.size(); ++i) {
+    SCOPED_TRACE(networks[i].substr(0, 40));
+    const auto& result = batch.results(static_cast<int>(i));
+    EXPECT_EQ(result.network(), networks[i]);
+    const RawReply alone =
+        server_->Call("GetAuthUrl", absl::StrCat(shared, "network: '", networks[i], "'"), AsOrg());
+    EXPECT_NE(alone.status.error_code(), grpc::OK);
+    EXPECT_EQ(result.error().SerializeAsString(), alone.status.error_details());
+  }
+  EXPECT_THAT(ErrorOf(batch.results(0)), HasViolation("network", HasSubstr("instagram")));
+  EXPECT_THAT(ErrorOf(batch.results(2)), HasViolation("redirect_uri", HasSubstr("no query")));
+  EXPECT_THAT(ErrorOf(batch.results(3)), HasReason("NETWORK_NOT_CONFIGURED"));
+  EXPECT_THAT(ErrorOf(batch.results(4)), HasReason("NETWORK_HAS_NO_AUTH_URL"));
+}
+
+TEST_F(BatchAuthUrlsTest, OneGoodNetworkAmongBadOnesHasItsUrl) {
+  ASSERT_OK(Configure("x"));
+  ASSERT_OK_AND_ASSIGN(const auto batch,
+                       Batch(absl::StrCat(kRedirect, "networks: ['bad', 'x', 'vimeo']")));
+  ASSERT_EQ(batch.results_size(), 3);
+  EXPECT_TRUE(batch.results(0).has_error());
+  EXPECT_THAT(batch.results(1).auth_url().auth_url(), StartsWith("https://x.com/"));
+  EXPECT_TRUE(batch.results(2).has_error());
+}
+
+TEST_F(BatchAuthUrlsTest, WithoutNetworksEveryConfigurationHasAResultInTheOrderOfIds) {
+  ASSERT_OK_AND_ASSIGN(const auto none, Batch(kRedirect));
+  EXPECT_EQ(none.results_size(), 0);
+
+  std::map<std::string, std::string> name_by_id;
+  for (const std::string network : {"x", "instagram", "wechat"}) {
+    ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork created, Configure(network));
+    name_by_id[created.id()] = network;
+  }
+  for (const std::string instance : {"one.example.org", "two.example.org"}) {
+    ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork created,
+                         Configure("mastodon", absl::StrCat("instance: '", instance, "'")));
+    name_by_id[created.id()] = "mastodon@" + instance;
+  }
+  std::vector<std::string> names;
+  for (const auto& [id, name] : name_by_id) names.push_back(name);
+  ASSERT_OK_AND_ASSIGN(const auto batch, Batch(kRedirect));
+  EXPECT_EQ(NamesOf(batch), names);
+  for (const auto& result : batch.results()) {
+    EXPECT_OK(ErrorOf(result)) << result.network();
+    if (result.instance().empty()) continue;
+    EXPECT_THAT(result.auth_url().auth_url(),
+                StartsWith(absl::StrCat("https://", result.instance(), "/oauth/authorize?")));
+  }
+}
+
+TEST_F(BatchAuthUrlsTest, InstanceIsForThoseNetworksThatHaveInstances) {
+  ASSERT_OK(Configure("x"));
+  ASSERT_OK(Configure("mastodon", "instance: 'one.example.org'"));
+  ASSERT_OK_AND_ASSIGN(const auto batch,
+                       Batch(absl::StrCat(kRedirect,
+                                          "networks: ['x', 'mastodon', 'nonsense'] "
+                                          "instance: 'one.example.org'")));
+  EXPECT_THAT(NamesOf(batch), ElementsAre("x", "mastodon@one.example.org", "nonsense"));
+  EXPECT_OK(ErrorOf(batch.results(0)));
+  EXPECT_OK(ErrorOf(batch.results(1)));
+  ASSERT_OK_AND_ASSIGN(const auto missing,
+                       Batch(absl::StrCat(kRedirect, "networks: ['x', 'mastodon']")));
+  EXPECT_OK(ErrorOf(missing.results(0)));
+  EXPECT_THAT(ErrorOf(missing.results(1)), HasViolation("instance", HasSubstr("Required")));
+  // Well formed, and yet none that Mastodon can have.
+  ASSERT_OK_AND_ASSIGN(
+      const auto local,
+      Batch(absl::StrCat(kRedirect, "networks: ['x', 'mastodon'] instance: 'localhost'")));
+  EXPECT_OK(ErrorOf(local.results(0)));
+  EXPECT_THAT(ErrorOf(local.results(1)), HasViolation("instance", HasSubstr("public host")));
+}
+
+TEST_F(BatchAuthUrlsTest, AHundredConfigurationsAreAnsweredAndOneMoreIsTooMany) {
+  const auto add = [this](int i) {
+    return Configure("mastodon", absl::StrCat("instance: 'm", i, ".example.org'"));
+  };
+  for (int i = 0; i < 100; ++i) ASSERT_OK(add(i));
+  ASSERT_OK_AND_ASSIGN(const auto batch, Batch(kRedirect));
+  ASSERT_EQ(batch.results_size(), 100);
+  std::set<std::string> states;
+  for (const auto& result : batch.results()) {
+    ASSERT_OK(ErrorOf(result));
+    const std::string& url = result.auth_url().auth_url();
+    states.insert(url.substr(url.find("&state=")));
+  }
+  EXPECT_THAT(states, SizeIs(100));
+
+  ASSERT_OK(add(100));
+  const auto too_many = Batch(kRedirect);
+  EXPECT_THAT(too_many, HasReason("TOO_MANY_CONFIGURATIONS"));
+  EXPECT_THAT(too_many,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("say in networks")));
+  EXPECT_OK(Batch(absl::StrCat(kRedirect, "networks: 'mastodon' instance: 'm7.example.org'")));
+}
+
+TEST_F(BatchAuthUrlsTest, AHundredNetworksFitIntoOneRequest) {
+  std::string request = kRedirect;
+  for (int i = 0; i < 100; ++i) absl::StrAppend(&request, "networks: 'n", i, "' ");
+  ASSERT_OK_AND_ASSIGN(const auto batch, Batch(request));
+  ASSERT_EQ(batch.results_size(), 100);
+  for (const auto& result : batch.results()) {
+    EXPECT_THAT(ErrorOf(result), HasViolation("network", HasSubstr("is not a known network")));
+  }
+}
+
+// The store and the handler alone.
+class BatchHandlerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto backend = OpenSqliteBackend(folder_.database());
+    ASSERT_OK(backend);
+    backend_ = backend->get();
+    ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(*std::move(backend), sealer_, FillRandom));
+    record::v1::Organization organization;
+    organization.set_org_id("acme");
+    ASSERT_OK(store_->CreateOrganization(organization));
+    for (const char* network : {"x", "reddit"}) {
+      record::v1::SocialNetworkSettings settings;
+      settings.set_id(absl::StrCat("sn_", network));
+      settings.set_org_id("acme");
+      settings.set_network(network);
+      settings.set_version(1);
+      settings.set_client_key("key");
+      settings.set_default_redirect_uri("https://app.example.com/cb");
+      ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
+    }
+    caller_.org_id = "acme";
+    caller_.request_id = "request-7";
+  }
+
+  // As a fault of the disk would.
+  void Damage(const std::string& id) {
+    ASSERT_OK_AND_ASSIGN(SocialNetworkRow row, backend_->GetSocialNetworkSecret("acme", id));
+    row.settings.back() = static_cast<char>(row.settings.back() ^ 1);
+    ASSERT_OK(backend_->UpdateSocialNetwork(row, row.version));
+  }
+
+  const ServerFolder folder_;
+  const KeyRing keys_ = folder_.key_ring();
+  const Sealer sealer_{keys_};
+  const NetworkCatalog catalog_ = NetworkCatalog::Parse(BuiltInNetworksText()).value();
+  Backend* backend_ = nullptr;
+  std::unique_ptr<CredentialStore> store_;
+  Metrics metrics_;
+  Caller caller_;
+  v1::BatchGetAuthUrlsRequest request_;
+  v1::BatchGetAuthUrlsResponse response_;
+
+  AuthUrlService Service() {
+    return AuthUrlService(catalog_, sealer_, *store_, metrics_, absl::Now, FillRandom, "",
+                          absl::Minutes(10));
+  }
+};
+
+TEST_F(BatchHandlerTest, InternalErrorShowsTheFixedTextAndItsCauseIsInTheLogOnce) {
+  ASSERT_NO_FATAL_FAILURE(Damage("sn_x"));
+  for (const char* network : {"x", "reddit"}) request_.add_networks(network);
+  ::testing::internal::CaptureStderr();
+  StartLog("info");
+  const absl::Status status = Service().BatchGetAuthUrls(caller_, request_, response_);
+  StopLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  ASSERT_OK(status);
+  ASSERT_EQ(response_.results_size(), 2);
+  const absl::Status error = ErrorOf(response_.results(0));
+  EXPECT_THAT(error, HasReason("INTERNAL"));
+  EXPECT_THAT(error, StatusIs(absl::StatusCode::kInternal, HasSubstr("x-request-id")));
+  EXPECT_THAT(response_.results(0).SerializeAsString(), Not(HasSubstr("sn_x")));
+  EXPECT_TRUE(response_.results(1).has_auth_url());
+  const std::vector<std::string> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
+  ASSERT_THAT(lines, SizeIs(1)) << log;
+  for (const char* part :
+       {"\"level\":\"error\"", "\"event\":\"batch_results_failed\"", "\"request_id\":\"request-7\"",
+        "\"org_id\":\"acme\"", "\"results\":1", "\"network\":\"x\"", "sn_x"}) {
+    EXPECT_THAT(lines[0], HasSubstr(part));
+  }
+}
+
+TEST_F(BatchHandlerTest, StoreThatIsOutOfReachFillsOneLineOfTheLog) {
+  std::filesystem::rename(folder_.database(), folder_.database() + ".away");
+  for (const auto* network : catalog_.networks()) {
+    if (network->status() != catalog::v1::STATUS_LIVE || HasInstances(*network)) continue;
+    request_.add_networks(network->id());
+  }
+  ::testing::internal::CaptureStderr();
+  StartLog("info");
+  const absl::Status status = Service().BatchGetAuthUrls(caller_, request_, response_);
+  StopLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  ASSERT_OK(status);
+  for (const auto& result : response_.results()) {
+    EXPECT_THAT(ErrorOf(result), HasReason("STORAGE_UNAVAILABLE"));
+    EXPECT_TRUE(RetryAfterOf(ErrorOf(result)).has_value());
+  }
+  EXPECT_THAT(std::vector<std::string>(absl::StrSplit(log, '\n', absl::SkipEmpty())), SizeIs(1));
+  EXPECT_THAT(log, HasSubstr(absl::StrCat("\"results\":", request_.networks_size())));
+}
+
+TEST_F(BatchHandlerTest, DeadlineThatHasPassedStopsIt) {
+  request_.add_networks("x");
+  caller_.deadline = absl::Now() - absl::Seconds(1);
+  const absl::Status status = Service().BatchGetAuthUrls(caller_, request_, response_);
+  EXPECT_THAT(status, HasReason("DEADLINE_EXCEEDED"));
+  EXPECT_THAT(status,
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("after 0 of 1 networks")));
+  EXPECT_THAT(response_.results(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace authurl::testing
