@@ -149,7 +149,9 @@ absl::Status App::Open(const OpenBackend& open_backend) {
 }
 
 absl::Status App::StartServing() {
-  auto credentials = MakeServerCredentials(config_);
+  auto credentials = MakeServerCredentials({.tls_cert_file = config_.tls_cert_file,
+                                            .tls_key_file = config_.tls_key_file,
+                                            .tls_client_ca_file = config_.tls_client_ca_file});
   if (!credentials.ok()) return credentials.status();
   credentials_ = *std::move(credentials);
   auto listener = Listener::Bind(config_.listen, config_.max_connections);

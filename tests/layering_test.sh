@@ -1,61 +1,149 @@
 #!/usr/bin/env bash
-# Fails when an #include points up. Debian's headers are all visible to the compiler, so only this keeps the layers:
+# Fails when an #include points up, or when files include each other in a circle. Debian's headers are all visible to the
+# compiler, so only this keeps the house (CONTRIBUTING.md, "The house"):
 #
-#   server -> storage -> core -> generated messages       deploy -> core       nothing -> tests
+#   server → storage → core → generated messages       deploy → core       nothing → tests
 #
-# It first breaks every rule in a copy of the sources and expects each break to be found.
+# and within them the rooms below. It first breaks every rule in a copy of the sources and expects to find each break.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# One rule each: a folder, what none of its sources may include (an extended regular expression), an include that breaks
-# the rule, and the one source that is excepted.
-folders=() forbidden=() examples=() excepted=()
-rule() {
-  folders+=("$1")
-  forbidden+=("$2")
-  examples+=("$3")
-  excepted+=("${4:-}")
+# A room, and the rooms that its files may include besides their own. A file belongs to its own folder alone: what is in
+# core/crypto is not in core.
+rooms=(
+  'core/crypto:'
+  'core: core/crypto'
+  'core/catalog: core'
+  'core/flow: core core/crypto core/catalog'
+  'storage: core core/crypto core/catalog core/flow'
+  'storage/sqlite: storage core'
+  'server/system: core/crypto'
+  'server/observe: server/system'
+  'server/serving: server/observe server/system storage core core/crypto'
+  'server/outbound: server/observe server/system core core/crypto'
+  'server/flow: server/outbound server/observe server/system storage core core/crypto core/catalog core/flow'
+  'server/api: server/flow server/serving server/observe server/system storage core core/crypto core/catalog core/flow'
+  'server: server/api server/flow server/outbound server/serving server/observe server/system
+    storage storage/sqlite core core/crypto core/catalog core/flow'
+  'deploy: core core/crypto'
+)
+
+# Libraries that only some rooms may use: an extended regular expression, an include that it matches, and the rooms and
+# files that may.
+libraries=(
+  'grpc(pp|\+\+)?/|.*\.grpc\.pb\.h|<grpcpp/grpcpp.h>|server server/api server/serving server/observe deploy/call.cc'
+  'SQLiteCpp/|sqlite3|<sqlite3.h>|storage/sqlite'
+  'sodium|<sodium.h>|core/crypto/crypto.cc'
+  'curl/|<curl/curl.h>|server/outbound'
+  'sys/socket|sys/un\.|netdb|<sys/socket.h>|server server/system server/serving server/observe server/outbound deploy'
+  'spdlog/|<spdlog/spdlog.h>|server/observe'
+)
+
+# Prints every include of our own as "including-file included-file".
+own_includes() {
+  (cd "$1" && grep -rHoE --include='*.cc' --include='*.h' \
+    '^[[:space:]]*#[[:space:]]*include[[:space:]]*"(core|storage|server|deploy|tests)/[^"]+"' \
+    core storage server deploy) | sed -E 's/:[[:space:]]*#[^"]*"/ /; s/"$//'
 }
 
-grpc='grpc(pp|\+\+)?/|.*\.grpc\.pb\.h'
-sqlite='SQLiteCpp/|sqlite3'
-sockets='sys/socket|sys/un\.|netdb'
-rule core '(storage|server|deploy|tests)/' '"storage/backend.h"'
-rule core "$grpc" '<grpcpp/grpcpp.h>'
-rule core "$sqlite" '<SQLiteCpp/SQLiteCpp.h>'
-rule core "$sockets|spdlog/" '<sys/socket.h>'
-rule core 'sodium' '<sodium.h>' core/crypto/crypto.cc
-rule storage '(server|deploy|tests)/' '"server/config.h"'
-rule storage "$grpc" '"authurl/v1/auth_url_service.grpc.pb.h"'
-rule storage 'sodium' '<sodium.h>'
-rule server '(deploy|tests)/' '"tests/support/temp_dir.h"'
-rule server "$sqlite|sodium" '<sqlite3.h>'
-rule deploy '(storage|server|tests)/' '"storage/backend.h"'
-rule deploy "$grpc" '<grpc/grpc.h>' deploy/call.cc
-rule deploy "$sqlite|sodium" '<sodium/utils.h>'
+# Prints the includes of the tree $1 that no room allows, as "file includes file".
+breaks_of_rooms() {
+  own_includes "$1" | awk -v rooms="$(printf '%s;' "${rooms[@]}")" '
+    function room(file) { sub(/\/[^\/]*$/, "", file); return file }
+    BEGIN {
+      count = split(rooms, rules, ";")
+      for (i = 1; i < count; ++i) {
+        name = rules[i]; sub(/:.*/, "", name); known[name] = 1
+        allowed[name, name] = 1
+        others = rules[i]; sub(/[^:]*:/, "", others)
+        size = split(others, list, /[ \n]+/)
+        for (j = 1; j <= size; ++j) allowed[name, list[j]] = 1
+      }
+    }
+    !(room($1) in known) { print $1 " is in a room that this test does not know"; next }
+    !((room($1), room($2)) in allowed) { print $1 " includes " $2 }'
+}
 
-# Prints what breaks rule $2 in the source tree $1, as file:line:text.
+# Prints the includes of libraries in the tree $1 that their rule does not allow.
+breaks_of_libraries() {
+  local rule include users user
+  for rule in "${libraries[@]}"; do
+    users=${rule##*|}
+    include=${rule%|*}
+    include=${include%|*}
+    (cd "$1" && grep -rnE --include='*.cc' --include='*.h' \
+      "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($include)" core storage server deploy || true) |
+      while IFS= read -r line; do
+        for user in $users; do
+          case ${line%%:*} in
+            "$user") continue 2 ;;
+            "$user"/*/*) ;;
+            "$user"/*) continue 2 ;;
+          esac
+        done
+        echo "$line"
+      done
+  done
+}
+
+# Prints the files of the tree $1 that include each other in a circle. A header and its source are one file here, so a
+# circle that runs through a source is one too.
+circles() {
+  own_includes "$1" | sed -E 's/\.(cc|h)( |$)/\2/g' | awk '$1 != $2' | sort -u | { tsort 2>&1 >/dev/null || true; } |
+    sed -E 's/^tsort: //; s/^-: input contains a loop:$/These files include each other in a circle:/'
+}
+
 breaks() {
-  local include="^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"](${forbidden[$2]})"
-  (cd "$1" && grep -rnE --include='*.cc' --include='*.h' -e "$include" "${folders[$2]}") |
-    grep -v "^${excepted[$2]:-nothing}:" || true
+  breaks_of_rooms "$1"
+  breaks_of_libraries "$1"
+  circles "$1"
 }
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -R core storage server deploy "$copy"
-failed=0
-for i in "${!folders[@]}"; do
-  echo "#include ${examples[$i]}" >"$copy/${folders[$i]}/planted.cc"
-  if ! breaks "$copy" "$i" | grep -q "^${folders[$i]}/planted.cc:1:"; then
-    echo "this test is broken: it does not find #include ${examples[$i]} in ${folders[$i]}/"
-    failed=1
-  fi
-  found=$(breaks . "$i")
-  if [ -n "$found" ]; then
-    echo "$found"
-    failed=1
-  fi
+# plant FILE INCLUDE TEXT: a file that breaks a rule, which must be told with that text.
+expected=()
+plant() {
+  mkdir -p "$copy/${1%/*}"
+  echo "#include $2" >"$copy/$1"
+  expected+=("$3")
+}
+for rule in "${rooms[@]}"; do
+  room=${rule%%:*}
+  plant "$room/planted_tests.cc" '"tests/support/temp_dir.h"' "$room/planted_tests.cc includes tests/"
+  for other in "${rooms[@]}"; do
+    other=${other%%:*}
+    case " ${rule#*:} $room " in
+      *[[:space:]]"$other"[[:space:]]*) ;;
+      *)
+        plant "$room/planted_${other//\//_}.cc" "\"$other/planted.h\"" \
+          "$room/planted_${other//\//_}.cc includes $other/planted.h"
+        ;;
+    esac
+  done
 done
-[ "$failed" = 0 ] || { echo "FAILED: the includes above point up (see README.md in each folder)"; exit 1; }
-echo "${#folders[@]} rules hold"
+for i in "${!libraries[@]}"; do
+  rule=${libraries[$i]%|*}
+  plant "core/planted_$i.cc" "${rule##*|}" "core/planted_$i.cc:1:"
+  plant "storage/planted_$i.cc" "${rule##*|}" "storage/planted_$i.cc:1:"
+done
+plant server/attic/planted.cc '"core/errors.h"' 'server/attic/planted.cc is in a room that this test does not know'
+plant core/planted_one.h '"core/planted_two.h"' 'core/planted_one'
+plant core/planted_two.cc '"core/planted_one.h"' 'core/planted_two'
+told=$(breaks "$copy")
+failed=0
+for text in "${expected[@]}"; do
+  [[ $told == *"$text"* ]] && continue
+  echo "this test is broken: among the planted faults it does not find \"$text\""
+  failed=1
+done
+
+found=$(breaks .)
+if [ -n "$found" ]; then
+  echo "$found"
+  echo "FAILED: the includes above point up or run in a circle (see CONTRIBUTING.md, \"The house\")"
+  failed=1
+fi
+[ "$failed" = 0 ] || exit 1
+echo "${#rooms[@]} rooms and ${#libraries[@]} libraries: nothing points up, and there are no circles"

@@ -1,5 +1,5 @@
 // network_catalog.h: the social networks that authurl knows. Networks are data
-// (core/networks.textproto); code never asks which one it has.
+// (core/catalog/networks); code never asks which one it has.
 #pragma once
 
 #include <map>

@@ -12,10 +12,10 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/civil_time.h"
 #include "core/catalog/endpoint.h"
+#include "core/catalog/network_rules.h"
 #include "core/catalog/pattern.h"
 #include "core/errors.h"
 #include "core/field_rules.h"
-#include "core/flow/auth_state.h"
 #include "core/uri.h"
 
 namespace authurl {

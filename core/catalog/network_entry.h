@@ -1,12 +1,18 @@
 // network_entry.h: one entry of the catalog: its defaults, its variants, and whether it is sound.
 #pragma once
 
+#include <cstddef>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "authurl/catalog/v1/network.pb.h"
 
 namespace authurl {
+
+// Every network that takes a state must carry at least a reference to a stored one
+// (core/flow/auth_state.h): 160 random bits in hexadecimal.
+inline constexpr size_t kStateReferenceChars = 40;
 
 // The entry with the defaults that the schema names. InvalidArgumentError naming every faulty field
 // and the reason: "authorization_endpoint: must begin with https://; status: …".

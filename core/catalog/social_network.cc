@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "core/catalog/named_network.h"
 #include "core/catalog/network_entry.h"
+#include "core/catalog/network_rules.h"
 #include "core/errors.h"
 #include "core/field_rules.h"
 

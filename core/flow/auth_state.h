@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "authurl/catalog/v1/network.pb.h"
 #include "authurl/state/v1/auth_state.pb.h"
+#include "core/catalog/network_entry.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
 
@@ -23,7 +24,6 @@ inline constexpr absl::Duration kMaxStateLifetime = absl::Hours(1);
 // The longest sealed text that is handed out, whatever the network would take: with it and the
 // longest redirect URI, the URL still fits what browsers and servers commonly take (8 KiB).
 inline constexpr size_t kMaxStateChars = 1024;
-inline constexpr size_t kStateReferenceChars = 40;
 
 // A sealed state that the network can't carry.
 struct StoredAuthState {

@@ -10,9 +10,9 @@
 #include "authurl/record/v1/record.pb.h"
 #include "authurl/v1/auth_url_service.pb.h"
 #include "core/catalog/network_catalog.h"
+#include "core/catalog/network_rules.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
-#include "core/field_rules.h"
 #include "core/flow/auth_request.h"
 #include "core/flow/auth_state.h"
 

@@ -5,9 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/catalog/endpoint.h"
+#include "core/catalog/network_rules.h"
 #include "core/catalog/pattern.h"
 #include "core/errors.h"
-#include "core/field_rules.h"
 #include "core/flow/auth_url.h"
 
 namespace authurl {

@@ -27,13 +27,33 @@ struct Buffers {
   std::vector<std::shared_ptr<Buffer>> all;
 };
 
+std::atomic<uint64_t> dropped = 0;
+
+std::string TakeLines();
+uint64_t LinesDropped() { return dropped.load(std::memory_order_relaxed); }
+
 // Never destroyed: threads may log until the very end.
 Buffers& AllBuffers() {
-  static Buffers& buffers = *new Buffers;
+  static Buffers& buffers = *[] {
+    CollectLinesOf({.take = TakeLines, .dropped = LinesDropped});
+    return new Buffers;
+  }();
   return buffers;
 }
 
-std::atomic<uint64_t> dropped = 0;
+std::string TakeLines() {
+  Buffers& buffers = AllBuffers();
+  const std::lock_guard<std::mutex> lock(buffers.mutex);
+  std::string taken;
+  std::erase_if(buffers.all, [&](const std::shared_ptr<Buffer>& buffer) {
+    const std::lock_guard<std::mutex> buffer_lock(buffer->mutex);
+    taken += buffer->lines;
+    buffer->lines.clear();
+    // Nobody but this list knows it: its thread has ended.
+    return buffer.use_count() == 1;
+  });
+  return std::string(absl::StripSuffix(taken, "\n"));
+}
 
 Buffer& BufferOfThisThread() {
   thread_local const std::shared_ptr<Buffer> buffer = [] {
@@ -87,21 +107,5 @@ void LogCall(const ServedCall& call) {
   AppendField("org_id", call.org_id, line);
   absl::StrAppend(&line, ",\"microseconds\":", absl::ToInt64Microseconds(call.duration), "}\n");
 }
-
-std::string TakeCallLines() {
-  Buffers& buffers = AllBuffers();
-  const std::lock_guard<std::mutex> lock(buffers.mutex);
-  std::string taken;
-  std::erase_if(buffers.all, [&](const std::shared_ptr<Buffer>& buffer) {
-    const std::lock_guard<std::mutex> buffer_lock(buffer->mutex);
-    taken += buffer->lines;
-    buffer->lines.clear();
-    // Nobody but this list knows it: its thread has ended.
-    return buffer.use_count() == 1;
-  });
-  return std::string(absl::StripSuffix(taken, "\n"));
-}
-
-uint64_t CallLinesDropped() { return dropped.load(std::memory_order_relaxed); }
 
 }  // namespace authurl

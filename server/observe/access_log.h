@@ -6,9 +6,6 @@
 // can't keep up, lines are dropped and counted (log.h).
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
@@ -27,10 +24,5 @@ struct ServedCall {
 };
 
 void LogCall(const ServedCall& call);
-
-// For log.cc: what was put together since the last time, whole lines without the last one's end;
-// empty when there is none.
-std::string TakeCallLines();
-uint64_t CallLinesDropped();
 
 }  // namespace authurl

@@ -17,7 +17,6 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "server/observe/access_log.h"
 
 namespace authurl {
 namespace {
@@ -36,7 +35,11 @@ std::atomic<int> least_level = kNothing;
 // By writers that are gone.
 std::atomic<uint64_t> dropped_before = 0;
 
-// Writes what the calls have put together (access_log.h), and in the end whatever is waiting. It
+// Lines that are put together elsewhere (LineSource).
+std::atomic<std::string (*)()> take_lines = nullptr;
+std::atomic<uint64_t (*)()> lines_dropped = nullptr;
+
+// Writes what the calls have put together, and in the end whatever is waiting. It
 // belongs to its thread, which nobody may wait for if writing hangs.
 struct Collector {
   // Writes to the same place as the other lines, but in the collector's own time: while that is
@@ -86,7 +89,8 @@ LogLevel LevelNamed(absl::string_view name) {
 }
 
 void WriteCallLines(spdlog::logger& call_logger) {
-  const std::string lines = TakeCallLines();
+  const auto take = take_lines.load();
+  const std::string lines = take == nullptr ? "" : take();
   if (!lines.empty()) call_logger.info(lines);
 }
 
@@ -173,8 +177,15 @@ bool IsLogged(LogLevel level) {
 }
 
 uint64_t LogLinesDropped() {
+  const auto of_source = lines_dropped.load();
   const std::lock_guard<std::mutex> lock(mutex);
-  return dropped_before + CallLinesDropped() + (writer == nullptr ? 0 : writer->overrun_counter());
+  return dropped_before + (of_source == nullptr ? 0 : of_source()) +
+         (writer == nullptr ? 0 : writer->overrun_counter());
+}
+
+void CollectLinesOf(LineSource source) {
+  take_lines = source.take;
+  lines_dropped = source.dropped;
 }
 
 void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields) {

@@ -36,6 +36,17 @@ bool IsLogged(LogLevel level);
 // How many lines were dropped because the log could not keep up, since the process started.
 uint64_t LogLinesDropped();
 
+// Lines that are put together elsewhere (access_log.h), for the log to fetch and write.
+struct LineSource {
+  // What was put together since the last time: whole lines without the last one's end; empty where
+  // there is none.
+  std::string (*take)();
+  // How many lines it dropped since the process started.
+  uint64_t (*dropped)();
+};
+// From now on the log takes these lines too, some fifty times a second. There is one such source.
+void CollectLinesOf(LineSource source);
+
 // Empty texts are left out.
 void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields = {});
 

@@ -7,7 +7,7 @@
 
 #include "absl/strings/strip.h"
 #include "server/observe/metric_family.h"
-#include "server/serving/grpc_status.h"
+#include "server/observe/code_name.h"
 
 namespace authurl {
 namespace {

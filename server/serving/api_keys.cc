@@ -174,7 +174,7 @@ absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& cred
 
 absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now) {
   const std::optional<ParsedApiKey> parsed = ParseApiKey(absl::StripAsciiWhitespace(key_text));
-  if (!parsed.has_value()) return absl::InvalidArgumentError("holds no API key");
+  if (!parsed.has_value()) return absl::InvalidArgumentError("does not hold a valid API key");
   const auto known = store.GetApiKey(parsed->key_id);
   if (known.ok()) {
     if (!EqualInConstantTime((*known)->digest(), parsed->digest)) {

@@ -15,7 +15,4 @@ google::rpc::Status ToRpcStatus(const absl::Status& status);
 // The same as the outcome of a call.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// The name of a code as gRPC writes it ("INVALID_ARGUMENT").
-const char* CodeName(grpc::StatusCode code);
-
 }  // namespace authurl

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/observe/access_log.h"
+#include "server/observe/code_name.h"
 #include "server/observe/log.h"
 #include "server/serving/grpc_status.h"
 

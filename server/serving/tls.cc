@@ -6,8 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "server/serving/tls_files.h"
-
 namespace authurl {
 namespace {
 
@@ -15,12 +13,12 @@ namespace {
 // asks for one at each handshake.
 class ReloadedCredentials final : public grpc::ServerCredentials {
  public:
-  ReloadedCredentials(const Config& config, std::shared_ptr<const TlsFiles> files,
+  ReloadedCredentials(const TlsPaths& paths, std::shared_ptr<const TlsFiles> files,
                       absl::Duration interval)
-      : files_(config, std::move(files), interval),
+      : files_(paths, std::move(files), interval),
         credentials_(grpc_ssl_server_credentials_create_with_options(
             grpc_ssl_server_credentials_create_options_using_config_fetcher(
-                config.tls_client_ca_file.empty()
+                paths.tls_client_ca_file.empty()
                     ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
                     : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY,
                 &Fetch, this))) {}
@@ -60,11 +58,11 @@ class ReloadedCredentials final : public grpc::ServerCredentials {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const Config& config, absl::Duration interval) {
-  if (config.tls_cert_file.empty()) return grpc::InsecureServerCredentials();
-  absl::StatusOr<std::shared_ptr<const TlsFiles>> files = ReadTlsFiles(config);
+    const TlsPaths& paths, absl::Duration interval) {
+  if (paths.tls_cert_file.empty()) return grpc::InsecureServerCredentials();
+  absl::StatusOr<std::shared_ptr<const TlsFiles>> files = ReadTlsFiles(paths);
   if (!files.ok()) return files.status();
-  return std::make_shared<ReloadedCredentials>(config, *std::move(files), interval);
+  return std::make_shared<ReloadedCredentials>(paths, *std::move(files), interval);
 }
 
 }  // namespace authurl

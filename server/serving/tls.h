@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/config.h"
+#include "server/serving/tls_files.h"
 
 namespace authurl {
 
@@ -19,6 +19,6 @@ namespace authurl {
 //
 // For one server; they must outlive it.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const Config& config, absl::Duration interval = absl::Seconds(1));
+    const TlsPaths& paths, absl::Duration interval = absl::Seconds(1));
 
 }  // namespace authurl

@@ -84,20 +84,19 @@ absl::Status Unusable(absl::string_view flag, const std::string& path, absl::str
 }
 
 // gRPC itself would fail at the first handshake, and silently.
-absl::Status Check(const Config& config, const TlsFiles& files) {
+absl::Status Check(const TlsPaths& paths, const TlsFiles& files) {
   const SslContext context(SSL_CTX_new(TLS_server_method()));
   if (context == nullptr) return absl::InternalError("OpenSSL does not work");
-  constexpr absl::string_view kNoCertificate =
-      "holds no certificate in PEM, or one that is not complete";
+  constexpr absl::string_view kNoCertificate = "does not hold a complete certificate in PEM";
   if (!CanServe(*context, CertificatesIn(files.certificate))) {
-    return Unusable("tls_cert_file", config.tls_cert_file, kNoCertificate);
+    return Unusable("tls_cert_file", paths.tls_cert_file, kNoCertificate);
   }
   if (!BelongsToCertificate(*context, files.key)) {
-    return Unusable("tls_key_file", config.tls_key_file,
-                    "holds no private key in PEM that belongs to the certificate");
+    return Unusable("tls_key_file", paths.tls_key_file,
+                    "does not hold a private key in PEM that belongs to the certificate");
   }
-  if (!config.tls_client_ca_file.empty() && CertificatesIn(files.client_ca).empty()) {
-    return Unusable("tls_client_ca_file", config.tls_client_ca_file, kNoCertificate);
+  if (!paths.tls_client_ca_file.empty() && CertificatesIn(files.client_ca).empty()) {
+    return Unusable("tls_client_ca_file", paths.tls_client_ca_file, kNoCertificate);
   }
   return absl::OkStatus();
 }
@@ -121,9 +120,9 @@ FileStamp StampOf(const std::string& path) {
           .changed_ns = Nanoseconds(file.st_ctim)};
 }
 
-std::vector<FileStamp> StampsOf(const Config& config) {
-  std::vector<FileStamp> stamps = {StampOf(config.tls_cert_file), StampOf(config.tls_key_file)};
-  if (!config.tls_client_ca_file.empty()) stamps.push_back(StampOf(config.tls_client_ca_file));
+std::vector<FileStamp> StampsOf(const TlsPaths& paths) {
+  std::vector<FileStamp> stamps = {StampOf(paths.tls_cert_file), StampOf(paths.tls_key_file)};
+  if (!paths.tls_client_ca_file.empty()) stamps.push_back(StampOf(paths.tls_client_ca_file));
   return stamps;
 }
 
@@ -131,27 +130,27 @@ std::vector<FileStamp> StampsOf(const Config& config) {
 
 TlsFiles::~TlsFiles() { Wipe(key); }
 
-absl::StatusOr<std::shared_ptr<const TlsFiles>> ReadTlsFiles(const Config& config) {
+absl::StatusOr<std::shared_ptr<const TlsFiles>> ReadTlsFiles(const TlsPaths& paths) {
   const auto files = std::make_shared<TlsFiles>();
-  absl::StatusOr<std::string> certificate = ReadSmallFile("the certificate", config.tls_cert_file);
+  absl::StatusOr<std::string> certificate = ReadSmallFile("the certificate", paths.tls_cert_file);
   if (!certificate.ok()) return certificate.status();
   files->certificate = *std::move(certificate);
-  absl::StatusOr<std::string> key = ReadSecretFile("the private key", config.tls_key_file);
+  absl::StatusOr<std::string> key = ReadSecretFile("the private key", paths.tls_key_file);
   if (!key.ok()) return key.status();
   files->key = *std::move(key);
-  if (!config.tls_client_ca_file.empty()) {
+  if (!paths.tls_client_ca_file.empty()) {
     absl::StatusOr<std::string> client_ca =
-        ReadSmallFile("the client authorities", config.tls_client_ca_file);
+        ReadSmallFile("the client authorities", paths.tls_client_ca_file);
     if (!client_ca.ok()) return client_ca.status();
     files->client_ca = *std::move(client_ca);
   }
-  if (absl::Status status = Check(config, *files); !status.ok()) return status;
+  if (absl::Status status = Check(paths, *files); !status.ok()) return status;
   return files;
 }
 
-TlsFilesWatch::TlsFilesWatch(const Config& config, std::shared_ptr<const TlsFiles> files,
+TlsFilesWatch::TlsFilesWatch(const TlsPaths& paths, std::shared_ptr<const TlsFiles> files,
                              absl::Duration interval)
-    : config_(config), interval_(interval), current_(std::move(files)) {
+    : paths_(paths), interval_(interval), current_(std::move(files)) {
   thread_ = std::thread([this] { Watch(); });
 }
 
@@ -180,12 +179,12 @@ void TlsFilesWatch::Watch() {
 }
 
 void TlsFilesWatch::Look() {
-  const std::vector<FileStamp> now = StampsOf(config_);
+  const std::vector<FileStamp> now = StampsOf(paths_);
   if (std::exchange(seen_, now) != now) return;
   // What could not be used may have become usable without a change: file descriptors were short.
   if (now == judged_ && status_.ok()) return;
-  absl::StatusOr<std::shared_ptr<const TlsFiles>> files = ReadTlsFiles(config_);
-  if (StampsOf(config_) != now) return;
+  absl::StatusOr<std::shared_ptr<const TlsFiles>> files = ReadTlsFiles(paths_);
+  if (StampsOf(paths_) != now) return;
   const bool is_told = now == judged_ && files.status() == status_;
   judged_ = now;
   status_ = files.status();
@@ -205,7 +204,7 @@ void TlsFilesWatch::Take(std::shared_ptr<const TlsFiles> files) {
     current_.swap(files);
   }
   Log(LogLevel::kInfo, "tls_files_reloaded",
-      {{"certificate", config_.tls_cert_file}, {"client_ca", config_.tls_client_ca_file}});
+      {{"certificate", paths_.tls_cert_file}, {"client_ca", paths_.tls_client_ca_file}});
 }
 
 }  // namespace authurl

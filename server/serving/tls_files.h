@@ -15,9 +15,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/config.h"
 
 namespace authurl {
+
+// As the flags name them. Without a certificate there is no TLS; without client authorities no
+// client is asked for a certificate.
+struct TlsPaths {
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_client_ca_file;
+};
 
 // Files that belong together and that gRPC can use. The key is wiped from memory with them.
 struct TlsFiles {
@@ -33,10 +40,10 @@ struct TlsFiles {
   std::string client_ca;  // Empty without --tls_client_ca_file.
 };
 
-// Reads and checks the files that `config` names. An error is one sentence for the operator that
+// Reads and checks the files that `paths` names. An error is one sentence for the operator that
 // names flag and file: a file that can't be read, is not PEM or ends in the middle of it, a key
 // that does not belong to the certificate, or that others may read.
-absl::StatusOr<std::shared_ptr<const TlsFiles>> ReadTlsFiles(const Config& config);
+absl::StatusOr<std::shared_ptr<const TlsFiles>> ReadTlsFiles(const TlsPaths& paths);
 
 // What changes whenever a file does, or another one takes its place.
 struct FileStamp {
@@ -57,7 +64,7 @@ struct FileStamp {
 class TlsFilesWatch final {
  public:
   // `files` are what was read at the start.
-  TlsFilesWatch(const Config& config, std::shared_ptr<const TlsFiles> files,
+  TlsFilesWatch(const TlsPaths& paths, std::shared_ptr<const TlsFiles> files,
                 absl::Duration interval);
   // Waits for the look that is under way.
   ~TlsFilesWatch();
@@ -72,7 +79,7 @@ class TlsFilesWatch final {
   void Look();
   void Take(std::shared_ptr<const TlsFiles> files);
 
-  const Config config_;
+  const TlsPaths paths_;
   const absl::Duration interval_;
 
   // For the thread: how the files looked last, how they looked when they were last read, and what

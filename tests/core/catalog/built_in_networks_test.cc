@@ -1,4 +1,4 @@
-// The catalog that is compiled in, core/networks.textproto, and the table made from it.
+// The catalog that is compiled in, core/catalog/networks, and the table made from it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -215,7 +215,7 @@ std::string Row(const std::string& name, const Network& network) {
 TEST_F(BuiltInNetworksTest, AreTheTableInNetworksMd) {
   std::string text =
       "# The networks\n\n"
-      "Made from networks.textproto by the test `BuiltInNetworksTest.AreTheTableInNetworksMd`; not "
+      "Made from catalog/networks by the test `BuiltInNetworksTest.AreTheTableInNetworksMd`; not "
       "to be edited.\n\n"
       "| id or id/variant | network | authorization endpoint | client id | default scopes | PKCE "
       "(S256) | state | "

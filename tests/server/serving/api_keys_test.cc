@@ -220,7 +220,8 @@ TEST_F(EnsureAdminKeyTest, TextThatIsNoKeyIsRefusedWithoutQuotingIt) {
   for (const std::string& text :
        {std::string(), std::string("\n"), std::string("hush"), folder_.admin_key().substr(1),
         folder_.admin_key() + "x", folder_.admin_key() + "\n" + folder_.admin_key()}) {
-    EXPECT_THAT(Ensure(text), StatusIs(absl::StatusCode::kInvalidArgument, "holds no API key"));
+    EXPECT_THAT(Ensure(text),
+                StatusIs(absl::StatusCode::kInvalidArgument, "does not hold a valid API key"));
   }
 }
 

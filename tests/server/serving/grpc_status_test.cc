@@ -92,16 +92,5 @@ TEST(GrpcStatusTest, CauseOfAStorageFaultStaysInside) {
   EXPECT_THAT(status.error_message() + status.error_details(), Not(HasSubstr("/srv/db")));
 }
 
-TEST(GrpcStatusTest, EveryCodeHasTheNameThatGrpcWrites) {
-  EXPECT_STREQ(CodeName(grpc::OK), "OK");
-  EXPECT_STREQ(CodeName(grpc::CANCELLED), "CANCELLED");
-  EXPECT_STREQ(CodeName(grpc::INVALID_ARGUMENT), "INVALID_ARGUMENT");
-  EXPECT_STREQ(CodeName(grpc::RESOURCE_EXHAUSTED), "RESOURCE_EXHAUSTED");
-  EXPECT_STREQ(CodeName(grpc::UNAVAILABLE), "UNAVAILABLE");
-  EXPECT_STREQ(CodeName(grpc::UNAUTHENTICATED), "UNAUTHENTICATED");
-  EXPECT_STREQ(CodeName(static_cast<grpc::StatusCode>(17)), "UNKNOWN");
-  EXPECT_STREQ(CodeName(static_cast<grpc::StatusCode>(-1)), "UNKNOWN");
-}
-
 }  // namespace
 }  // namespace authurl::testing

@@ -25,14 +25,14 @@ using ::testing::HasSubstr;
 class TlsFilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    config_.tls_cert_file = dir_.Write("cert.pem", old_.certificate);
-    config_.tls_key_file = dir_.Write("key.pem", old_.key);
-    config_.tls_client_ca_file = dir_.Write("ca.pem", authority_.certificate());
+    paths_.tls_cert_file = dir_.Write("cert.pem", old_.certificate);
+    paths_.tls_key_file = dir_.Write("key.pem", old_.key);
+    paths_.tls_client_ca_file = dir_.Write("ca.pem", authority_.certificate());
   }
 
   void StartWatch() {
-    ASSERT_OK_AND_ASSIGN(auto files, ReadTlsFiles(config_));
-    watch_ = std::make_unique<TlsFilesWatch>(config_, std::move(files), absl::Milliseconds(2));
+    ASSERT_OK_AND_ASSIGN(auto files, ReadTlsFiles(paths_));
+    watch_ = std::make_unique<TlsFilesWatch>(paths_, std::move(files), absl::Milliseconds(2));
   }
   bool BecomesCurrent(const Certificate& certificate) const {
     return Eventually([&] {
@@ -63,27 +63,27 @@ class TlsFilesTest : public ::testing::Test {
   const CertificateAuthority new_authority_{"new CA"};
   const Certificate old_ = authority_.IssueServer();
   const Certificate new_ = authority_.IssueServer();
-  Config config_;
+  TlsPaths paths_;
   StderrPipe log_;
   std::unique_ptr<TlsFilesWatch> watch_;
 };
 
 TEST_F(TlsFilesTest, ChainMayHaveManyCertificatesAndEndsWhole) {
-  config_.tls_cert_file =
+  paths_.tls_cert_file =
       dir_.Write("chain.pem", absl::StrCat(old_.certificate, authority_.certificate()));
-  ASSERT_OK_AND_ASSIGN(const auto files, ReadTlsFiles(config_));
+  ASSERT_OK_AND_ASSIGN(const auto files, ReadTlsFiles(paths_));
   EXPECT_EQ(files->certificate, old_.certificate + authority_.certificate());
 
   const std::string& more = authority_.certificate();
   for (const size_t cut : {more.size() / 2, more.size() - 10, size_t{30}}) {
     dir_.Write("chain.pem", absl::StrCat(old_.certificate, more.substr(0, cut)));
-    EXPECT_THAT(ReadTlsFiles(config_),
+    EXPECT_THAT(ReadTlsFiles(paths_),
                 StatusIs(absl::StatusCode::kInvalidArgument,
                          AllOf(HasSubstr("--tls_cert_file"), HasSubstr("not complete"))))
         << cut;
     dir_.Write("ca.pem", absl::StrCat(more, more.substr(0, cut)));
     dir_.Write("chain.pem", old_.certificate);
-    EXPECT_THAT(ReadTlsFiles(config_),
+    EXPECT_THAT(ReadTlsFiles(paths_),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--tls_client_ca_file")))
         << cut;
     dir_.Write("ca.pem", more);
@@ -125,8 +125,8 @@ TEST_F(TlsFilesTest, SwappedFolderIsTaken) {
   std::filesystem::create_symlink("..2026_1", dir_.File("..data"));
   std::filesystem::create_symlink("..data/tls.crt", dir_.File("tls.crt"));
   std::filesystem::create_symlink("..data/tls.key", dir_.File("tls.key"));
-  config_.tls_cert_file = dir_.File("tls.crt");
-  config_.tls_key_file = dir_.File("tls.key");
+  paths_.tls_cert_file = dir_.File("tls.crt");
+  paths_.tls_key_file = dir_.File("tls.key");
   ASSERT_NO_FATAL_FAILURE(StartWatch());
   std::filesystem::create_symlink("..2026_2", dir_.File("..data_tmp"));
   std::filesystem::rename(dir_.File("..data_tmp"), dir_.File("..data"));

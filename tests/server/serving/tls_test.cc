@@ -19,43 +19,43 @@ using ::testing::HasSubstr;
 class ServerCredentialsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    config_.tls_cert_file = dir_.Write("cert.pem", server_.certificate);
-    config_.tls_key_file = dir_.Write("key.pem", server_.key);
-    config_.tls_client_ca_file = dir_.Write("ca.pem", authority_.certificate());
+    paths_.tls_cert_file = dir_.Write("cert.pem", server_.certificate);
+    paths_.tls_key_file = dir_.Write("key.pem", server_.key);
+    paths_.tls_client_ca_file = dir_.Write("ca.pem", authority_.certificate());
   }
 
   const TempDir dir_;
   const CertificateAuthority authority_{"test CA"};
   const Certificate server_ = authority_.IssueServer();
-  Config config_;
+  TlsPaths paths_;
 };
 
 TEST_F(ServerCredentialsTest, GoodFilesAreTaken) {
-  EXPECT_OK(MakeServerCredentials(Config()));
-  EXPECT_OK(MakeServerCredentials(config_));
-  config_.tls_client_ca_file.clear();
-  EXPECT_OK(MakeServerCredentials(config_));
+  EXPECT_OK(MakeServerCredentials(TlsPaths()));
+  EXPECT_OK(MakeServerCredentials(paths_));
+  paths_.tls_client_ca_file.clear();
+  EXPECT_OK(MakeServerCredentials(paths_));
 }
 
 TEST_F(ServerCredentialsTest, MissingFileIsNamed) {
   for (const auto file :
-       {&Config::tls_cert_file, &Config::tls_key_file, &Config::tls_client_ca_file}) {
-    Config config = config_;
-    config.*file = dir_.File("absent.pem");
-    EXPECT_THAT(MakeServerCredentials(config),
+       {&TlsPaths::tls_cert_file, &TlsPaths::tls_key_file, &TlsPaths::tls_client_ca_file}) {
+    TlsPaths paths = paths_;
+    paths.*file = dir_.File("absent.pem");
+    EXPECT_THAT(MakeServerCredentials(paths),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("absent.pem")));
   }
 }
 
 TEST_F(ServerCredentialsTest, FileThatIsNoPemIsNamedWithItsFlag) {
   for (const auto& [file, flag] :
-       {std::pair{&Config::tls_cert_file, "--tls_cert_file"},
-        std::pair{&Config::tls_key_file, "--tls_key_file"},
-        std::pair{&Config::tls_client_ca_file, "--tls_client_ca_file"}}) {
+       {std::pair{&TlsPaths::tls_cert_file, "--tls_cert_file"},
+        std::pair{&TlsPaths::tls_key_file, "--tls_key_file"},
+        std::pair{&TlsPaths::tls_client_ca_file, "--tls_client_ca_file"}}) {
     for (const char* content : {"", "hush", "-----BEGIN CERTIFICATE-----\nAAAA\n"}) {
-      Config config = config_;
-      config.*file = dir_.Write("bad.pem", content);
-      EXPECT_THAT(MakeServerCredentials(config),
+      TlsPaths paths = paths_;
+      paths.*file = dir_.Write("bad.pem", content);
+      EXPECT_THAT(MakeServerCredentials(paths),
                   StatusIs(absl::StatusCode::kInvalidArgument,
                            AllOf(HasSubstr(flag), HasSubstr("bad.pem"))));
     }
@@ -63,16 +63,17 @@ TEST_F(ServerCredentialsTest, FileThatIsNoPemIsNamedWithItsFlag) {
 }
 
 TEST_F(ServerCredentialsTest, KeyMustBelongToTheCertificate) {
-  config_.tls_key_file = dir_.Write("other.pem", authority_.IssueServer().key);
-  EXPECT_THAT(MakeServerCredentials(config_),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("holds no private key in PEM that belongs to the certificate")));
+  paths_.tls_key_file = dir_.Write("other.pem", authority_.IssueServer().key);
+  EXPECT_THAT(
+      MakeServerCredentials(paths_),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("does not hold a private key in PEM that belongs to the certificate")));
 }
 
 TEST_F(ServerCredentialsTest, KeyThatOthersCanReadIsRefused) {
-  config_.tls_key_file = dir_.Write("key.pem", server_.key,
-                                    perms::owner_read | perms::owner_write | perms::group_read);
-  EXPECT_THAT(MakeServerCredentials(config_),
+  paths_.tls_key_file = dir_.Write("key.pem", server_.key,
+                                   perms::owner_read | perms::owner_write | perms::group_read);
+  EXPECT_THAT(MakeServerCredentials(paths_),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("the private key"), HasSubstr("chmod 600"))));
 }

@@ -106,6 +106,18 @@ TEST_F(MigrationsTest, RowsUnderAKeyAreFoundInOrderWithoutReadingTheRest) {
   }
 }
 
+TEST_F(MigrationsTest, EveryTableWithSealedRecordsHasAnIndexByKey) {
+  ASSERT_OK(Migrate(db_.get(), Migrations()));
+  // OAuth states are left to expire, and meta holds nothing sealed but the proof of the key ring.
+  const std::vector<std::string> tables = db_.Column(
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('auth_states', 'meta')"
+      " ORDER BY name");
+  const std::vector<std::string> indexed = db_.Column(
+      "SELECT tbl_name FROM sqlite_schema WHERE type = 'index' AND name = tbl_name || '_by_key'"
+      " ORDER BY tbl_name");
+  EXPECT_EQ(indexed, tables);
+}
+
 TEST_F(MigrationsTest, MigratingAnUpToDateDatabaseChangesNothing) {
   ASSERT_OK(Migrate(db_.get(), Migrations()));
   db_.Execute("INSERT INTO meta VALUES ('a', x'01')");
