@@ -47,6 +47,7 @@ checks=(
   clang
   clang-format
   clang-tidy
+  debootstrap
   libclang-rt-dev
   nodejs
   python3-venv

@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the release preset and runs its tests. With --all also everything in tests/extra:
-# the tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, formatting, linters, and the
-# commands of README.md with grpcurl. What a check needs and is not there (Go, npm, Python) makes that check "Skipped",
-# but where CI is set it fails.
+# Installs what is missing, builds the release preset and runs its tests.
+#
+#   tests/run.sh --all    also everything in tests/extra: the tests under AddressSanitizer, UndefinedBehaviorSanitizer
+#                         and ThreadSanitizer, formatting, linters, the commands of README.md with grpcurl, a new
+#                         Debian 13. At most an hour on two cores.
+#   tests/run.sh --soak   the same at full size: hours of fuzzing, ten times as many generated cases, all
+#                         tests in Debian 13.
+#
+# What a check needs and is not there (Go, npm, Python) makes that check "Skipped", but where CI is set it fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 extra=OFF
+soak=OFF
 case "$*" in
   '') ;;
   --all) extra=ON ;;
+  --soak) extra=ON soak=ON ;;
   *)
-    echo "usage: tests/run.sh [--all]" >&2
+    echo "usage: tests/run.sh [--all | --soak]" >&2
     exit 2
     ;;
 esac
@@ -23,7 +30,8 @@ deploy/install-packages.sh build tests
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
 
 # The benchmarks are built with --all, lest they rot, and run by hand only.
-cmake --preset release -DAUTHURL_BUILD_TESTS=ON -DAUTHURL_EXTRA_TESTS="$extra" -DAUTHURL_BUILD_BENCH="$extra"
+cmake --preset release -DAUTHURL_BUILD_TESTS=ON -DAUTHURL_EXTRA_TESTS="$extra" -DAUTHURL_BUILD_BENCH="$extra" \
+  -DAUTHURL_SOAK="$soak"
 cmake --build --preset release
 [ -z "${CI:-}" ] || exec ctest --preset release
 # ctest says which tests were skipped, but not why.

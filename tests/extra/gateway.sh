@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # The gateway's own tests with the race detector, against the real server: shapes, TLS, slow clients, rolling stops. Then
-# a while of fuzzing, formatting, vet, and known vulnerabilities.
+# a while of fuzzing, formatting, vet, and known vulnerabilities. $1: the folder of the built programs; $2: how long it
+# fuzzes.
 set -euo pipefail
 command -v go >/dev/null || { echo "SKIPPED: there is no Go to build the gateway with"; exit 77; }
 AUTHURL_BIN_DIR=$(realpath "$1")
+fuzz_time=${2:-20s}
 AUTHURL_GATEWAY=$PWD/build/gateway/authurl-gateway
 export AUTHURL_BIN_DIR AUTHURL_GATEWAY
 deploy/gateway/build.sh
@@ -17,7 +19,7 @@ go mod verify
 go mod tidy -diff
 go vet ./...
 go test -race -count=1 -timeout 5m -v . | grep -vE '^=== '
-go test -run '^$' -fuzz FuzzDecodeBody -fuzztime 20s .
+go test -run '^$' -fuzz FuzzDecodeBody -fuzztime "$fuzz_time" .
 
 code=0
 "$tools/govulncheck" ./... || code=$?

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The gateway does what its openapi.yaml says: schemathesis makes thousands of requests of it, good and bad ones, and
-# applies all its checks to the replies.
+# applies all its checks to the replies. $1: the folder of the built programs; $2: requests for each operation and
+# kind of case.
 set -euo pipefail
 command -v go >/dev/null || { echo "SKIPPED: there is no Go to build the gateway with"; exit 77; }
 tool=build/tools/schemathesis
@@ -11,15 +12,16 @@ deploy/gateway/build.sh
 # schemathesis remembers earlier runs in the folder it runs in: here it has none.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-export scratch root=$PWD
+export scratch root=$PWD examples=${2:-100}
 
 # shellcheck disable=SC2016 # the inner shell expands it
 tests/support/with_gateway.sh "$1" bash -euo pipefail -c '
   cd "$scratch"
   run() {
     "$root/build/tools/schemathesis/bin/schemathesis" --config-file "$root/tests/extra/gateway_openapi.toml" \
-      run "$root/deploy/gateway/openapi.yaml" --url "$AUTHURL_URL" --checks all --continue-on-failure --max-examples 100 \
-      --seed 1 -H "Authorization: Bearer $1" --include-path-regex "$2" >report || { cat report; exit 1; }
+      run "$root/deploy/gateway/openapi.yaml" --url "$AUTHURL_URL" --checks all --continue-on-failure \
+      --max-examples "$examples" --seed 1 -H "Authorization: Bearer $1" \
+      --include-path-regex "$2" >report || { cat report; exit 1; }
     cat report
     sed -nE "s/^ +([0-9]+) generated.*/\1/p" report >>counts
   }
