@@ -5,12 +5,14 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace authurl {
 namespace {
 
 constexpr size_t kMaxCredentialBytes = 4096;
+constexpr size_t kMaxNameChars = 32;
 
 constexpr std::array<absl::string_view, 16> kReservedParameters = {
     "client_id",      "client_secret",
@@ -43,6 +45,10 @@ bool HasControlCharacter(absl::string_view text) {
   return false;
 }
 
+bool IsNameChar(unsigned char c) {
+  return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' || c == '-';
+}
+
 bool IsId(absl::string_view id, size_t max_chars) {
   return !id.empty() && id.size() <= max_chars && AllOf(id, IsIdChar);
 }
@@ -58,6 +64,30 @@ void CheckOrgId(absl::string_view field, absl::string_view org_id, FieldViolatio
   if (IsId(org_id, 64)) return;
   violations.Add(field, "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -");
 }
+
+void CheckConfigurationName(absl::string_view name, FieldViolations& violations) {
+  if (name.size() > kMaxNameChars || !AllOf(name, IsNameChar)) {
+    violations.Add("name", absl::StrCat(Quoted(name), " is not a valid name: at most ",
+                                        kMaxNameChars, " characters of a-z, 0-9, _ and -"));
+  } else if (IsSocialNetworkId(name)) {
+    violations.Add("name", "must not begin with sn_, as ids do");
+  }
+}
+
+void CheckConfiguration(absl::string_view name_or_id, FieldViolations& violations) {
+  if (name_or_id.empty()) {
+    violations.Add("configuration",
+                   "must not be empty: leave it out for the default configuration, or give the id "
+                   "of the one without a name");
+  } else if (name_or_id.size() > kMaxNameChars || !AllOf(name_or_id, IsNameChar)) {
+    violations.Add(
+        "configuration",
+        absl::StrCat(Quoted(name_or_id), " is not a valid name or id of a configuration: at most ",
+                     kMaxNameChars, " characters of a-z, 0-9, _ and -"));
+  }
+}
+
+bool IsSocialNetworkId(absl::string_view name_or_id) { return absl::StartsWith(name_or_id, "sn_"); }
 
 void CheckCredential(absl::string_view field, absl::string_view value,
                      FieldViolations& violations) {

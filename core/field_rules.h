@@ -14,6 +14,13 @@ namespace authurl {
 void CheckTenantId(absl::string_view tenant_id, FieldViolations& violations);
 // `^[A-Za-z0-9_-]{1,64}$`.
 void CheckOrgId(absl::string_view field, absl::string_view org_id, FieldViolations& violations);
+// The name of a configuration: `^[a-z0-9_-]{0,32}$`, not beginning with "sn_", as ids do.
+void CheckConfigurationName(absl::string_view name, FieldViolations& violations);
+// What a request calls a configuration by, in its field `configuration`: a name that is not empty,
+// or an id.
+void CheckConfiguration(absl::string_view name_or_id, FieldViolations& violations);
+// Whether it is an id, "sn_…", and not a name.
+bool IsSocialNetworkId(absl::string_view name_or_id);
 // client_key and client_secret: 1 to 4,096 printable ASCII characters (RFC 6749 appendix A.1 and
 // A.2) without space around them. Never quotes the value.
 void CheckCredential(absl::string_view field, absl::string_view value, FieldViolations& violations);

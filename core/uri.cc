@@ -144,7 +144,8 @@ absl::Status CheckLabels(absl::string_view name) {
   return absl::OkStatus();
 }
 
-// The address in the spelling of inet_ntop, which for IPv6 is RFC 5952's; empty if it is none.
+// The address in the spelling of inet_ntop, which for IPv6 is RFC 5952's; empty if the text is not
+// an address.
 std::string Canonical(int family, absl::string_view address) {
   std::array<unsigned char, sizeof(in6_addr)> bytes;
   std::array<char, INET6_ADDRSTRLEN> text;
@@ -243,14 +244,15 @@ absl::Status CheckHostName(absl::string_view host) {
 absl::StatusOr<HostKind> ReadIpv4(absl::string_view host) {
   if (Canonical(AF_INET, host) != host) {
     return Refuse(
-        "ends in a number but is no IPv4 address of four decimal numbers without leading zeros");
+        "ends in a number but is not an IPv4 address of four decimal numbers without leading "
+        "zeros");
   }
   return absl::StartsWith(host, "127.") ? HostKind::kLoopbackIp : HostKind::kIp;
 }
 
 absl::StatusOr<HostKind> ReadIpv6(absl::string_view host) {
   const std::string canonical = Canonical(AF_INET6, host);
-  if (canonical.empty()) return Refuse("is no IPv6 address, or has a zone");
+  if (canonical.empty()) return Refuse("is not an IPv6 address, or has a zone");
   // An IPv4 address in it is where parsers differ, and they differ about its spelling, too.
   if (absl::StrContains(canonical, '.')) return Refuse("must be written as IPv4 address");
   if (canonical != host) {

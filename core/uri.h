@@ -22,7 +22,7 @@
 //
 // At most 2,048 bytes of printable ASCII. No userinfo, no fragment, no "\", no control, space or
 // non-ASCII bytes. What this takes, browsers leave as it is, but for the "/" that they put where
-// there is no path. They also refuse "xn--" labels that are no punycode, which this does not look
+// there is no path. They also refuse "xn--" labels that are not punycode, which this does not look
 // into.
 #pragma once
 

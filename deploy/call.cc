@@ -237,8 +237,8 @@ absl::Status ReadRequest(const Arguments& arguments, Message& request) {
   if (absl::StripAsciiWhitespace(json).empty()) return absl::OkStatus();
   const auto parsed = google::protobuf::util::JsonStringToMessage(json, &request);
   if (parsed.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("-d is no ", request.GetTypeName(), " in JSON: ", parsed.message().as_string()));
+  return absl::InvalidArgumentError(absl::StrCat("-d is not a valid ", request.GetTypeName(),
+                                                 " in JSON: ", parsed.message().as_string()));
 }
 
 // Indented by two spaces for each level; lines after the first begin with `prefix`.

@@ -69,7 +69,7 @@ struct Config {
   // "debug", "info", "warning" or "error".
   std::string log_level = "info";
 
-  // A word on the command line that is no flag; always a mistake.
+  // A word on the command line that is not a flag; always a mistake.
   std::string unexpected_argument;
 };
 

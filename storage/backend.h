@@ -34,10 +34,17 @@ struct SocialNetworkRow {
   std::string org_id;
   std::string network;
   std::string instance;  // Empty for networks without instances.
+  std::string name;
+  int64_t default_rank = 0;
   uint64_t version = 1;
   std::string settings;
-  std::string secret;  // Filled by GetSocialNetworkSecret only; a write needs it.
+  // Filled by GetSocialNetworkSecret and ListSocialNetworksUnder only; a write needs it.
+  std::string secret;
 };
+
+// The most configurations that an organisation may have of one (network, instance), so that looking
+// through them takes no time.
+inline constexpr int kMaxNamesOfNetwork = 100;
 
 struct AuthStateRow {
   std::string digest;  // Any bytes.
@@ -106,15 +113,21 @@ class Backend {
   virtual absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) = 0;
 
   // NOT_FOUND when org_id names no organisation; ALREADY_EXISTS when (org_id, id) or
-  // (org_id, network, instance) is taken.
+  // (org_id, network, instance, name) is taken; RESOURCE_EXHAUSTED when there are
+  // kMaxNamesOfNetwork of (org_id, network, instance).
   virtual absl::Status InsertSocialNetwork(const SocialNetworkRow& row) = 0;
   // Without the secret.
   virtual absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
                                                             absl::string_view id) = 0;
-  // Without the secret.
-  virtual absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
-                                                             absl::string_view network,
-                                                             absl::string_view instance) = 0;
+  // The one of that name, or the default one: that with the lowest default_rank, and of those with
+  // the same the one with the lowest id. Without the secret.
+  virtual absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
+      absl::string_view org_id, absl::string_view network, absl::string_view instance,
+      std::optional<absl::string_view> name) = 0;
+  // The highest default_rank of (org_id, network, instance). NOT_FOUND when there is no row.
+  virtual absl::StatusOr<int64_t> GetHighestDefaultRank(absl::string_view org_id,
+                                                        absl::string_view network,
+                                                        absl::string_view instance) = 0;
   // The whole row.
   virtual absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
                                                                   absl::string_view id) = 0;
@@ -122,7 +135,8 @@ class Backend {
   virtual absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
                                                                            absl::string_view after,
                                                                            int limit) = 0;
-  // Replaces version, settings and secret where the stored version is `expected_version`.
+  // Replaces name, default_rank, version, settings and secret where the stored version is
+  // `expected_version`. ALREADY_EXISTS when (org_id, network, instance, name) is another's.
   virtual absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
                                            uint64_t expected_version) = 0;
   virtual absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) = 0;

@@ -1,11 +1,13 @@
 #include "storage/credential_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/errors.h"
+#include "core/field_rules.h"
 #include "storage/client_secrets.h"
 #include "storage/key_ring_check.h"
 #include "storage/store_errors.h"
@@ -26,9 +28,14 @@ std::string DigestOf(absl::string_view reference) {
   return std::string(AsChars(Sha256(reference)));
 }
 
+// In place of a name: the default one of a network and instance. No name has this character.
+constexpr absl::string_view kDefaultConfiguration = "*";
+
 // What a request finds a configuration by.
-RecordId<SocialNetworkSettings> IdOf(const SocialNetworkSettings& settings) {
-  return {settings.org_id(), settings.network(), settings.instance()};
+RecordId<SocialNetworkSettings> IdOf(absl::string_view org_id, absl::string_view network,
+                                     absl::string_view instance, absl::string_view configuration) {
+  if (IsSocialNetworkId(configuration)) return {.id = org_id, .configuration = configuration};
+  return {org_id, network, instance, configuration.empty() ? kDefaultConfiguration : configuration};
 }
 
 // `status` with its NOT_FOUND or ALREADY_EXISTS, which say nothing to a caller, replaced by the
@@ -37,6 +44,9 @@ absl::Status Explain(const absl::Status& status, absl::StatusCode code,
                      const absl::Status& explained) {
   return status.code() == code ? explained : status;
 }
+
+// A rank below that of the configuration that is the default now.
+int64_t RankBefore(const SocialNetworkRow& first) { return first.default_rank - 1; }
 
 absl::Status TooManyAttempts() {
   return StorageUnavailable("the record was changed again and again during an update");
@@ -232,15 +242,47 @@ absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(absl::string_view key_id,
   return TooManyAttempts();
 }
 
-absl::Status CredentialStore::CreateSocialNetwork(const SocialNetworkSettings& settings,
-                                                  absl::string_view client_secret) {
-  const absl::Status status =
-      backend_->InsertSocialNetwork(records_.Seal(settings, ClientSecrets(client_secret)));
-  cache_.Invalidate(IdOf(settings));
+absl::Status CredentialStore::CreateSocialNetwork(SocialNetworkSettings settings,
+                                                  absl::string_view client_secret,
+                                                  bool make_default) {
+  absl::StatusOr<int64_t> rank = RankOfNew(settings, make_default);
+  if (!rank.ok()) return rank.status();
+  settings.set_default_rank(*rank);
+  const SocialNetworkRow row = records_.Seal(settings, ClientSecrets(client_secret));
+  const absl::Status status = backend_->InsertSocialNetwork(row);
+  Invalidate(row);
   if (absl::IsAlreadyExists(status)) {
-    return SocialNetworkExists(settings.network(), settings.instance());
+    return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
+  }
+  if (absl::IsResourceExhausted(status)) {
+    return TooManyOfNetwork(settings.network(), settings.instance(), kMaxNamesOfNetwork);
   }
   return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(settings.org_id()));
+}
+
+absl::StatusOr<int64_t> CredentialStore::RankOfNew(const SocialNetworkSettings& settings,
+                                                   bool make_default) {
+  if (make_default) {
+    const absl::StatusOr<SocialNetworkRow> first = backend_->FindSocialNetwork(
+        settings.org_id(), settings.network(), settings.instance(), std::nullopt);
+    if (first.ok()) return RankBefore(*first);
+    if (!absl::IsNotFound(first.status())) return first.status();
+  }
+  const absl::StatusOr<int64_t> last =
+      backend_->GetHighestDefaultRank(settings.org_id(), settings.network(), settings.instance());
+  if (absl::IsNotFound(last.status())) return settings.created_at_ms();
+  if (!last.ok()) return last.status();
+  // In the order of creation, also where the clock went back.
+  return std::max(settings.created_at_ms(), *last + 1);
+}
+
+void CredentialStore::Invalidate(const SocialNetworkRow& row) {
+  for (const absl::string_view configuration :
+       {kDefaultConfiguration, absl::string_view(row.name)}) {
+    cache_.Invalidate(
+        RecordId<SocialNetworkSettings>{row.org_id, row.network, row.instance, configuration});
+  }
+  cache_.Invalidate(RecordId<SocialNetworkSettings>{.id = row.org_id, .configuration = row.id});
 }
 
 absl::StatusOr<SocialNetworkSettings> CredentialStore::GetSocialNetwork(absl::string_view org_id,
@@ -252,22 +294,50 @@ absl::StatusOr<SocialNetworkSettings> CredentialStore::GetSocialNetwork(absl::st
 }
 
 absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::FindSocialNetwork(
-    absl::string_view org_id, absl::string_view network, absl::string_view instance, Wait wait) {
-  return Read(
-      cache_, RecordId<SocialNetworkSettings>{org_id, network, instance}, wait,
-      [&] { return LoadSocialNetwork(org_id, network, instance); },
-      [&] { return NetworkNotConfigured(network, instance); });
+    absl::string_view org_id, absl::string_view network, absl::string_view instance,
+    absl::string_view configuration, Wait wait) {
+  const auto not_found = [&] { return NetworkNotConfigured(network, instance, configuration); };
+  auto found = Read(
+      cache_, IdOf(org_id, network, instance, configuration), wait,
+      [&] { return LoadSocialNetwork(org_id, network, instance, configuration); }, not_found);
+  // By its id, it may be one of another network.
+  if (found.ok() && ((*found)->network() != network || (*found)->instance() != instance)) {
+    return not_found();
+  }
+  return found;
 }
 
 absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::LoadSocialNetwork(
-    absl::string_view org_id, absl::string_view network, absl::string_view instance) {
+    absl::string_view org_id, absl::string_view network, absl::string_view instance,
+    absl::string_view configuration) {
+  if (IsSocialNetworkId(configuration)) return LoadSocialNetworkById(org_id, configuration);
+  const std::optional<absl::string_view> name =
+      configuration.empty() ? std::nullopt : std::optional(configuration);
   const absl::StatusOr<SocialNetworkRow> row =
-      backend_->FindSocialNetwork(org_id, network, instance);
+      backend_->FindSocialNetwork(org_id, network, instance, name);
   if (absl::IsNotFound(row.status())) return nullptr;
   if (!row.ok()) return row.status();
-  const bool same = row->org_id == org_id && row->network == network && row->instance == instance;
+  const bool same = row->org_id == org_id && row->network == network && row->instance == instance &&
+                    (!name || row->name == *name);
   if (!same) return AnotherRow("social_networks");
   return Shared(records_.OpenSettings(*row));
+}
+
+absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::LoadSocialNetworkById(
+    absl::string_view org_id, absl::string_view id) {
+  absl::StatusOr<SocialNetworkSettings> settings = GetSocialNetwork(org_id, id);
+  if (absl::IsNotFound(settings.status())) return nullptr;
+  return Shared(std::move(settings));
+}
+
+absl::StatusOr<std::string> CredentialStore::GetDefaultSocialNetworkId(absl::string_view org_id,
+                                                                       absl::string_view network,
+                                                                       absl::string_view instance) {
+  absl::StatusOr<SocialNetworkRow> row =
+      backend_->FindSocialNetwork(org_id, network, instance, std::nullopt);
+  if (absl::IsNotFound(row.status())) return "";
+  if (!row.ok()) return row.status();
+  return std::move(row->id);
 }
 
 absl::StatusOr<std::vector<SocialNetworkSettings>> CredentialStore::ListSocialNetworks(
@@ -282,7 +352,7 @@ absl::StatusOr<std::vector<SocialNetworkSettings>> CredentialStore::ListSocialNe
 absl::StatusOr<SocialNetworkSettings> CredentialStore::UpdateSocialNetwork(
     absl::string_view org_id, absl::string_view id, absl::Time now,
     const std::function<absl::Status(SocialNetworkSettings&)>& change,
-    std::optional<absl::string_view> new_client_secret) {
+    std::optional<absl::string_view> new_client_secret, bool make_default) {
   const std::lock_guard lock(UpdateLock(org_id, id));
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const absl::StatusOr<SocialNetworkRow> row =
@@ -302,27 +372,41 @@ absl::StatusOr<SocialNetworkSettings> CredentialStore::UpdateSocialNetwork(
     settings.set_created_at_ms(old->created_at_ms());
     settings.set_updated_at_ms(absl::ToUnixMillis(now));
     settings.set_version(old->version() + 1);
+    settings.set_default_rank(old->default_rank());
+    if (make_default) {
+      const absl::StatusOr<SocialNetworkRow> first =
+          backend_->FindSocialNetwork(org_id, row->network, row->instance, std::nullopt);
+      if (!first.ok()) {
+        return Explain(first.status(), absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
+      }
+      if (first->id != id) settings.set_default_rank(RankBefore(*first));
+    }
     if (new_client_secret) secrets->Replace(*new_client_secret, old->version(), now);
     secrets->Expire(now);
 
-    const absl::Status status =
-        backend_->UpdateSocialNetwork(records_.Seal(settings, *secrets), row->version);
-    cache_.Invalidate(IdOf(settings));
+    const SocialNetworkRow changed = records_.Seal(settings, *secrets);
+    const absl::Status status = backend_->UpdateSocialNetwork(changed, row->version);
+    Invalidate(*row);
+    Invalidate(changed);
     if (status.ok()) return settings;
     if (absl::IsAborted(status)) continue;
+    if (absl::IsAlreadyExists(status)) {
+      return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
+    }
     return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
   }
   return TooManyAttempts();
 }
 
 absl::Status CredentialStore::DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) {
-  // Requests find it by its network, so that must be known. It stays the same while the row lives.
+  // Requests find it by its network and its name, so these must be known. They stay the same under
+  // the lock.
   const std::lock_guard lock(UpdateLock(org_id, id));
   const absl::StatusOr<SocialNetworkRow> row =
       Checked(backend_->GetSocialNetwork(org_id, id), org_id, id);
   if (!row.ok()) return row.status();
   const absl::Status status = backend_->DeleteSocialNetwork(org_id, id);
-  cache_.Invalidate(RecordId<SocialNetworkSettings>{row->org_id, row->network, row->instance});
+  Invalidate(*row);
   return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
 }
 

@@ -15,7 +15,7 @@
 // one on a gRPC thread, except with Wait::kNo. Errors that are meant for callers carry reasons
 // (core/errors.h):
 // ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, API_KEY_EXISTS, API_KEY_NOT_FOUND,
-// SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED,
+// SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED, TOO_MANY_CONFIGURATIONS,
 // CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
 #pragma once
 
@@ -91,27 +91,35 @@ class CredentialStore final {
                                                   std::optional<absl::string_view> org_id,
                                                   absl::Time now);
 
-  // `settings` comes with id, organisation, times and version 1 filled in.
-  absl::Status CreateSocialNetwork(const record::v1::SocialNetworkSettings& settings,
-                                   absl::string_view client_secret);
+  // `settings` comes with id, organisation, times and version 1 filled in; its rank is the store's.
+  // It becomes the default one of its network and instance where it is the first, or `make_default`
+  // is set.
+  absl::Status CreateSocialNetwork(record::v1::SocialNetworkSettings settings,
+                                   absl::string_view client_secret, bool make_default = false);
   absl::StatusOr<record::v1::SocialNetworkSettings> GetSocialNetwork(absl::string_view org_id,
                                                                      absl::string_view id);
-  // The request path. NETWORK_NOT_CONFIGURED when there is none. Never reads the secret.
+  // The request path. `configuration` is the name or the id of one of the organisation's for this
+  // network and instance; empty: the default one. NETWORK_NOT_CONFIGURED when there is none. Never
+  // reads the secret.
   absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> FindSocialNetwork(
       absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      Wait wait = Wait::kYes);
+      absl::string_view configuration, Wait wait = Wait::kYes);
+  // The id of the default one of a network and instance; empty when there is none.
+  absl::StatusOr<std::string> GetDefaultSocialNetworkId(absl::string_view org_id,
+                                                        absl::string_view network,
+                                                        absl::string_view instance);
   absl::StatusOr<std::vector<record::v1::SocialNetworkSettings>> ListSocialNetworks(
       absl::string_view org_id, absl::string_view after, int limit);
   // Applies `change` to the current settings and stores the result as the next version, atomically:
   // `change` may be called again when another update came between, and must not call the store. An
-  // error that `change` returns is passed on and nothing stored. Identity, times and version are
-  // the store's: what `change` does to them is lost. A new secret replaces the old one; replaced
-  // ones are kept for kMaxStateLifetime (core/flow/auth_state.h), then dropped with the next
-  // update.
+  // error that `change` returns is passed on and nothing stored. Identity, times, version and rank
+  // are the store's: what `change` does to them is lost. A new secret replaces the old one;
+  // replaced ones are kept for kMaxStateLifetime (core/flow/auth_state.h), then dropped with the
+  // next update.
   absl::StatusOr<record::v1::SocialNetworkSettings> UpdateSocialNetwork(
       absl::string_view org_id, absl::string_view id, absl::Time now,
       const std::function<absl::Status(record::v1::SocialNetworkSettings&)>& change,
-      std::optional<absl::string_view> new_client_secret);
+      std::optional<absl::string_view> new_client_secret, bool make_default = false);
   absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id);
   // For completing a flow, and for tests: the secret that belongs to a version of the
   // configuration. NOT_FOUND CLIENT_SECRET_NOT_FOUND when there is no such version, or its secret
@@ -155,7 +163,14 @@ class CredentialStore final {
   absl::StatusOr<std::shared_ptr<const record::v1::Organization>> LoadOrganization(
       absl::string_view org_id);
   absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> LoadSocialNetwork(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance);
+      absl::string_view org_id, absl::string_view network, absl::string_view instance,
+      absl::string_view configuration);
+  absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> LoadSocialNetworkById(
+      absl::string_view org_id, absl::string_view id);
+  absl::StatusOr<int64_t> RankOfNew(const record::v1::SocialNetworkSettings& settings,
+                                    bool make_default);
+  // Whatever requests may have found the configuration by.
+  void Invalidate(const SocialNetworkRow& row);
 
   // One of many, the same for the same record. To be held from reading a record until it is written
   // back, so that of concurrent updates none has to start over, and those of different records can

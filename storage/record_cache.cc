@@ -37,10 +37,13 @@ size_t ShardCount(size_t budget) {
   return std::bit_floor(std::clamp(budget / kMinShardBytes, size_t{1}, kMaxShards));
 }
 
-size_t HashOf(const Key& key) { return absl::HashOf(key.kind, key.id, key.network, key.instance); }
+size_t HashOf(const Key& key) {
+  return absl::HashOf(key.kind, key.id, key.network, key.instance, key.configuration);
+}
 
 bool operator==(const Key& a, const Key& b) {
-  return a.kind == b.kind && a.id == b.id && a.network == b.network && a.instance == b.instance;
+  return a.kind == b.kind && a.id == b.id && a.network == b.network && a.instance == b.instance &&
+         a.configuration == b.configuration;
 }
 
 // A std::shared_mutex whose waiting writer keeps new readers out: else a steady stream of hits
@@ -67,9 +70,11 @@ class OwnedKey final {
   explicit OwnedKey(const Key& key)
       : kind_(key.kind),
         id_size_(static_cast<uint32_t>(key.id.size())),
-        network_size_(static_cast<uint32_t>(key.network.size())) {
-    texts_.reserve(key.id.size() + key.network.size() + key.instance.size());
-    for (const absl::string_view text : {key.id, key.network, key.instance}) {
+        network_size_(static_cast<uint32_t>(key.network.size())),
+        instance_size_(static_cast<uint32_t>(key.instance.size())) {
+    texts_.reserve(key.id.size() + key.network.size() + key.instance.size() +
+                   key.configuration.size());
+    for (const absl::string_view text : {key.id, key.network, key.instance, key.configuration}) {
       texts_.append(text.data(), text.size());
     }
   }
@@ -77,7 +82,8 @@ class OwnedKey final {
   Key view() const {
     const absl::string_view texts = texts_;
     return {kind_, texts.substr(0, id_size_), texts.substr(id_size_, network_size_),
-            texts.substr(id_size_ + network_size_)};
+            texts.substr(id_size_ + network_size_, instance_size_),
+            texts.substr(id_size_ + network_size_ + instance_size_)};
   }
   size_t allocated() const { return AllocatedBytes(texts_); }
 
@@ -85,6 +91,7 @@ class OwnedKey final {
   RecordKind kind_;
   uint32_t id_size_;
   uint32_t network_size_;
+  uint32_t instance_size_;
   std::string texts_;
 };
 

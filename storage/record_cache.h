@@ -46,6 +46,8 @@ struct RecordId {
   absl::string_view id;  // Of the API key, or of the organisation.
   absl::string_view network = {};
   absl::string_view instance = {};
+  // Which of several configurations (CredentialStore).
+  absl::string_view configuration = {};
 };
 
 // Safe to use from many threads at once.
@@ -56,6 +58,7 @@ class RecordCache final {
     absl::string_view id;
     absl::string_view network;
     absl::string_view instance;
+    absl::string_view configuration;
   };
 
   struct Stats {
@@ -117,7 +120,7 @@ class RecordCache final {
 
   template <typename T>
   static Key KeyOf(const RecordId<T>& id) {
-    return {RecordKindOf<T>::value, id.id, id.network, id.instance};
+    return {RecordKindOf<T>::value, id.id, id.network, id.instance, id.configuration};
   }
   std::optional<Found<google::protobuf::Message>> FindAny(const Key& key);
   absl::StatusOr<Found<google::protobuf::Message>> LoadAny(const Key& key,

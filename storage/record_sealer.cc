@@ -106,6 +106,8 @@ SocialNetworkRow RecordSealer::Seal(const record::v1::SocialNetworkSettings& set
                        .org_id = settings.org_id(),
                        .network = settings.network(),
                        .instance = settings.instance(),
+                       .name = settings.name(),
+                       .default_rank = settings.default_rank(),
                        .version = settings.version(),
                        .settings = {},
                        .secret = {}};
@@ -142,6 +144,7 @@ absl::StatusOr<record::v1::SocialNetworkSettings> RecordSealer::OpenSettings(
   if (!settings.ok()) return settings.status();
   const bool same = settings->id() == row.id && settings->org_id() == row.org_id &&
                     settings->network() == row.network && settings->instance() == row.instance &&
+                    settings->name() == row.name && settings->default_rank() == row.default_rank &&
                     settings->version() == row.version;
   if (!same) return DoesNotOpen(sealer_, row.settings, place);
   return settings;

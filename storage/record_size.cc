@@ -68,8 +68,8 @@ size_t SharedBytes(const record::v1::SocialNetworkSettings& settings) {
   return AllocatedBytes(kSharedCounters + sizeof(settings)) +
          SumOfBytes(settings.id(), settings.org_id(), settings.network(), settings.instance(),
                     settings.client_key(), settings.default_redirect_uri(), settings.variant(),
-                    settings.allowed_redirect_uris(), settings.scopes(), settings.extra_params(),
-                    settings.variables());
+                    settings.name(), settings.allowed_redirect_uris(), settings.scopes(),
+                    settings.extra_params(), settings.variables());
 }
 
 }  // namespace authurl

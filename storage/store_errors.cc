@@ -39,11 +39,23 @@ absl::Status ApiKeyNotFound(absl::string_view key_id) {
                    absl::StrCat("there is no API key ", Quoted(key_id)));
 }
 
-absl::Status SocialNetworkExists(absl::string_view network, absl::string_view instance) {
-  return MakeError(
-      kAlreadyExists, "SOCIAL_NETWORK_EXISTS",
-      absl::StrCat(NetworkAndInstance(network, instance),
-                   " is configured for this organisation; update that configuration instead"));
+absl::Status SocialNetworkExists(absl::string_view network, absl::string_view instance,
+                                 absl::string_view name) {
+  const std::string message =
+      name.empty()
+          ? absl::StrCat(NetworkAndInstance(network, instance),
+                         " has a configuration without a name in this organisation; give a name to "
+                         "add another OAuth app of this network")
+          : absl::StrCat(NetworkAndInstance(network, instance), " has a configuration named ",
+                         Quoted(name), " in this organisation; choose another name");
+  return MakeError(kAlreadyExists, "SOCIAL_NETWORK_EXISTS", message);
+}
+
+absl::Status TooManyOfNetwork(absl::string_view network, absl::string_view instance, int limit) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
+                   absl::StrCat(NetworkAndInstance(network, instance), " has ", limit,
+                                " configurations in this organisation, and there can't be more; "
+                                "delete one that is not used"));
 }
 
 absl::Status SocialNetworkNotFound(absl::string_view id) {
@@ -51,11 +63,17 @@ absl::Status SocialNetworkNotFound(absl::string_view id) {
                    absl::StrCat("there is no social network configuration ", Quoted(id)));
 }
 
-absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view instance) {
-  return MakeError(kNotFound, "NETWORK_NOT_CONFIGURED",
-                   absl::StrCat(NetworkAndInstance(network, instance),
-                                " is not configured for this organisation; create a social "
-                                "network configuration for it first"));
+absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view instance,
+                                  absl::string_view configuration) {
+  const std::string message =
+      configuration.empty()
+          ? absl::StrCat(NetworkAndInstance(network, instance),
+                         " is not configured for this organisation; create a social network "
+                         "configuration for it first")
+          : absl::StrCat(NetworkAndInstance(network, instance), " has no configuration ",
+                         Quoted(configuration),
+                         " in this organisation; ListSocialNetworks shows those that it has");
+  return MakeError(kNotFound, "NETWORK_NOT_CONFIGURED", message);
 }
 
 absl::Status ClientSecretNotFound(absl::string_view id, uint64_t version) {

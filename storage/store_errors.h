@@ -15,9 +15,13 @@ absl::Status OrganizationNotFound(absl::string_view org_id);
 absl::Status ApiKeyExists(absl::string_view key_id);
 absl::Status ApiKeyNotFound(absl::string_view key_id);
 
-absl::Status SocialNetworkExists(absl::string_view network, absl::string_view instance);
+absl::Status SocialNetworkExists(absl::string_view network, absl::string_view instance,
+                                 absl::string_view name);
+absl::Status TooManyOfNetwork(absl::string_view network, absl::string_view instance, int limit);
 absl::Status SocialNetworkNotFound(absl::string_view id);
-absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view instance);
+// `configuration` is what the caller called it by; empty for the default one.
+absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view instance,
+                                  absl::string_view configuration);
 absl::Status ClientSecretNotFound(absl::string_view id, uint64_t version);
 
 absl::Status AuthStateNotFound();

@@ -32,7 +32,8 @@ const catalog::v1::Network* CheckNetwork(const NetworkCatalog& catalog, absl::st
   if (!IsNetworkId(network)) {
     violations.Add(
         "network",
-        absl::StrCat(Quoted(network), " is no network id: 1 to 32 characters of a-z, 0-9 and _"));
+        absl::StrCat(Quoted(network),
+                     " is not a valid network id: 1 to 32 characters of a-z, 0-9 and _"));
     return nullptr;
   }
   const catalog::v1::Network* found = catalog.Find(network);
@@ -78,9 +79,10 @@ const catalog::v1::Network* CheckVariant(const NetworkCatalog& catalog,
   const std::string known = absl::StrJoin(
       network.variants(), ", ",
       [](std::string* out, const auto& each) { absl::StrAppend(out, "\"", each.id(), "\""); });
-  violations.Add("variant",
-                 absl::StrCat(Quoted(*variant), " is no variant of ", network.display_name(), ": ",
-                              known.empty() ? "it has none" : absl::StrCat("it has ", known)));
+  violations.Add(
+      "variant",
+      absl::StrCat(Quoted(*variant), " is not a variant of ", network.display_name(), ": ",
+                   known.empty() ? "it has none" : absl::StrCat("it has ", known)));
   return nullptr;
 }
 

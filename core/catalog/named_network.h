@@ -19,8 +19,8 @@ const catalog::v1::Network* CheckNetwork(const NetworkCatalog& catalog, absl::st
 // catalog allows local instances. No port and no path.
 void CheckInstance(const NetworkCatalog& catalog, const catalog::v1::Network& network,
                    std::optional<absl::string_view> instance, FieldViolations& violations);
-// One of the network's variants; unset is none of them. Returns the variant as an entry of its own,
-// the network itself when unset; null after a violation.
+// One of the network's variants, or unset for the network itself. Returns the variant as an entry
+// of its own, the network itself when unset; null after a violation.
 const catalog::v1::Network* CheckVariant(const NetworkCatalog& catalog,
                                          const catalog::v1::Network& network,
                                          std::optional<absl::string_view> variant,

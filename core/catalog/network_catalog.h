@@ -35,7 +35,7 @@ class NetworkCatalog final {
   void set_allow_local_instances(bool allow) { allow_local_instances_ = allow; }
   bool allow_local_instances() const { return allow_local_instances_; }
 
-  // Null when there is no network of that id.
+  // Null when the id is unknown.
   const catalog::v1::Network* Find(absl::string_view id) const;
   // The variant of the network as an entry of its own, everything it does not change filled in from
   // the network; the network itself where `variant` is empty. Null when there is none.

@@ -48,7 +48,7 @@ std::string InOneSentence(const v1::RedirectUriRules& rules) {
 
 // What a network and a variant of it are both shown with.
 template <typename Shown>
-void ShowRules(const Network& network, Shown& shown) {
+void CopyRules(const Network& network, Shown& shown) {
   *shown.mutable_default_scopes() = network.scopes().defaults();
   *shown.mutable_redirect_uri_rules() = DescribeRedirectUriRules(network);
   shown.set_pkce_mode(PkceModeOf(network));
@@ -93,7 +93,7 @@ v1::Network DescribeNetwork(const NetworkCatalog& catalog, const Network& networ
   shown.set_display_name(network.display_name());
   shown.set_status(StatusOf(network));
   shown.set_status_note(network.status_note());
-  ShowRules(network, shown);
+  CopyRules(network, shown);
   shown.set_client_key_label(network.client_key_label());
   shown.set_client_secret_label(network.client_secret_label());
   if (!network.documentation().empty()) shown.set_documentation_url(network.documentation(0));
@@ -103,7 +103,7 @@ v1::Network DescribeNetwork(const NetworkCatalog& catalog, const Network& networ
     added.set_id(variant.id());
     added.set_display_name(variant.display_name());
     added.set_description(variant.description());
-    ShowRules(*catalog.FindVariant(network.id(), variant.id()), added);
+    CopyRules(*catalog.FindVariant(network.id(), variant.id()), added);
   }
   return shown;
 }

@@ -136,7 +136,8 @@ class ParameterNames final {
 
   void Claim(absl::string_view field, absl::string_view name) {
     if (!IsParameterName(name)) {
-      faults_.Add(field, absl::StrCat(Quoted(name), " is no parameter name: 1 to 64 characters of ",
+      faults_.Add(field, absl::StrCat(Quoted(name),
+                                      " is not a valid parameter name: 1 to 64 characters of ",
                                       "A-Z, a-z, 0-9, _, . and -"));
     } else if (!taken_.insert(absl::AsciiStrToLower(name)).second) {
       faults_.Add(field, absl::StrCat(Quoted(name), " would be sent twice"));

@@ -42,20 +42,20 @@ void CheckSchemeOfNetwork(absl::string_view field, const RedirectUri& uri,
   const std::string& name = network.display_name();
   if (uri.scheme == "https") {
     if (local && rules.no_local_https()) {
-      violations.Add(field, absl::StrCat(name, " takes no local address"));
+      violations.Add(field, absl::StrCat(name, " does not take local addresses"));
     } else if (uri.host_kind == HostKind::kLocalhost && rules.no_localhost()) {
       violations.Add(field, absl::StrCat(name,
                                          " does not take the name localhost: write 127.0.0.1 "
                                          "or [::1]"));
     } else if (uri.host_kind == HostKind::kIp && rules.no_ip_literal()) {
-      violations.Add(field, absl::StrCat(name, " takes no IP address as host: use a name"));
+      violations.Add(field, absl::StrCat(name, " does not take an IP address as host: use a name"));
     }
     return;
   }
   if (uri.scheme != "http") {
     if (!rules.private_use_schemes()) {
       violations.Add(field, absl::StrCat("must begin with https://: ", name,
-                                         " takes no scheme of an app's own here"));
+                                         " does not take an app's own scheme here"));
     }
     return;
   }
@@ -69,7 +69,7 @@ void CheckSchemeOfNetwork(absl::string_view field, const RedirectUri& uri,
                                 rules.http_localhost() ? "localhost" : "127.0.0.1 and [::1]"));
   } else {
     violations.Add(field, absl::StrCat("must begin with https://: ", name,
-                                       " takes no http, not even for the local machine"));
+                                       " does not take http, not even for the local machine"));
   }
 }
 
@@ -124,7 +124,7 @@ void CheckRedirectUri(absl::string_view field, absl::string_view redirect_uri,
   const auto& rules = network->redirect_uri();
   if (rules.no_query() && uri->query.has_value()) {
     violations.Add(field, absl::StrCat(network->display_name(),
-                                       " takes no query: remove \"?\" and all after it"));
+                                       " does not take a query: remove \"?\" and all after it"));
   }
   if (rules.max_length() != 0 && redirect_uri.size() > rules.max_length()) {
     violations.Add(
@@ -173,7 +173,7 @@ void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network&
     const std::string lower = absl::AsciiStrToLower(name);
     if (name.empty() || name.size() > 64 || !AllOf(name, IsParameterNameChar)) {
       violations.Add("extra_params", absl::StrCat(Quoted(name),
-                                                  " is no parameter name: 1 to 64 "
+                                                  " is not a valid parameter name: 1 to 64 "
                                                   "characters of A-Z, a-z, 0-9, _, . and -"));
       continue;
     }

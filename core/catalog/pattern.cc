@@ -46,8 +46,8 @@ std::shared_ptr<const RE2> Compiled(absl::string_view pattern) {
 absl::Status CheckPattern(absl::string_view pattern) {
   const RE2 compiled(AsPiece(pattern), RE2::Quiet);
   if (compiled.ok() && !pattern.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("is no RE2 expression: ", pattern.empty() ? "it is empty" : compiled.error()));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "is not a valid RE2 expression: ", pattern.empty() ? "it is empty" : compiled.error()));
 }
 
 bool MatchesInFull(absl::string_view text, absl::string_view pattern) {

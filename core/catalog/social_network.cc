@@ -16,18 +16,21 @@ namespace {
 
 constexpr int kMaxRedirectUris = 64;
 
-constexpr std::array<absl::string_view, 8> kMaskPaths = {"client_key",
-                                                         "client_secret",
-                                                         "default_redirect_uri",
-                                                         "allowed_redirect_uris",
-                                                         "scopes",
-                                                         "extra_params",
-                                                         "variables",
-                                                         "variant"};
+constexpr std::array<absl::string_view, 10> kMaskPaths = {"client_key",
+                                                          "client_secret",
+                                                          "default_redirect_uri",
+                                                          "allowed_redirect_uris",
+                                                          "scopes",
+                                                          "extra_params",
+                                                          "variables",
+                                                          "variant",
+                                                          "name",
+                                                          "is_default"};
 
 // What Create and Update have in common: every field whose format depends on the network.
 void CheckSettings(const record::v1::SocialNetworkSettings& settings,
                    const catalog::v1::Network& network, FieldViolations& violations) {
+  CheckConfigurationName(settings.name(), violations);
   CheckCredential("client_key", settings.client_key(), violations);
   if (!settings.default_redirect_uri().empty()) {
     CheckRedirectUri("default_redirect_uri", settings.default_redirect_uri(), &network, violations);
@@ -68,11 +71,15 @@ void CheckUpdate(const v1::UpdateSocialNetworkRequest& request, FieldViolations&
   if (request.id().empty()) violations.Add("id", "Required");
   for (const std::string& path : request.update_mask().paths()) {
     if (std::find(kMaskPaths.begin(), kMaskPaths.end(), path) == kMaskPaths.end()) {
-      violations.Add("update_mask", absl::StrCat(Quoted(path), " is no field that can be changed"));
+      violations.Add("update_mask",
+                     absl::StrCat(Quoted(path), " is not a field that can be changed"));
     }
   }
   if (UpdatesSecret(request)) {
     CheckCredential("client_secret", request.client_secret(), violations);
+  }
+  if (Changes(request, "is_default", request.has_is_default()) && !request.is_default()) {
+    violations.Add("is_default", "must be true: make another configuration the default instead");
   }
 }
 
@@ -90,11 +97,13 @@ absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
   *settings.mutable_extra_params() = request.extra_params();
   *settings.mutable_variables() = request.variables();
   settings.set_variant(request.variant());
+  settings.set_name(request.name());
 
   FieldViolations violations;
   const catalog::v1::Network* network = CheckNetwork(catalog, request.network(), violations);
   if (network == nullptr) {
     // Nothing about the fields whose format depends on the network can be said.
+    CheckConfigurationName(request.name(), violations);
     CheckCredential("client_key", request.client_key(), violations);
   } else {
     CheckInstance(catalog, *network,
@@ -161,6 +170,7 @@ absl::Status ApplyUpdate(const NetworkCatalog& catalog,
                      "must not be empty: to remove it, name it in update_mask and leave it out");
     }
   }
+  if (Changes(request, "name", request.has_name())) settings.set_name(request.name());
   network = CheckVariant(catalog, *network,
                          settings.variant().empty()
                              ? std::nullopt
@@ -172,6 +182,10 @@ absl::Status ApplyUpdate(const NetworkCatalog& catalog,
 
 bool UpdatesSecret(const v1::UpdateSocialNetworkRequest& request) {
   return Changes(request, "client_secret", request.has_client_secret());
+}
+
+bool MakesDefault(const v1::UpdateSocialNetworkRequest& request) {
+  return Changes(request, "is_default", request.has_is_default()) && request.is_default();
 }
 
 }  // namespace authurl

@@ -12,7 +12,7 @@
 
 namespace authurl {
 
-// The configuration that the request describes, without id, organisation and times.
+// The configuration that the request describes, without id, organisation, times and rank.
 // INVALID_ARGUMENT INVALID_PAYLOAD with every faulty field; FAILED_PRECONDITION
 // NETWORK_HAS_NO_AUTH_URL where the network needs no OAuth app.
 absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
@@ -28,5 +28,7 @@ absl::Status ApplyUpdate(const NetworkCatalog& catalog,
                          record::v1::SocialNetworkSettings& settings);
 // Whether the update replaces the client secret.
 bool UpdatesSecret(const v1::UpdateSocialNetworkRequest& request);
+// Whether the update makes the configuration the default one.
+bool MakesDefault(const v1::UpdateSocialNetworkRequest& request);
 
 }  // namespace authurl

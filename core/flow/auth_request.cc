@@ -38,6 +38,7 @@ absl::Status Outdated(const catalog::v1::Network& network, absl::string_view wha
 // What is the same for every network.
 void CheckFlowFields(const v1::GetAuthUrlRequest& request, FieldViolations& violations) {
   if (request.has_tenant_id()) CheckTenantId(request.tenant_id(), violations);
+  if (request.has_configuration()) CheckConfiguration(request.configuration(), violations);
   if (request.has_login_hint()) {
     CheckText("login_hint", request.login_hint(), 1, kMaxLoginHintBytes, violations);
   }
@@ -99,6 +100,10 @@ absl::Status ValidateBatchRequest(const v1::BatchGetAuthUrlsRequest& request) {
   } else if (request.has_instance()) {
     const absl::Status host = CheckHost(request.instance());
     if (!host.ok()) violations.Add("instance", host.message());
+  }
+  if (request.has_configuration() && request.networks().empty()) {
+    violations.Add("configuration",
+                   "must be left out without networks: every configuration has a result");
   }
   const v1::GetAuthUrlRequest shared = RequestFor("", request);
   CheckForNetwork(shared, nullptr, violations);

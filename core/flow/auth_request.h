@@ -52,11 +52,12 @@ v1::GetAuthUrlRequest RequestFor(absl::string_view network, const Request& reque
   if (request.has_login_hint()) single.set_login_hint(request.login_hint());
   if (request.has_instance()) single.set_instance(request.instance());
   if (request.has_session_binding()) single.set_session_binding(request.session_binding());
+  if (request.has_configuration()) single.set_configuration(request.configuration());
   return single;
 }
 
 // The request as the configuration's variant of the network sees it. INVALID_ARGUMENT
-// INVALID_PAYLOAD where redirect_uri or scopes are none that the variant takes; FAILED_PRECONDITION
+// INVALID_PAYLOAD where the variant does not take redirect_uri or scopes; FAILED_PRECONDITION
 // CONFIGURATION_OUTDATED where the catalog no longer has the variant, or has come to require
 // parameters that the configuration lacks.
 absl::StatusOr<AuthRequest> ForConfiguration(const NetworkCatalog& catalog,
@@ -75,7 +76,7 @@ struct ChosenRedirectUri {
 // The redirect URI to use: the request's, else the configuration's default, else
 // `<public_base_url>/v1/social-networks/<network>/callback`. INVALID_ARGUMENT INVALID_PAYLOAD when
 // the request's is not among the configuration's allowed ones; FAILED_PRECONDITION NO_REDIRECT_URI
-// when there is none, or when the one that was configured or made is none that the network takes.
+// when there is none, or when the network does not take the one that was configured or made.
 // `public_base_url` may be empty; no "/" at its end.
 absl::StatusOr<ChosenRedirectUri> ChooseRedirectUri(
     const AuthRequest& request, const record::v1::SocialNetworkSettings& settings,

@@ -2,7 +2,8 @@
 //
 // Usually the text is the sealed value itself: base64url without padding of a sealed value
 // (core/crypto/sealer.h) of purpose kAuthState whose plaintext is an authurl.state.v1.AuthState;
-// under 256 characters as a rule. Where a network takes no such text (too long, or with "-" and
+// under 256 characters as a rule. Where a network does not take this text (too long, or with "-"
+// and
 // "_"), the sealed value is stored and the text is a reference to it: 160 random bits in
 // hexadecimal. A sealed text is never that short, so the two can't be taken for each other.
 #pragma once

@@ -21,7 +21,7 @@ constexpr size_t kUsualUrlBytes = 1024;
 
 // Leaves out what has no value: to the network it would be as good as omitted (RFC 6749
 // section 3.1).
-void Show(const AuthUrlParameter& parameter, Visit visit) {
+void VisitIfSet(const AuthUrlParameter& parameter, Visit visit) {
   if (!parameter.value.empty()) visit(parameter);
 }
 
@@ -39,7 +39,7 @@ v1::ParameterSource SourceOfScopes(const AuthUrlParts& parts) {
                                          : v1::PARAMETER_SOURCE_CONFIG;
 }
 
-void ShowScopes(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
+void VisitScopes(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
   const Network& network = *parts.request.network;
   if (!ScopesReplacedBy(network, parts.settings).empty()) return;
   // Kept by each thread, so that it is allocated once and not for each URL.
@@ -49,32 +49,33 @@ void ShowScopes(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit)
     if (!joined.empty()) joined += network.scopes().separator();
     joined += scope;
   }
-  Show({network.scopes().param(), joined, SourceOfScopes(parts), "What the app asks to be allowed"},
-       visit);
+  VisitIfSet(
+      {network.scopes().param(), joined, SourceOfScopes(parts), "What the app asks to be allowed"},
+      visit);
 }
 
-void ShowProtocol(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
+void VisitProtocol(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
   const Network& network = *parts.request.network;
-  Show({network.client_id_param(), parts.settings.client_key(), v1::PARAMETER_SOURCE_CONFIG,
-        "Names the organisation's OAuth app"},
-       visit);
-  Show({"redirect_uri", parts.redirect_uri.uri(), parts.redirect_uri.source,
-        "Where the network sends the end-user back to"},
-       visit);
-  Show({"response_type", network.response_type(), v1::PARAMETER_SOURCE_CATALOG,
-        "Asks for an authorization code"},
-       visit);
-  ShowScopes(parts, scopes, visit);
-  Show({"state", parts.state, v1::PARAMETER_SOURCE_GENERATED,
-        "Ties the answer to this request; sealed, fresh for each URL"},
-       visit);
+  VisitIfSet({network.client_id_param(), parts.settings.client_key(), v1::PARAMETER_SOURCE_CONFIG,
+              "Names the organisation's OAuth app"},
+             visit);
+  VisitIfSet({"redirect_uri", parts.redirect_uri.uri(), parts.redirect_uri.source,
+              "Where the network sends the end-user back to"},
+             visit);
+  VisitIfSet({"response_type", network.response_type(), v1::PARAMETER_SOURCE_CATALOG,
+              "Asks for an authorization code"},
+             visit);
+  VisitScopes(parts, scopes, visit);
+  VisitIfSet({"state", parts.state, v1::PARAMETER_SOURCE_GENERATED,
+              "Ties the answer to this request; sealed, fresh for each URL"},
+             visit);
   if (parts.code_challenge.empty()) return;
-  Show({"code_challenge", parts.code_challenge, v1::PARAMETER_SOURCE_GENERATED,
-        "Ties the code to whoever asked for it (PKCE); fresh for each URL"},
-       visit);
-  Show({"code_challenge_method", "S256", v1::PARAMETER_SOURCE_CATALOG,
-        "The challenge is the verifier's SHA-256"},
-       visit);
+  VisitIfSet({"code_challenge", parts.code_challenge, v1::PARAMETER_SOURCE_GENERATED,
+              "Ties the code to whoever asked for it (PKCE); fresh for each URL"},
+             visit);
+  VisitIfSet({"code_challenge_method", "S256", v1::PARAMETER_SOURCE_CATALOG,
+              "The challenge is the verifier's SHA-256"},
+             visit);
 }
 
 // One that is also among the fixed ones takes its place there.
@@ -86,20 +87,20 @@ const catalog::v1::Parameter* Selection(const AuthUrlParts& parts, absl::string_
   return found == params.end() ? nullptr : &*found;
 }
 
-void ShowParameter(const catalog::v1::Parameter& param, v1::ParameterSource source,
-                   const ScopeList& scopes, Visit visit) {
+void VisitParameter(const catalog::v1::Parameter& param, v1::ParameterSource source,
+                    const ScopeList& scopes, Visit visit) {
   if (!GoesWith(param.only_with_scopes(), scopes)) return;
-  Show({param.name(), param.value(), source, param.why()}, visit);
+  VisitIfSet({param.name(), param.value(), source, param.why()}, visit);
 }
 
-void ShowOfNetwork(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
+void VisitOfNetwork(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
   const Network& network = *parts.request.network;
   for (const auto& fixed : network.fixed_params()) {
     const catalog::v1::Parameter* selection = Selection(parts, fixed.name());
     if (selection != nullptr) {
-      ShowParameter(*selection, v1::PARAMETER_SOURCE_REQUEST, scopes, visit);
+      VisitParameter(*selection, v1::PARAMETER_SOURCE_REQUEST, scopes, visit);
     } else {
-      ShowParameter(fixed, v1::PARAMETER_SOURCE_CATALOG, scopes, visit);
+      VisitParameter(fixed, v1::PARAMETER_SOURCE_CATALOG, scopes, visit);
     }
   }
   const auto is_fixed = [&](const catalog::v1::Parameter& param) {
@@ -110,24 +111,25 @@ void ShowOfNetwork(const AuthUrlParts& parts, const ScopeList& scopes, Visit vis
   if (parts.request.request->force_account_selection()) {
     for (const auto& selection : network.account_selection_params()) {
       if (is_fixed(selection)) continue;
-      ShowParameter(selection, v1::PARAMETER_SOURCE_REQUEST, scopes, visit);
+      VisitParameter(selection, v1::PARAMETER_SOURCE_REQUEST, scopes, visit);
     }
   }
   if (network.login_hint_param().empty()) return;
-  Show({network.login_hint_param(), parts.request.request->login_hint(),
-        v1::PARAMETER_SOURCE_REQUEST, "The account that the end-user is expected to choose"},
-       visit);
+  VisitIfSet({network.login_hint_param(), parts.request.request->login_hint(),
+              v1::PARAMETER_SOURCE_REQUEST, "The account that the end-user is expected to choose"},
+             visit);
 }
 
 // What the configuration gives, and the catalog's defaults for what it does not, by name.
-void ShowOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
+void VisitOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
   const Network& network = *parts.request.network;
   if (parts.settings.extra_params().empty()) {
     // Those of an entry are sorted by name when it is read.
     for (const auto& param : network.configuration_params()) {
       if (!GoesWith(param.only_with_scopes(), scopes)) continue;
-      Show({param.name(), param.default_value(), v1::PARAMETER_SOURCE_CATALOG, param.description()},
-           visit);
+      VisitIfSet(
+          {param.name(), param.default_value(), v1::PARAMETER_SOURCE_CATALOG, param.description()},
+          visit);
     }
     return;
   }
@@ -147,7 +149,7 @@ void ShowOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Vis
                                        v1::PARAMETER_SOURCE_CATALOG, param.description()});
     if (!is_default) place->second.why = param.description();
   }
-  for (const auto& [name, parameter] : by_name) Show(parameter, visit);
+  for (const auto& [name, parameter] : by_name) VisitIfSet(parameter, visit);
 }
 
 void FillState(const AuthRequest& request, const record::v1::SocialNetworkSettings& settings,
@@ -192,9 +194,9 @@ absl::string_view ScopesReplacedBy(const Network& network,
 
 void ForEachParameter(const AuthUrlParts& parts, Visit visit) {
   const ScopeList& scopes = ChooseScopes(parts.request, parts.settings);
-  ShowProtocol(parts, scopes, visit);
-  ShowOfNetwork(parts, scopes, visit);
-  ShowOfConfiguration(parts, scopes, visit);
+  VisitProtocol(parts, scopes, visit);
+  VisitOfNetwork(parts, scopes, visit);
+  VisitOfConfiguration(parts, scopes, visit);
 }
 
 std::string BuildAuthUrl(const AuthUrlParts& parts) {

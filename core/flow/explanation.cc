@@ -94,6 +94,8 @@ v1::ExplainAuthUrlResponse ExplainAuthUrl(const AuthRequest& request,
     shown.set_why(absl::StrCat(parameter.why, is_state ? StateText(network) : ""));
   });
   response.set_fragment(network.fragment());
+  response.set_social_network_id(settings.id());
+  response.set_configuration_name(settings.name());
 
   std::vector<std::string> warnings;
   if (network.status() == catalog::v1::STATUS_LEGACY) AddOnce(network.status_note(), warnings);

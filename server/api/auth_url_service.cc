@@ -87,38 +87,50 @@ AuthUrlService::AuthUrlService(const NetworkCatalog& catalog, const Sealer& seal
       public_base_url_(std::move(public_base_url)),
       state_ttl_(state_ttl) {}
 
-absl::StatusOr<AuthUrlService::Ingredients> AuthUrlService::Prepare(
+absl::StatusOr<AuthUrlService::Found> AuthUrlService::LookUp(
     const Caller& caller, const v1::GetAuthUrlRequest& request) const {
   const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
   if (!valid.ok()) return valid.status();
-
-  auto settings =
-      store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(), caller.wait);
+  auto settings = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
+                                           request.configuration(), caller.wait);
   if (!settings.ok()) return settings.status();
+  return Found{*valid, *std::move(settings)};
+}
 
-  const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog_, *valid, **settings);
+absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::Prepare(const Found& found) const {
+  const absl::StatusOr<AuthRequest> fitting =
+      ForConfiguration(catalog_, found.request, *found.settings);
   if (!fitting.ok()) return fitting.status();
-
   absl::StatusOr<ChosenRedirectUri> redirect_uri =
-      ChooseRedirectUri(*fitting, **settings, public_base_url_);
+      ChooseRedirectUri(*fitting, *found.settings, public_base_url_);
   if (!redirect_uri.ok()) return redirect_uri.status();
+  return Prepared{*fitting, found.settings, *std::move(redirect_uri)};
+}
 
-  return Ingredients{*fitting, *std::move(settings), *std::move(redirect_uri)};
+absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::LookUpAndPrepare(
+    const Caller& caller, const v1::GetAuthUrlRequest& request) const {
+  const absl::StatusOr<Found> found = LookUp(caller, request);
+  if (!found.ok()) return found.status();
+  return Prepare(*found);
 }
 
 absl::Status AuthUrlService::GetAuthUrl(const Caller& caller, const v1::GetAuthUrlRequest& request,
                                         v1::GetAuthUrlResponse& response) const {
-  const absl::StatusOr<Ingredients> of = Prepare(caller, request);
-  if (!of.ok()) return of.status();
+  const absl::StatusOr<Prepared> prepared = LookUpAndPrepare(caller, request);
+  if (!prepared.ok()) return prepared.status();
+  return Mint(caller, *prepared, response);
+}
 
-  AuthUrl auth_url = MintAuthUrl(sealer_, of->request, *of->settings, of->redirect_uri, random_,
-                                 clock_(), state_ttl_);
+absl::Status AuthUrlService::Mint(const Caller& caller, const Prepared& prepared,
+                                  v1::GetAuthUrlResponse& response) const {
+  AuthUrl auth_url = MintAuthUrl(sealer_, prepared.request, *prepared.settings,
+                                 prepared.redirect_uri, random_, clock_(), state_ttl_);
   if (auth_url.to_store.has_value()) {
     if (caller.wait == Wait::kNo) return WouldBlock();
     if (absl::Status stored = store_.PutAuthState(*auth_url.to_store); !stored.ok()) return stored;
   }
 
-  metrics_.AuthUrlMade(request.network(),
+  metrics_.AuthUrlMade(prepared.settings->network(),
                        auth_url.to_store.has_value() ? StateKind::kStored : StateKind::kSealed);
   response.set_auth_url(std::move(auth_url.url));
   SetTimestamp(auth_url.expires_at, *response.mutable_expires_at());
@@ -129,9 +141,10 @@ absl::Status AuthUrlService::ExplainAuthUrl(const Caller& caller,
                                             const v1::ExplainAuthUrlRequest& request,
                                             v1::ExplainAuthUrlResponse& response) const {
   const v1::GetAuthUrlRequest explained = RequestFor(request.network(), request);
-  const absl::StatusOr<Ingredients> of = Prepare(caller, explained);
-  if (!of.ok()) return of.status();
-  response = authurl::ExplainAuthUrl(of->request, *of->settings, of->redirect_uri);
+  const absl::StatusOr<Prepared> prepared = LookUpAndPrepare(caller, explained);
+  if (!prepared.ok()) return prepared.status();
+  response =
+      authurl::ExplainAuthUrl(prepared->request, *prepared->settings, prepared->redirect_uri);
   return absl::OkStatus();
 }
 
@@ -153,10 +166,12 @@ absl::Status AuthUrlService::BatchGetAuthUrls(const Caller& caller,
     single.set_network(target.network);
     single.clear_instance();
     if (!target.instance.empty()) single.set_instance(target.instance);
+    single.clear_configuration();
+    if (!target.configuration.empty()) single.set_configuration(target.configuration);
     auto& result = *response.add_results();
     result.set_network(target.network);
     result.set_instance(target.instance);
-    const absl::Status status = GetAuthUrl(caller, single, *result.mutable_auth_url());
+    const absl::Status status = MintResult(caller, single, result);
     if (status.ok()) continue;
     *result.mutable_error() = ToRpcStatus(status);
     causes.Add(status, target.network);
@@ -165,13 +180,24 @@ absl::Status AuthUrlService::BatchGetAuthUrls(const Caller& caller,
   return absl::OkStatus();
 }
 
+absl::Status AuthUrlService::MintResult(const Caller& caller, const v1::GetAuthUrlRequest& request,
+                                        v1::BatchGetAuthUrlsResponse::Result& result) const {
+  const absl::StatusOr<Found> found = LookUp(caller, request);
+  if (!found.ok()) return found.status();
+  result.set_social_network_id(found->settings->id());
+  result.set_configuration_name(found->settings->name());
+  const absl::StatusOr<Prepared> prepared = Prepare(*found);
+  if (!prepared.ok()) return prepared.status();
+  return Mint(caller, *prepared, *result.mutable_auth_url());
+}
+
 absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTargets(
     const Caller& caller, const v1::BatchGetAuthUrlsRequest& request) const {
   std::vector<BatchTarget> targets;
   for (const std::string& id : request.networks()) {
     const catalog::v1::Network* network = catalog_.Find(id);
     const bool has_instances = network != nullptr && HasInstances(*network);
-    targets.push_back({id, has_instances ? request.instance() : ""});
+    targets.push_back({id, has_instances ? request.instance() : "", request.configuration()});
   }
   if (!targets.empty()) return targets;
   const absl::Status status =
@@ -181,7 +207,7 @@ absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTa
                            absl::StrCat("The organisation has more than ", kMaxBatchNetworks,
                                         " configurations: say in networks which of them you want"));
         }
-        targets.push_back({settings.network(), settings.instance()});
+        targets.push_back({settings.network(), settings.instance(), settings.id()});
         return absl::OkStatus();
       });
   if (!status.ok()) return status;

@@ -40,20 +40,35 @@ class AuthUrlService final {
   std::vector<Method> Methods() const;
 
  private:
+  // What a request asks for, checked as far as it can be without its configuration, and that.
+  struct Found {
+    AuthRequest request;
+    std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
+  };
   // What a URL is made of: checked, looked up and chosen.
-  struct Ingredients {
+  struct Prepared {
     AuthRequest request;
     std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
     ChosenRedirectUri redirect_uri;
   };
-  // `request` must outlive the ingredients.
-  absl::StatusOr<Ingredients> Prepare(const Caller& caller,
-                                      const v1::GetAuthUrlRequest& request) const;
+  // `request` must outlive what is returned, here and below.
+  absl::StatusOr<Found> LookUp(const Caller& caller, const v1::GetAuthUrlRequest& request) const;
+  absl::StatusOr<Prepared> Prepare(const Found& found) const;
+  // Both.
+  absl::StatusOr<Prepared> LookUpAndPrepare(const Caller& caller,
+                                            const v1::GetAuthUrlRequest& request) const;
+  absl::Status Mint(const Caller& caller, const Prepared& prepared,
+                    v1::GetAuthUrlResponse& response) const;
+  // One result of a batch, without its error.
+  absl::Status MintResult(const Caller& caller, const v1::GetAuthUrlRequest& request,
+                          v1::BatchGetAuthUrlsResponse::Result& result) const;
 
-  // What one result of a batch is for. `instance` is empty for networks without instances.
+  // What one result of a batch is for. `instance` is empty for networks without instances,
+  // `configuration` for the default one.
   struct BatchTarget {
     std::string network;
     std::string instance;
+    std::string configuration;
   };
   // What the request names, or every configuration of the organisation where it names nothing.
   absl::StatusOr<std::vector<BatchTarget>> BatchTargets(

@@ -21,13 +21,13 @@ static_assert(static_cast<int>(v1::ROLE_ORG) == static_cast<int>(record::v1::ROL
 static_assert(static_cast<int>(v1::ROLE_MINT) == static_cast<int>(record::v1::ROLE_MINT));
 static_assert(static_cast<int>(v1::ROLE_SERVICE) == static_cast<int>(record::v1::ROLE_SERVICE));
 
-void Show(const record::v1::Organization& organization, v1::Organization& shown) {
+void Copy(const record::v1::Organization& organization, v1::Organization& shown) {
   shown.set_org_id(organization.org_id());
   shown.set_display_name(organization.display_name());
   SetTimestamp(organization.created_at_ms(), *shown.mutable_created_at());
 }
 
-void Show(const record::v1::ApiKey& key, v1::ApiKey& shown) {
+void Copy(const record::v1::ApiKey& key, v1::ApiKey& shown) {
   shown.set_key_id(key.key_id());
   shown.set_org_id(key.org_id());
   shown.set_role(static_cast<v1::Role>(key.role()));
@@ -76,7 +76,7 @@ absl::Status OrganizationService::CreateOrganization(
   organization.set_display_name(request.display_name());
   organization.set_created_at_ms(absl::ToUnixMillis(clock_()));
   if (absl::Status stored = store_.CreateOrganization(organization); !stored.ok()) return stored;
-  Show(organization, *response.mutable_organization());
+  Copy(organization, *response.mutable_organization());
   return absl::OkStatus();
 }
 
@@ -91,7 +91,7 @@ absl::Status OrganizationService::ListOrganizations(const Caller&,
   if (!found.ok()) return found.status();
   response.set_next_page_token(CutPage(sealer_, random_, list, page, *found,
                                        [](const auto& each) { return each.org_id(); }));
-  for (const auto& organization : *found) Show(organization, *response.add_organizations());
+  for (const auto& organization : *found) Copy(organization, *response.add_organizations());
   return absl::OkStatus();
 }
 
@@ -118,7 +118,7 @@ absl::Status OrganizationService::CreateApiKey(const Caller&,
   key.set_digest(parsed.digest);
   key.set_created_at_ms(absl::ToUnixMillis(clock_()));
   if (absl::Status stored = store_.CreateApiKey(key); !stored.ok()) return stored;
-  Show(key, *response.mutable_api_key());
+  Copy(key, *response.mutable_api_key());
   response.set_key(text);
   return absl::OkStatus();
 }
@@ -138,7 +138,7 @@ absl::Status OrganizationService::ListApiKeys(const Caller&, const v1::ListApiKe
   if (!found.ok()) return found.status();
   response.set_next_page_token(CutPage(sealer_, random_, list, page, *found,
                                        [](const auto& each) { return each.key_id(); }));
-  for (const auto& key : *found) Show(key, *response.add_api_keys());
+  for (const auto& key : *found) Copy(key, *response.add_api_keys());
   return absl::OkStatus();
 }
 
@@ -151,7 +151,7 @@ absl::Status OrganizationService::RevokeApiKey(const Caller&,
   if (!violations.empty()) return violations.ToStatus();
   const auto key = store_.RevokeApiKey(request.key_id(), OptionalOrgId(request), clock_());
   if (!key.ok()) return key.status();
-  Show(*key, *response.mutable_api_key());
+  Copy(*key, *response.mutable_api_key());
   return absl::OkStatus();
 }
 

@@ -29,7 +29,7 @@ Page ReadPage(const Sealer& sealer, absl::string_view list, int page_size,
       return page;
     }
   }
-  violations.Add("page_token", "is none that this list gave; start again without it");
+  violations.Add("page_token", "is not a page token of this list; start again without one");
   return page;
 }
 

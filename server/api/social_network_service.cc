@@ -1,6 +1,8 @@
 #include "server/api/social_network_service.h"
 
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -16,7 +18,7 @@
 namespace authurl {
 namespace {
 
-void Show(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& shown) {
+void Copy(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& shown) {
   shown.set_id(settings.id());
   shown.set_network(settings.network());
   shown.set_instance(settings.instance());
@@ -27,9 +29,36 @@ void Show(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& 
   *shown.mutable_extra_params() = settings.extra_params();
   *shown.mutable_variables() = settings.variables();
   shown.set_variant(settings.variant());
+  shown.set_name(settings.name());
   SetTimestamp(settings.created_at_ms(), *shown.mutable_created_at());
   SetTimestamp(settings.updated_at_ms(), *shown.mutable_updated_at());
 }
+
+// Copies configurations of one organisation to a reply. Looks up which one is the default only once
+// for each network and instance.
+class Shown final {
+ public:
+  Shown(CredentialStore& store, const std::string& org_id) : store_(store), org_id_(org_id) {}
+
+  absl::Status Add(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& shown) {
+    const auto [found, is_new] =
+        default_ids_.try_emplace({settings.network(), settings.instance()});
+    if (is_new) {
+      absl::StatusOr<std::string> id =
+          store_.GetDefaultSocialNetworkId(org_id_, settings.network(), settings.instance());
+      if (!id.ok()) return id.status();
+      found->second = *std::move(id);
+    }
+    Copy(settings, shown);
+    shown.set_is_default(found->second == settings.id());
+    return absl::OkStatus();
+  }
+
+ private:
+  CredentialStore& store_;
+  const std::string& org_id_;
+  std::map<std::pair<std::string, std::string>, std::string> default_ids_;
+};
 
 // Tells the operator what is well formed in a configuration and will still disappoint.
 void LogWarnings(const NetworkCatalog& catalog, const record::v1::SocialNetworkSettings& settings) {
@@ -70,11 +99,11 @@ absl::Status SocialNetworkService::CreateSocialNetwork(
   settings->set_version(1);
   settings->set_created_at_ms(absl::ToUnixMillis(clock_()));
   settings->set_updated_at_ms(settings->created_at_ms());
-  absl::Status stored = store_.CreateSocialNetwork(*settings, request.client_secret());
+  absl::Status stored =
+      store_.CreateSocialNetwork(*settings, request.client_secret(), request.is_default());
   if (!stored.ok()) return stored;
   LogWarnings(catalog_, *settings);
-  Show(*settings, *response.mutable_social_network());
-  return absl::OkStatus();
+  return Shown(store_, caller.org_id).Add(*settings, *response.mutable_social_network());
 }
 
 absl::Status SocialNetworkService::ListSocialNetworks(
@@ -88,7 +117,11 @@ absl::Status SocialNetworkService::ListSocialNetworks(
   if (!found.ok()) return found.status();
   response.set_next_page_token(
       CutPage(sealer_, random_, list, page, *found, [](const auto& each) { return each.id(); }));
-  for (const auto& settings : *found) Show(settings, *response.add_social_networks());
+  Shown shown(store_, caller.org_id);
+  for (const auto& settings : *found) {
+    const absl::Status status = shown.Add(settings, *response.add_social_networks());
+    if (!status.ok()) return status;
+  }
   return absl::OkStatus();
 }
 
@@ -98,8 +131,7 @@ absl::Status SocialNetworkService::GetSocialNetwork(const Caller& caller,
   if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
   const auto settings = store_.GetSocialNetwork(caller.org_id, request.id());
   if (!settings.ok()) return settings.status();
-  Show(*settings, *response.mutable_social_network());
-  return absl::OkStatus();
+  return Shown(store_, caller.org_id).Add(*settings, *response.mutable_social_network());
 }
 
 absl::Status SocialNetworkService::UpdateSocialNetwork(
@@ -115,11 +147,10 @@ absl::Status SocialNetworkService::UpdateSocialNetwork(
       [&](record::v1::SocialNetworkSettings& current) {
         return ApplyUpdate(catalog_, request, current);
       },
-      new_secret);
+      new_secret, MakesDefault(request));
   if (!settings.ok()) return settings.status();
   LogWarnings(catalog_, *settings);
-  Show(*settings, *response.mutable_social_network());
-  return absl::OkStatus();
+  return Shown(store_, caller.org_id).Add(*settings, *response.mutable_social_network());
 }
 
 absl::Status SocialNetworkService::DeleteSocialNetwork(

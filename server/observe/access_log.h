@@ -11,7 +11,7 @@
 
 namespace authurl {
 
-// All texts are ours or were checked: letters, digits and none that JSON escapes. Empty ones are
+// All texts are ours or were checked: letters, digits and nothing that JSON escapes. Empty ones are
 // left out.
 struct ServedCall {
   absl::string_view method;

@@ -72,7 +72,7 @@ std::string Answer(absl::string_view request, const HttpServer::Handler& handler
   const std::vector<absl::string_view> words =
       absl::StrSplit(request.substr(0, request.find_first_of("\r\n")), ' ');
   if (words.size() != 3 || !absl::StartsWith(words[2], "HTTP/1.") || words[1].empty()) {
-    return FormatError(400, "This is no HTTP/1.1 request");
+    return FormatError(400, "This is not an HTTP/1.1 request");
   }
   if (words[0] != "GET" && words[0] != "HEAD") return FormatError(405, "Only GET is served here");
   const absl::string_view path = words[1].substr(0, words[1].find('?'));
@@ -113,7 +113,7 @@ class HttpServer::Connection final {
     if (size == 0) return false;
     request_.append(buffer.data(), static_cast<size_t>(size));
     if (!absl::ascii_isupper(static_cast<unsigned char>(request_[0]))) {
-      Reply(FormatError(400, "This is no HTTP/1.1 request"));
+      Reply(FormatError(400, "This is not an HTTP/1.1 request"));
     } else if (absl::StrContains(request_, "\r\n\r\n")) {
       Reply(Answer(request_, handler));
     } else if (request_.size() > kMaxRequestBytes) {
@@ -206,7 +206,7 @@ void HttpServer::Serve() {
 void HttpServer::Accept(int socket) {
   const int fd = accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
-    // A client that is gone again is none of our trouble; a lack of file descriptors is, and the
+    // A client that is gone again does not concern us; a lack of file descriptors is, and the
     // socket would call again at once.
     if (!MayTryAgain() && errno != ECONNABORTED) accept_after_ = steady_clock::now() + kAcceptPause;
     return;

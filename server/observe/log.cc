@@ -210,7 +210,7 @@ void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField
     if (const auto* number = std::get_if<int64_t>(&field.value)) value = *number;
     if (const auto* number = std::get_if<double>(&field.value)) value = *number;
   }
-  // Bytes that are no UTF-8 become U+FFFD: a log line must always be valid JSON.
+  // Bytes that are not UTF-8 become U+FFFD: a log line must always be valid JSON.
   target->log(ToSpdlog(level), "{}",
               line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }

@@ -26,7 +26,7 @@ absl::Status UnknownKey() { return Invalid("The API key is unknown or was revoke
 
 absl::Status OrganizationNotFound() {
   return MakeError(absl::StatusCode::kNotFound, "ORGANIZATION_NOT_FOUND",
-                   "There is no such organisation");
+                   "The organisation does not exist");
 }
 
 // Nothing when the name occurs not at all; InvalidArgumentError when more than once.
@@ -64,7 +64,7 @@ absl::string_view RolesFor(Access access) {
 }
 
 absl::Status NoApiKey() {
-  return Invalid("The authorization holds no API key, or one with a typing error");
+  return Invalid("The authorization is not a valid API key; look for a typing error");
 }
 
 bool IsProvenBy(const record::v1::ApiKey& key, absl::string_view text) {

@@ -55,8 +55,8 @@ absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata);
 // (PERMISSION_DENIED ROLE_NOT_ALLOWED), its organisation (INVALID_ARGUMENT INVALID_PAYLOAD when a
 // SERVICE key names none; NOT_FOUND ORGANIZATION_NOT_FOUND when it names one that is not there, or
 // any key one that is not its own). With Wait::kNo it does not block on the store, and says
-// WouldBlock() where it would have to. A key that is no key is refused before the store is asked:
-// noise costs nothing.
+// WouldBlock() where it would have to. What is not a key at all is refused before the store is
+// asked: noise costs nothing.
 absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
                                  Access access, Wait wait);
 

@@ -57,8 +57,8 @@ class CallbackService final : public grpc::Service {
   void Add(int index, const Method& method) {
     AddMethod(new grpc::internal::RpcServiceMethod(method.path.c_str(),
                                                    grpc::internal::RpcMethod::NORMAL_RPC, nullptr));
-    // Raw: we parse requests ourselves, so that one that is no message gets a clear answer, and one
-    // function serves every type.
+    // Raw: we parse requests ourselves, so that one that is not a message gets a clear answer, and
+    // one function serves every type.
     MarkMethodRawCallback(
         index, new grpc::internal::CallbackUnaryHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
                    [this, &method](grpc::CallbackServerContext* context,

@@ -70,7 +70,7 @@ class Call final {
     return absl::OkStatus();
   }
 
-  absl::Status Do(CredentialStore& store, Wait wait) {
+  absl::Status Handle(CredentialStore& store, Wait wait) {
     const auto deadline = incoming_.context.deadline();
     if (std::chrono::system_clock::now() > deadline) {
       return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
@@ -141,9 +141,9 @@ class Call final {
 };
 
 // Nothing that a handler or a library throws may end the process; the caller sees INTERNAL.
-absl::Status DoWithoutThrowing(Call& call, CredentialStore& store, Wait wait) {
+absl::Status HandleWithoutThrowing(Call& call, CredentialStore& store, Wait wait) {
   try {
-    return call.Do(store, wait);
+    return call.Handle(store, wait);
   } catch (const std::exception& exception) {
     return absl::InternalError(absl::StrCat("exception: ", exception.what()));
   } catch (...) {
@@ -174,12 +174,12 @@ void Pipeline::Serve(const Method& method, IncomingCall incoming) {
     return call.Finish(status, leave);
   }
   if (method.from_memory) {
-    const absl::Status status = DoWithoutThrowing(call, store_, Wait::kNo);
+    const absl::Status status = HandleWithoutThrowing(call, store_, Wait::kNo);
     if (!IsWouldBlock(status)) return call.Finish(status, leave);
   }
   const auto waiting = std::make_shared<Call>(std::move(call));
   const bool accepted = workers_.TrySubmit([this, waiting, leave] {
-    waiting->Finish(DoWithoutThrowing(*waiting, store_, Wait::kYes), leave);
+    waiting->Finish(HandleWithoutThrowing(*waiting, store_, Wait::kYes), leave);
   });
   if (accepted) return;
   waiting->Finish(

@@ -67,7 +67,8 @@ Method MakeMethod(std::string path, Access access, const Service* service,
     if (!grpc::SerializationTraits<Request>::Deserialize(&bytes, &request).ok()) {
       FieldViolations violations;
       violations.Add(
-          "", "The request is no valid message: all text must be UTF-8, and the rpc the right one");
+          "",
+          "The request is not a valid message: all text must be UTF-8, and the rpc the right one");
       return violations.ToStatus();
     }
     auto& response = *google::protobuf::Arena::CreateMessage<Response>(&arena);

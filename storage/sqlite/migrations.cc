@@ -13,7 +13,7 @@ namespace {
 
 // Texts are compared byte for byte: BINARY is SQLite's default collation. Tables of short rows go
 // WITHOUT ROWID; the rows of social_networks and auth_states are too long for that to pay.
-constexpr std::array<const char*, 3> kMigrations = {
+constexpr std::array<const char*, 4> kMigrations = {
     R"sql(
 CREATE TABLE meta (
   name TEXT NOT NULL PRIMARY KEY,
@@ -66,6 +66,29 @@ CREATE INDEX auth_states_by_organization ON auth_states (org_id);
     R"sql(
 CREATE INDEX organizations_by_key ON organizations (substr(sealed, 2, 1));
 CREATE INDEX api_keys_by_key ON api_keys (substr(sealed, 2, 1));
+CREATE INDEX social_networks_by_key ON social_networks (substr(settings, 2, 1));
+)sql",
+    // Several configurations of one network: SQLite can't take the old UNIQUE away from a table.
+    // What a row is found and ordered by stands before the long columns.
+    R"sql(
+CREATE TABLE new_social_networks (
+  org_id TEXT NOT NULL REFERENCES organizations (org_id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  network TEXT NOT NULL,
+  instance TEXT NOT NULL,
+  name TEXT NOT NULL,
+  default_rank INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  settings BLOB NOT NULL,
+  secret BLOB NOT NULL,
+  PRIMARY KEY (org_id, id),
+  UNIQUE (org_id, network, instance, name)
+) STRICT;
+INSERT INTO new_social_networks
+  SELECT org_id, id, network, instance, '', 0, version, settings, secret FROM social_networks
+  ORDER BY rowid;
+DROP TABLE social_networks;
+ALTER TABLE new_social_networks RENAME TO social_networks;
 CREATE INDEX social_networks_by_key ON social_networks (substr(settings, 2, 1));
 )sql",
 };

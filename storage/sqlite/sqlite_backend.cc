@@ -49,14 +49,16 @@ SocialNetworkRow ToSocialNetwork(const Row& row) {
           .org_id = row.Bytes(1),
           .network = row.Bytes(2),
           .instance = row.Bytes(3),
-          .version = static_cast<uint64_t>(row.Integer(4)),
-          .settings = row.Bytes(5),
+          .name = row.Bytes(4),
+          .default_rank = row.Integer(5),
+          .version = static_cast<uint64_t>(row.Integer(6)),
+          .settings = row.Bytes(7),
           .secret = {}};
 }
 
 SocialNetworkRow ToSocialNetworkWithSecret(const Row& row) {
   SocialNetworkRow result = ToSocialNetwork(row);
-  result.secret = row.Bytes(6);
+  result.secret = row.Bytes(8);
   return result;
 }
 
@@ -84,8 +86,8 @@ class SqliteBackend final : public Backend {
 
   absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) override {
     absl::StatusOr<std::string> value =
-        One<std::string>("SELECT value FROM meta WHERE name = ?1", {Text{name}},
-                         [](const Row& row) { return row.Bytes(0); });
+        ReadOne<std::string>("SELECT value FROM meta WHERE name = ?1", {Text{name}},
+                             [](const Row& row) { return row.Bytes(0); });
     if (absl::IsNotFound(value.status())) return std::nullopt;
     if (!value.ok()) return value.status();
     return *std::move(value);
@@ -108,13 +110,13 @@ class SqliteBackend final : public Backend {
   }
 
   absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) override {
-    return One<OrganizationRow>("SELECT org_id, sealed FROM organizations WHERE org_id = ?1",
-                                {Text{org_id}}, ToOrganization);
+    return ReadOne<OrganizationRow>("SELECT org_id, sealed FROM organizations WHERE org_id = ?1",
+                                    {Text{org_id}}, ToOrganization);
   }
 
   absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
                                                                  int limit) override {
-    return All<OrganizationRow>(
+    return ReadAll<OrganizationRow>(
         "SELECT org_id, sealed FROM organizations WHERE org_id > ?1 ORDER BY org_id LIMIT ?2",
         {Text{after}, Limit(limit)}, ToOrganization);
   }
@@ -150,19 +152,20 @@ class SqliteBackend final : public Backend {
   }
 
   absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) override {
-    return One<ApiKeyRow>("SELECT key_id, org_id, version, sealed FROM api_keys WHERE key_id = ?1",
-                          {Text{key_id}}, ToApiKey);
+    return ReadOne<ApiKeyRow>(
+        "SELECT key_id, org_id, version, sealed FROM api_keys WHERE key_id = ?1", {Text{key_id}},
+        ToApiKey);
   }
 
   absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(std::optional<absl::string_view> org_id,
                                                      absl::string_view after, int limit) override {
     if (!org_id) {
-      return All<ApiKeyRow>(
+      return ReadAll<ApiKeyRow>(
           "SELECT key_id, org_id, version, sealed FROM api_keys"
           " WHERE key_id > ?1 ORDER BY key_id LIMIT ?2",
           {Text{after}, Limit(limit)}, ToApiKey);
     }
-    return All<ApiKeyRow>(
+    return ReadAll<ApiKeyRow>(
         "SELECT key_id, org_id, version, sealed FROM api_keys"
         " WHERE org_id IS ?1 AND key_id > ?2 ORDER BY key_id LIMIT ?3",
         {TextOrNull(*org_id), Text{after}, Limit(limit)}, ToApiKey);
@@ -181,45 +184,67 @@ class SqliteBackend final : public Backend {
 
   absl::Status InsertSocialNetwork(const SocialNetworkRow& row) override {
     return Write([&](SqliteConnection& db) {
-      return db.Run(
-          "INSERT INTO social_networks (id, org_id, network, instance, version, settings, secret)"
-          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-          {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance},
-           Stored(row.version), Blob{row.settings}, Blob{row.secret}});
+      const absl::Status status = db.Run(
+          "INSERT INTO social_networks"
+          " (id, org_id, network, instance, name, default_rank, version, settings, secret)"
+          " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE ?10 > (SELECT count(*)"
+          " FROM social_networks WHERE org_id = ?2 AND network = ?3 AND instance = ?4)",
+          {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name},
+           row.default_rank, Stored(row.version), Blob{row.settings}, Blob{row.secret},
+           int64_t{kMaxNamesOfNetwork}});
+      if (!status.ok() || db.changes() > 0) return status;
+      return absl::ResourceExhaustedError("too many of one network");
     });
   }
 
   absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
                                                     absl::string_view id) override {
-    return One<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, version, settings FROM social_networks"
-        " WHERE org_id = ?1 AND id = ?2",
+    return ReadOne<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, name, default_rank, version, settings"
+        " FROM social_networks WHERE org_id = ?1 AND id = ?2",
         {Text{org_id}, Text{id}}, ToSocialNetwork);
   }
 
-  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
-                                                     absl::string_view network,
-                                                     absl::string_view instance) override {
-    return One<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, version, settings FROM social_networks"
-        " WHERE org_id = ?1 AND network = ?2 AND instance = ?3",
+  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
+      absl::string_view org_id, absl::string_view network, absl::string_view instance,
+      std::optional<absl::string_view> name) override {
+    if (name) {
+      return ReadOne<SocialNetworkRow>(
+          "SELECT id, org_id, network, instance, name, default_rank, version, settings"
+          " FROM social_networks"
+          " WHERE org_id = ?1 AND network = ?2 AND instance = ?3 AND name = ?4",
+          {Text{org_id}, Text{network}, Text{instance}, Text{*name}}, ToSocialNetwork);
+    }
+    return ReadOne<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, name, default_rank, version, settings"
+        " FROM social_networks WHERE org_id = ?1 AND network = ?2 AND instance = ?3"
+        " ORDER BY default_rank, id LIMIT 1",
         {Text{org_id}, Text{network}, Text{instance}}, ToSocialNetwork);
+  }
+
+  absl::StatusOr<int64_t> GetHighestDefaultRank(absl::string_view org_id, absl::string_view network,
+                                                absl::string_view instance) override {
+    return ReadOne<int64_t>(
+        "SELECT default_rank FROM social_networks"
+        " WHERE org_id = ?1 AND network = ?2 AND instance = ?3 ORDER BY default_rank DESC LIMIT 1",
+        {Text{org_id}, Text{network}, Text{instance}},
+        [](const Row& row) { return row.Integer(0); });
   }
 
   absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
                                                           absl::string_view id) override {
-    return One<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, version, settings, secret FROM social_networks"
-        " WHERE org_id = ?1 AND id = ?2",
+    return ReadOne<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, name, default_rank, version, settings, secret"
+        " FROM social_networks WHERE org_id = ?1 AND id = ?2",
         {Text{org_id}, Text{id}}, ToSocialNetworkWithSecret);
   }
 
   absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
                                                                    absl::string_view after,
                                                                    int limit) override {
-    return All<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, version, settings FROM social_networks"
-        " WHERE org_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+    return ReadAll<SocialNetworkRow>(
+        "SELECT id, org_id, network, instance, name, default_rank, version, settings"
+        " FROM social_networks WHERE org_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
         {Text{org_id}, Text{after}, Limit(limit)}, ToSocialNetwork);
   }
 
@@ -227,10 +252,10 @@ class SqliteBackend final : public Backend {
                                    uint64_t expected_version) override {
     return Write([&](SqliteConnection& db) {
       const absl::Status status = db.Run(
-          "UPDATE social_networks SET version = ?3, settings = ?4, secret = ?5"
-          " WHERE org_id = ?1 AND id = ?2 AND version = ?6",
-          {Text{row.org_id}, Text{row.id}, Stored(row.version), Blob{row.settings},
-           Blob{row.secret}, Stored(expected_version)});
+          "UPDATE social_networks SET name = ?3, default_rank = ?4, version = ?5, settings = ?6,"
+          " secret = ?7 WHERE org_id = ?1 AND id = ?2 AND version = ?8",
+          {Text{row.org_id}, Text{row.id}, Text{row.name}, row.default_rank, Stored(row.version),
+           Blob{row.settings}, Blob{row.secret}, Stored(expected_version)});
       if (!status.ok() || db.changes() > 0) return status;
       return WhyUnchanged(db, "SELECT count(*) FROM social_networks WHERE org_id = ?1 AND id = ?2",
                           {Text{row.org_id}, Text{row.id}});
@@ -256,7 +281,7 @@ class SqliteBackend final : public Backend {
   }
 
   absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) override {
-    return One<AuthStateRow>(
+    return ReadOne<AuthStateRow>(
         "SELECT digest, org_id, expires_at_ms, sealed FROM auth_states WHERE digest = ?1",
         {Blob{digest}}, ToAuthState);
   }
@@ -277,7 +302,7 @@ class SqliteBackend final : public Backend {
 
   // Each step of the recursion seeks the next key in the index: the rows in between are not read.
   absl::StatusOr<std::vector<uint8_t>> ListKeysInUse() override {
-    return All<uint8_t>(
+    return ReadAll<uint8_t>(
         "WITH RECURSIVE"
         " organization_keys (key) AS (SELECT min(substr(sealed, 2, 1)) FROM organizations"
         "  UNION ALL SELECT (SELECT min(substr(sealed, 2, 1)) FROM organizations"
@@ -297,20 +322,20 @@ class SqliteBackend final : public Backend {
                                                                        absl::string_view from,
                                                                        int limit) override {
     const std::string key(1, static_cast<char>(key_id));
-    return PageOf(All<OrganizationRow>("SELECT org_id, sealed FROM organizations"
-                                       " WHERE substr(sealed, 2, 1) = ?1 AND org_id > ?2"
-                                       " ORDER BY org_id LIMIT ?3",
-                                       {Blob{key}, Text{from}, Limit(limit)}, ToOrganization),
+    return PageOf(ReadAll<OrganizationRow>("SELECT org_id, sealed FROM organizations"
+                                           " WHERE substr(sealed, 2, 1) = ?1 AND org_id > ?2"
+                                           " ORDER BY org_id LIMIT ?3",
+                                           {Blob{key}, Text{from}, Limit(limit)}, ToOrganization),
                   limit, [](const OrganizationRow& row) { return row.org_id; });
   }
 
   absl::StatusOr<RowsUnderKey<ApiKeyRow>> ListApiKeysUnder(uint8_t key_id, absl::string_view from,
                                                            int limit) override {
     const std::string key(1, static_cast<char>(key_id));
-    return PageOf(All<ApiKeyRow>("SELECT key_id, org_id, version, sealed FROM api_keys"
-                                 " WHERE substr(sealed, 2, 1) = ?1 AND key_id > ?2"
-                                 " ORDER BY key_id LIMIT ?3",
-                                 {Blob{key}, Text{from}, Limit(limit)}, ToApiKey),
+    return PageOf(ReadAll<ApiKeyRow>("SELECT key_id, org_id, version, sealed FROM api_keys"
+                                     " WHERE substr(sealed, 2, 1) = ?1 AND key_id > ?2"
+                                     " ORDER BY key_id LIMIT ?3",
+                                     {Blob{key}, Text{from}, Limit(limit)}, ToApiKey),
                   limit, [](const ApiKeyRow& row) { return row.key_id; });
   }
 
@@ -323,13 +348,13 @@ class SqliteBackend final : public Backend {
       return absl::InternalError("a position in social_networks that no page ended with");
     }
     const std::string key(1, static_cast<char>(key_id));
-    return PageOf(All<SocialNetworkRow>(
-                      "SELECT id, org_id, network, instance, version, settings, secret, rowid"
-                      " FROM social_networks WHERE substr(settings, 2, 1) = ?1 AND rowid > ?2"
-                      " ORDER BY rowid LIMIT ?3",
+    return PageOf(ReadAll<SocialNetworkRow>(
+                      "SELECT id, org_id, network, instance, name, default_rank, version, settings,"
+                      " secret, rowid FROM social_networks"
+                      " WHERE substr(settings, 2, 1) = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3",
                       {Blob{key}, last, Limit(limit)},
                       [&](const Row& row) {
-                        last = row.Integer(7);
+                        last = row.Integer(9);
                         return ToSocialNetworkWithSecret(row);
                       }),
                   limit, [&](const SocialNetworkRow&) { return absl::StrCat(last); });
@@ -380,9 +405,9 @@ class SqliteBackend final : public Backend {
   }
 
   template <typename T>
-  absl::StatusOr<std::vector<T>> All(const char* sql,
-                                     std::initializer_list<SqliteConnection::Value> values,
-                                     absl::FunctionRef<T(const Row&)> convert) {
+  absl::StatusOr<std::vector<T>> ReadAll(const char* sql,
+                                         std::initializer_list<SqliteConnection::Value> values,
+                                         absl::FunctionRef<T(const Row&)> convert) {
     std::vector<T> rows;
     const absl::Status status = Read([&](SqliteConnection& db) {
       return db.Run(sql, values, [&](const Row& row) { rows.push_back(convert(row)); });
@@ -392,9 +417,9 @@ class SqliteBackend final : public Backend {
   }
 
   template <typename T>
-  absl::StatusOr<T> One(const char* sql, std::initializer_list<SqliteConnection::Value> values,
-                        absl::FunctionRef<T(const Row&)> convert) {
-    absl::StatusOr<std::vector<T>> rows = All<T>(sql, values, convert);
+  absl::StatusOr<T> ReadOne(const char* sql, std::initializer_list<SqliteConnection::Value> values,
+                            absl::FunctionRef<T(const Row&)> convert) {
+    absl::StatusOr<std::vector<T>> rows = ReadAll<T>(sql, values, convert);
     if (!rows.ok()) return rows.status();
     if (rows->empty()) return NoSuchRow();
     return std::move(rows->front());

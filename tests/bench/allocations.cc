@@ -140,7 +140,7 @@ absl::Status MeasureStages(const Server& server) {
   if (!credentials.ok()) return credentials.status();
   const auto caller = Authorize(server.store(), *credentials, Access::kMint, Wait::kYes);
   if (!caller.ok()) return caller.status();
-  const auto settings = server.store().FindSocialNetwork(caller->org_id, "x", "");
+  const auto settings = server.store().FindSocialNetwork(caller->org_id, "x", "", "");
   if (!settings.ok()) return settings.status();
   const auto valid = ValidateAuthRequest(server.catalog(), request);
   if (!valid.ok()) return valid.status();
@@ -163,7 +163,7 @@ absl::Status MeasureStages(const Server& server) {
   });
   stage("- of it: validate", [&] { (void)ValidateAuthRequest(server.catalog(), request); });
   stage("- of it: look the configuration up",
-        [&] { (void)server.store().FindSocialNetwork(caller->org_id, "x", ""); });
+        [&] { (void)server.store().FindSocialNetwork(caller->org_id, "x", "", ""); });
   stage("- of it: fit the configuration",
         [&] { (void)ForConfiguration(server.catalog(), *valid, **settings); });
   stage("- of it: choose the redirect URI",

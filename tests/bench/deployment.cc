@@ -110,10 +110,12 @@ class BulkWriter final {
   absl::Status WriteConfiguration(const record::v1::SocialNetworkSettings& settings) {
     const SocialNetworkRow row = records_.Seal(settings, ClientSecrets(kClientSecret));
     return db_.Run(
-        "INSERT INTO social_networks (id, org_id, network, instance, version, settings, secret)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance},
-         static_cast<int64_t>(row.version), Blob{row.settings}, Blob{row.secret}});
+        "INSERT INTO social_networks"
+        " (id, org_id, network, instance, name, default_rank, version, settings, secret)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name},
+         row.default_rank, static_cast<int64_t>(row.version), Blob{row.settings},
+         Blob{row.secret}});
   }
 
   SqliteConnection& db_;
@@ -240,7 +242,7 @@ absl::Status Deployment::Check() const {
     status.Update((*store)->GetApiKey(key.key_id).status());
     for (int network = 0; network < size_.networks_each; ++network) {
       const absl::string_view name = kNetworks[static_cast<size_t>(network)];
-      status.Update((*store)->FindSocialNetwork(org_id, name, "").status());
+      status.Update((*store)->FindSocialNetwork(org_id, name, "", "").status());
     }
     if (!status.ok()) return status;
   }

@@ -43,8 +43,8 @@ TEST(ErrorsTest, HoweverManyAndLongTheFaultsTheyStaySmallAndAreCounted) {
 
 TEST(ErrorsTest, AFaultOfTheWholeMessageHasNoField) {
   FieldViolations violations;
-  violations.Add("", "The request is no valid message");
-  EXPECT_EQ(violations.ToStatus().message(), "Invalid payload: The request is no valid message");
+  violations.Add("", "The request is not a valid message");
+  EXPECT_EQ(violations.ToStatus().message(), "Invalid payload: The request is not a valid message");
 }
 
 TEST(ErrorsTest, AnErrorCarriesItsReasonAndWhenToRetry) {

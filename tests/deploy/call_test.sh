@@ -30,8 +30,8 @@ expect 1 'belong together' -cert client.crt "$nobody" "$method"
 expect 1 "can't read /no/such/ca.crt" -cacert /no/such/ca.crt "$nobody" "$method"
 expect 1 '-max-time must be' -plaintext -max-time soon "$nobody" "$method"
 expect 1 'there is no method authurl.v1.Nothing/Call' -plaintext "$nobody" authurl.v1.Nothing/Call
-expect 1 'is no authurl.v1.GetAuthUrlRequest' -plaintext -d '{"netwrok":"x"}' "$nobody" "$method"
-expect 1 'is no authurl.v1.GetAuthUrlRequest' -plaintext -d '{"network":"x"' "$nobody" "$method"
+expect 1 'is not a valid authurl.v1.GetAuthUrlRequest' -plaintext -d '{"netwrok":"x"}' "$nobody" "$method"
+expect 1 'is not a valid authurl.v1.GetAuthUrlRequest' -plaintext -d '{"network":"x"' "$nobody" "$method"
 # shellcheck disable=SC2016 # authurl-call itself expands it
 expect 1 'no such environment variable: AUTHURL_TEST_MISSING' \
   -plaintext -expand-headers -H 'authorization: Bearer ${AUTHURL_TEST_MISSING}' "$nobody" "$method"

@@ -1,6 +1,6 @@
 // Reads what the program redirect_uris prints and compares it with the WHATWG URL parser of Node:
 // whatever is accepted must parse there to the same parts, and be left byte for byte as it is. The
-// one exception: a host with an "xn--" label that is no punycode may be refused there, if it is
+// one exception: a host with an "xn--" label that is not punycode may be refused there, if it is
 // that label alone.
 //
 // Then it counts what is refused and WHATWG accepts, by class, and fails when a class has no row in

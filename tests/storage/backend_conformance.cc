@@ -38,6 +38,8 @@ SocialNetworkRow NetworkRow(const std::string& org_id, const std::string& id,
           .org_id = org_id,
           .network = network,
           .instance = instance,
+          .name = "",
+          .default_rank = 0,
           .version = 1,
           .settings = absl::StrCat("settings of ", id),
           .secret = absl::StrCat("secret of ", id)};
@@ -187,7 +189,7 @@ TEST_P(BackendConformanceTest, DeletingAnOrganizationTakesWhatIsItsAndNothingEls
   EXPECT_THAT(backend_->GetOrganization("acme"), StatusIs(kNotFound, _));
   EXPECT_THAT(backend_->GetApiKey("key-acme"), StatusIs(kNotFound, _));
   EXPECT_THAT(backend_->GetSocialNetwork("acme", "sn-acme"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", ""), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", "", ""), StatusIs(kNotFound, _));
   EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)),
               ElementsAre("key-admin", "key-other"));
   EXPECT_OK(backend_->GetSocialNetwork("other", "sn-other"));
@@ -257,7 +259,7 @@ TEST_P(BackendConformanceTest, AConfigurationIsFoundByItsIdAndByItsNetwork) {
   ASSERT_OK(backend_->InsertSocialNetwork(inserted));
   for (const absl::StatusOr<SocialNetworkRow>& row :
        {backend_->GetSocialNetwork("acme", "sn"),
-        backend_->FindSocialNetwork("acme", "mastodon", "example.social"),
+        backend_->FindSocialNetwork("acme", "mastodon", "example.social", ""),
         backend_->GetSocialNetworkSecret("acme", "sn")}) {
     ASSERT_OK(row);
     EXPECT_EQ(row->id, "sn");
@@ -274,7 +276,7 @@ TEST_P(BackendConformanceTest, TheSecretComesOnlyWhenItIsAskedFor) {
   ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
   ASSERT_OK_AND_ASSIGN(SocialNetworkRow row, backend_->GetSocialNetwork("acme", "sn"));
   EXPECT_EQ(row.secret, "");
-  ASSERT_OK_AND_ASSIGN(row, backend_->FindSocialNetwork("acme", "google", ""));
+  ASSERT_OK_AND_ASSIGN(row, backend_->FindSocialNetwork("acme", "google", "", ""));
   EXPECT_EQ(row.secret, "");
   ASSERT_OK_AND_ASSIGN(const auto rows, backend_->ListSocialNetworks("acme", "", 10));
   ASSERT_EQ(rows.size(), 1u);
@@ -289,7 +291,7 @@ TEST_P(BackendConformanceTest, AConfigurationBelongsToOneOrganization) {
   ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
   EXPECT_THAT(backend_->GetSocialNetwork("other", "sn"), StatusIs(kNotFound, _));
   EXPECT_THAT(backend_->GetSocialNetworkSecret("other", "sn"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->FindSocialNetwork("other", "google", ""), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->FindSocialNetwork("other", "google", "", ""), StatusIs(kNotFound, _));
   EXPECT_THAT(backend_->DeleteSocialNetwork("other", "sn"), StatusIs(kNotFound, _));
   SocialNetworkRow update = NetworkRow("other", "sn", "google");
   EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kNotFound, _));
@@ -311,9 +313,9 @@ TEST_P(BackendConformanceTest, AnOrganizationHasOneConfigurationPerNetworkAndIns
   EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)),
               ElementsAre("s1", "s4", "s5"));
   ASSERT_OK_AND_ASSIGN(const SocialNetworkRow row,
-                       backend_->FindSocialNetwork("acme", "mastodon", ""));
+                       backend_->FindSocialNetwork("acme", "mastodon", "", ""));
   EXPECT_EQ(row.id, "s5");
-  EXPECT_THAT(backend_->FindSocialNetwork("acme", "Mastodon", ""), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->FindSocialNetwork("acme", "Mastodon", "", ""), StatusIs(kNotFound, _));
 }
 
 TEST_P(BackendConformanceTest, ConfigurationsAreListedInPages) {
@@ -600,6 +602,77 @@ TEST_P(BackendConformanceTest, WritesAreCounted) {
   EXPECT_THAT(backend_->InsertOrganization({"third", "sealed"}), HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_EQ(backend_->Stats().writes, after.writes);
   EXPECT_GT(backend_->Stats().errors, 0u);
+}
+
+TEST_P(BackendConformanceTest, ConfigurationsOfOneNetworkAreToldApartByTheirNames) {
+  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
+  const auto row_of = [](const std::string& id, const std::string& name, int64_t default_rank) {
+    SocialNetworkRow row = NetworkRow("acme", id, "google");
+    row.name = name;
+    row.default_rank = default_rank;
+    return row;
+  };
+  const auto find = [&](std::optional<absl::string_view> name) {
+    const auto row = backend_->FindSocialNetwork("acme", "google", "", name);
+    return row.ok() ? row->id : std::string(row.status().message());
+  };
+  ASSERT_OK(backend_->InsertSocialNetwork(row_of("b", "", 5)));
+  ASSERT_OK(backend_->InsertSocialNetwork(row_of("c", "page", 5)));
+  ASSERT_OK(backend_->InsertSocialNetwork(row_of("a", "Page", 7)));
+  EXPECT_THAT(backend_->InsertSocialNetwork(row_of("d", "page", 1)), StatusIs(kAlreadyExists, _));
+  EXPECT_EQ(find(""), "b");
+  EXPECT_EQ(find("page"), "c");
+  EXPECT_EQ(find("Page"), "a");
+  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", "", "pag"), StatusIs(kNotFound, _));
+  // The lowest rank, then the lowest id.
+  EXPECT_EQ(find(std::nullopt), "b");
+  ASSERT_OK_AND_ASSIGN(const int64_t highest,
+                       backend_->GetHighestDefaultRank("acme", "google", ""));
+  EXPECT_EQ(highest, 7);
+  EXPECT_THAT(backend_->GetHighestDefaultRank("acme", "google", "x"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->FindSocialNetwork("acme", "github", "", std::nullopt),
+              StatusIs(kNotFound, _));
+
+  SocialNetworkRow update = row_of("a", "", std::numeric_limits<int64_t>::min());
+  update.version = 2;
+  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kAlreadyExists, _));
+  EXPECT_EQ(find("Page"), "a");
+  update.name = "other";
+  ASSERT_OK(backend_->UpdateSocialNetwork(update, 1));
+  EXPECT_EQ(find(std::nullopt), "a");
+  EXPECT_EQ(find("other"), "a");
+  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", "", "Page"), StatusIs(kNotFound, _));
+  ASSERT_OK_AND_ASSIGN(const SocialNetworkRow row, backend_->GetSocialNetworkSecret("acme", "a"));
+  EXPECT_EQ(row.name, "other");
+  EXPECT_EQ(row.default_rank, std::numeric_limits<int64_t>::min());
+  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "a"));
+  EXPECT_EQ(find(std::nullopt), "b");
+}
+
+TEST_P(BackendConformanceTest, ANetworkTakesABoundedNumberOfNames) {
+  for (const std::string org : {"acme", "other"}) {
+    ASSERT_OK(backend_->InsertOrganization({org, "sealed"}));
+  }
+  SocialNetworkRow row = NetworkRow("acme", "id", "mastodon", "a.example");
+  for (int i = 0; i < kMaxNamesOfNetwork; ++i) {
+    row.id = absl::StrCat("id-", i);
+    row.name = absl::StrCat("name-", i);
+    ASSERT_OK(backend_->InsertSocialNetwork(row));
+  }
+  row.id = "more";
+  row.name = "more";
+  EXPECT_THAT(backend_->InsertSocialNetwork(row),
+              StatusIs(absl::StatusCode::kResourceExhausted, _));
+  EXPECT_THAT(backend_->GetSocialNetwork("acme", "more"), StatusIs(kNotFound, _));
+  row.instance = "b.example";
+  EXPECT_OK(backend_->InsertSocialNetwork(row));
+  row.org_id = "other";
+  row.instance = "a.example";
+  EXPECT_OK(backend_->InsertSocialNetwork(row));
+  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "id-0"));
+  row.org_id = "acme";
+  row.id = "again";
+  EXPECT_OK(backend_->InsertSocialNetwork(row));
 }
 
 // A sealed value as far as a backend can read it.

@@ -92,7 +92,7 @@ class BitFlipTest : public StoreTest {
       for (const char* network : kNetworks) {
         const std::string id = IdOf(org, network);
         const auto right = TestSettings(org, id, network);
-        Judge(store.FindSocialNetwork(org, network, ""), right);
+        Judge(store.FindSocialNetwork(org, network, "", ""), right);
         Judge(store.GetSocialNetwork(org, id), right);
         const auto secret = store.GetClientSecret(org, id, 1);
         if (secret.ok()) {
@@ -118,7 +118,7 @@ class BitFlipTest : public StoreTest {
           return absl::OkStatus();
         },
         std::nullopt);
-    const auto read = store.FindSocialNetwork("acme", "google", "");
+    const auto read = store.FindSocialNetwork("acme", "google", "", "");
     if (!updated.ok() || !read.ok()) return;
     EXPECT_EQ((*read)->client_key(), "changed");
     EXPECT_EQ((*read)->id(), "acme-google");

@@ -78,7 +78,7 @@ TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
   const SocialNetworkSettings expected = TestSettings("acme", "acme-google", "google");
   ASSERT_OK_AND_ASSIGN(const auto by_id, store_->GetSocialNetwork("acme", "acme-google"));
   EXPECT_THAT(by_id, EqualsProto(expected));
-  ASSERT_OK_AND_ASSIGN(const auto found, store_->FindSocialNetwork("acme", "google", ""));
+  ASSERT_OK_AND_ASSIGN(const auto found, store_->FindSocialNetwork("acme", "google", "", ""));
   EXPECT_THAT(*found, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
   EXPECT_EQ(secret, TestSecret("acme-google"));
@@ -88,27 +88,206 @@ TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
 
 // The records of today in a file whose schema is the first version's.
 TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
-  Fill(*store_);
+  // As they were before configurations had names and ranks.
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  ASSERT_OK(store_->CreateApiKey(TestApiKey("admin-key", "")));
+  SocialNetworkSettings old = TestSettings("acme", "sn_old", "google");
+  old.clear_default_rank();
   store_.reset();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto backend, OpenSqliteBackend(path_));
+    const RecordSealer records(keys_.sealer, random_);
+    ASSERT_OK(backend->InsertSocialNetwork(records.Seal(old, ClientSecrets("old-secret"))));
+  }
   const std::string newer = folder_.File("newer.db");
   std::filesystem::rename(path_, newer);
   {
     const RawDatabase db(path_);
     ASSERT_OK(Migrate(db.get(), Migrations().first(1)));
     db.Execute(absl::StrCat("ATTACH '", newer, "' AS newer"));
-    for (const char* table : {"meta", "organizations", "api_keys", "social_networks"}) {
+    for (const char* table : {"meta", "organizations", "api_keys"}) {
       db.Execute(absl::StrCat("INSERT INTO main.", table, " SELECT * FROM newer.", table));
     }
+    constexpr const char* kColumns = "org_id, id, network, instance, version, settings, secret";
+    db.Execute(absl::StrCat("INSERT INTO main.social_networks (", kColumns, ") SELECT ", kColumns,
+                            " FROM newer.social_networks"));
   }
   Reopen();
   ASSERT_OK_AND_ASSIGN(const auto organization, store_->GetOrganization("acme"));
   EXPECT_THAT(*organization, EqualsProto(TestOrganization("acme")));
   ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey("admin-key"));
   EXPECT_THAT(*key, EqualsProto(TestApiKey("admin-key", "")));
-  ASSERT_OK_AND_ASSIGN(const auto settings, store_->FindSocialNetwork("other", "github", ""));
-  EXPECT_THAT(*settings, EqualsProto(TestSettings("other", "other-github", "github")));
-  ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 1));
-  EXPECT_EQ(secret, TestSecret("acme-google"));
+  ASSERT_OK_AND_ASSIGN(const auto settings, store_->FindSocialNetwork("acme", "google", "", ""));
+  EXPECT_THAT(*settings, EqualsProto(old));
+  ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "sn_old", 1));
+  EXPECT_EQ(secret, "old-secret");
+  // It is the first one still, when others come.
+  SocialNetworkSettings another = TestSettings("acme", "sn_new", "google");
+  another.set_name("new");
+  ASSERT_OK(store_->CreateSocialNetwork(another, "secret"));
+  ASSERT_OK_AND_ASSIGN(const std::string first,
+                       store_->GetDefaultSocialNetworkId("acme", "google", ""));
+  EXPECT_EQ(first, "sn_old");
+}
+
+// What the default one is of acme's configurations of google.
+TEST_F(CredentialStoreTest, TheFirstConfigurationIsTheDefaultUntilAnotherIsMadeIt) {
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  const auto create = [&](const std::string& id, const std::string& name, int64_t created_at_ms,
+                          bool make_default = false) {
+    SocialNetworkSettings settings = TestSettings("acme", id, "google");
+    settings.set_name(name);
+    settings.set_created_at_ms(created_at_ms);
+    return store_->CreateSocialNetwork(settings, TestSecret(id), make_default);
+  };
+  const auto default_id = [&]() -> std::string {
+    const auto id = store_->GetDefaultSocialNetworkId("acme", "google", "");
+    EXPECT_OK(id);
+    const auto found = store_->FindSocialNetwork("acme", "google", "", "");
+    if (id->empty()) {
+      EXPECT_THAT(found, HasReason("NETWORK_NOT_CONFIGURED"));
+    } else {
+      EXPECT_EQ(found.ok() ? (*found)->id() : "", *id);
+    }
+    return *id;
+  };
+  const auto make_default = [&](const std::string& id) {
+    return store_->UpdateSocialNetwork("acme", id, kNow, NoChange, std::nullopt, true).status();
+  };
+  EXPECT_EQ(default_id(), "");
+  ASSERT_OK(create("sn_first", "", 1000));
+  // Even where the clock went back.
+  ASSERT_OK(create("sn_a_second", "second", 10));
+  ASSERT_OK(create("sn_third", "third", 2000));
+  EXPECT_EQ(default_id(), "sn_first");
+  ASSERT_OK(make_default("sn_third"));
+  EXPECT_EQ(default_id(), "sn_third");
+  ASSERT_OK(make_default("sn_third"));
+  EXPECT_EQ(default_id(), "sn_third");
+  ASSERT_OK(create("sn_fourth", "fourth", 5, true));
+  EXPECT_EQ(default_id(), "sn_fourth");
+  ASSERT_OK(make_default("sn_a_second"));
+  EXPECT_EQ(default_id(), "sn_a_second");
+  ASSERT_OK(create("sn_fifth", "fifth", 1));
+  EXPECT_EQ(default_id(), "sn_a_second");
+  Reopen();
+  EXPECT_EQ(default_id(), "sn_a_second");
+  // The one that was the default before.
+  ASSERT_OK(store_->DeleteSocialNetwork("acme", "sn_a_second"));
+  EXPECT_EQ(default_id(), "sn_fourth");
+  ASSERT_OK(store_->DeleteSocialNetwork("acme", "sn_fourth"));
+  EXPECT_EQ(default_id(), "sn_third");
+  ASSERT_OK(store_->DeleteSocialNetwork("acme", "sn_third"));
+  EXPECT_EQ(default_id(), "sn_first");
+  // And the others in the order of their creation.
+  ASSERT_OK(store_->DeleteSocialNetwork("acme", "sn_first"));
+  EXPECT_EQ(default_id(), "sn_fifth");
+  ASSERT_OK(store_->DeleteSocialNetwork("acme", "sn_fifth"));
+  EXPECT_EQ(default_id(), "");
+}
+
+TEST_F(CredentialStoreTest, AConfigurationIsFoundByItsNameAndItsIdAndNotByAnOldName) {
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  for (const std::string name : {"", "brand_b"}) {
+    SocialNetworkSettings settings = TestSettings("acme", "sn_" + name + "1", "google");
+    settings.set_name(name);
+    ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
+  }
+  const auto find = [&](const std::string& configuration, const std::string& network = "google",
+                        const std::string& org = "acme") -> std::string {
+    const auto found = store_->FindSocialNetwork(org, network, "", configuration);
+    if (found.ok()) return (*found)->id();
+    EXPECT_THAT(found, HasReason("NETWORK_NOT_CONFIGURED"));
+    return "";
+  };
+  EXPECT_EQ(find("brand_b"), "sn_brand_b1");
+  EXPECT_EQ(find("sn_brand_b1"), "sn_brand_b1");
+  EXPECT_EQ(find("sn_1"), "sn_1");
+  EXPECT_EQ(find("brand_c"), "");
+  EXPECT_EQ(find("sn_none"), "");
+  EXPECT_EQ(find("sn_1", "github"), "");
+  EXPECT_EQ(find("sn_1", "google", "other"), "");
+
+  const auto rename_to = [&](const std::string& name) {
+    return store_
+        ->UpdateSocialNetwork(
+            "acme", "sn_brand_b1", kNow,
+            [&](SocialNetworkSettings& settings) {
+              settings.set_name(name);
+              return absl::OkStatus();
+            },
+            std::nullopt)
+        .status();
+  };
+  EXPECT_THAT(rename_to(""), HasReason("SOCIAL_NETWORK_EXISTS"));
+  EXPECT_EQ(find("brand_b"), "sn_brand_b1");
+  ASSERT_OK(rename_to("brand_c"));
+  EXPECT_EQ(find("brand_b"), "");
+  EXPECT_EQ(find("brand_c"), "sn_brand_b1");
+  EXPECT_EQ(find("sn_brand_b1"), "sn_brand_b1");
+  ASSERT_OK(store_->DeleteSocialNetwork("acme", "sn_brand_b1"));
+  EXPECT_EQ(find("brand_c"), "");
+  EXPECT_EQ(find("sn_brand_b1"), "");
+  EXPECT_EQ(find(""), "sn_1");
+}
+
+TEST_F(CredentialStoreTest, NoErrorAboutATakenNameAdvisesToOverwrite) {
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  SocialNetworkSettings settings = TestSettings("acme", "sn_1", "google");
+  ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
+  settings.set_id("sn_2");
+  EXPECT_THAT(store_->CreateSocialNetwork(settings, "secret"),
+              AllOf(HasReason("SOCIAL_NETWORK_EXISTS"),
+                    StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("give a name"))));
+  settings.set_name("page");
+  ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
+  settings.set_id("sn_3");
+  EXPECT_THAT(store_->CreateSocialNetwork(settings, "secret"),
+              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("choose another name")));
+}
+
+TEST_F(CredentialStoreTest, ANetworkHasABoundedNumberOfConfigurations) {
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  SocialNetworkSettings settings = TestSettings("acme", "sn", "google");
+  for (int i = 0; i < kMaxNamesOfNetwork; ++i) {
+    settings.set_id(absl::StrCat("sn_", i));
+    settings.set_name(absl::StrCat("name-", i));
+    ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
+  }
+  settings.set_id("sn_more");
+  settings.set_name("more");
+  EXPECT_THAT(store_->CreateSocialNetwork(settings, "secret"),
+              HasReason("TOO_MANY_CONFIGURATIONS"));
+  settings.set_instance("another.example");
+  EXPECT_OK(store_->CreateSocialNetwork(settings, "secret"));
+}
+
+TEST_F(CredentialStoreTest, OfManyThatAreMadeTheDefaultAtOnceOneIsIt) {
+  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  constexpr int kConfigurations = 8;
+  for (int i = 0; i < kConfigurations; ++i) {
+    SocialNetworkSettings settings = TestSettings("acme", absl::StrCat("sn_", i), "google");
+    settings.set_name(absl::StrCat("name-", i));
+    ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
+  }
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kConfigurations; ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 10; ++round) {
+        const auto made = store_->UpdateSocialNetwork("acme", absl::StrCat("sn_", i), kNow,
+                                                      NoChange, std::nullopt, true);
+        const auto found = store_->FindSocialNetwork("acme", "google", "", "");
+        if (!made.ok() || !found.ok()) ++failed;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 0);
+  ASSERT_OK_AND_ASSIGN(const std::string id,
+                       store_->GetDefaultSocialNetworkId("acme", "google", ""));
+  ASSERT_OK_AND_ASSIGN(const auto found, store_->FindSocialNetwork("acme", "google", "", ""));
+  EXPECT_EQ(found->id(), id);
 }
 
 TEST_F(CredentialStoreTest, ListsHoldTheRecordsInOrder) {
@@ -143,7 +322,8 @@ TEST_F(CredentialStoreTest, WhatIsAbsentOrTakenHasAReason) {
               HasReason("SOCIAL_NETWORK_NOT_FOUND"));
   EXPECT_THAT(store_->GetClientSecret("acme", "other-google", 1),
               HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  EXPECT_THAT(store_->FindSocialNetwork("acme", "tiktok", ""), HasReason("NETWORK_NOT_CONFIGURED"));
+  EXPECT_THAT(store_->FindSocialNetwork("acme", "tiktok", "", ""),
+              HasReason("NETWORK_NOT_CONFIGURED"));
   EXPECT_THAT(store_->CreateSocialNetwork(TestSettings("acme", "new", "google"), "secret"),
               HasReason("SOCIAL_NETWORK_EXISTS"));
   EXPECT_THAT(store_->CreateSocialNetwork(TestSettings("x", "new", "google"), "secret"),
@@ -154,8 +334,9 @@ TEST_F(CredentialStoreTest, DeletingAnOrganizationTakesEverythingOfIt) {
   Fill(*store_);
   ASSERT_OK(store_->DeleteOrganization("acme"));
   EXPECT_THAT(store_->GetApiKey("acme-key"), HasReason("API_KEY_NOT_FOUND"));
-  EXPECT_THAT(store_->FindSocialNetwork("acme", "google", ""), HasReason("NETWORK_NOT_CONFIGURED"));
-  EXPECT_OK(store_->FindSocialNetwork("other", "google", ""));
+  EXPECT_THAT(store_->FindSocialNetwork("acme", "google", "", ""),
+              HasReason("NETWORK_NOT_CONFIGURED"));
+  EXPECT_OK(store_->FindSocialNetwork("other", "google", "", ""));
 }
 
 TEST_F(CredentialStoreTest, WithoutWaitingOnlyWhatIsInMemoryIsAnswered) {
@@ -163,7 +344,7 @@ TEST_F(CredentialStoreTest, WithoutWaitingOnlyWhatIsInMemoryIsAnswered) {
   const auto key = [&](Wait wait) { return store_->GetApiKey("acme-key", wait); };
   const auto organization = [&](Wait wait) { return store_->GetOrganization("acme", wait); };
   const auto settings = [&](Wait wait) {
-    return store_->FindSocialNetwork("acme", "google", "", wait);
+    return store_->FindSocialNetwork("acme", "google", "", "", wait);
   };
   EXPECT_TRUE(IsWouldBlock(key(Wait::kNo).status()));
   EXPECT_TRUE(IsWouldBlock(organization(Wait::kNo).status()));
@@ -179,10 +360,13 @@ TEST_F(CredentialStoreTest, WithoutWaitingOnlyWhatIsInMemoryIsAnswered) {
   EXPECT_THAT(*the_organization, EqualsProto(TestOrganization("acme")));
   ASSERT_OK_AND_ASSIGN(const auto the_settings, settings(Wait::kNo));
   EXPECT_THAT(*the_settings, EqualsProto(TestSettings("acme", "acme-google", "google")));
-  EXPECT_TRUE(IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", Wait::kNo).status()));
-  EXPECT_THAT(store_->FindSocialNetwork("acme", "github", ""), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_TRUE(
+      IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", "", Wait::kNo).status()));
+  EXPECT_THAT(store_->FindSocialNetwork("acme", "github", "", ""),
+              HasReason("STORAGE_UNAVAILABLE"));
   // Trouble with the database is not kept.
-  EXPECT_TRUE(IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", Wait::kNo).status()));
+  EXPECT_TRUE(
+      IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", "", Wait::kNo).status()));
 }
 
 TEST_F(CredentialStoreTest, ThatSomethingIsAbsentIsRememberedWithTheSameError) {
@@ -190,7 +374,7 @@ TEST_F(CredentialStoreTest, ThatSomethingIsAbsentIsRememberedWithTheSameError) {
       std::function([&](Wait wait) { return store_->GetApiKey("acme-key", wait).status(); }),
       std::function([&](Wait wait) { return store_->GetOrganization("acme", wait).status(); }),
       std::function([&](Wait wait) {
-        return store_->FindSocialNetwork("acme", "google", "", wait).status();
+        return store_->FindSocialNetwork("acme", "google", "", "", wait).status();
       })};
   for (const auto& read : reads) {
     EXPECT_TRUE(IsWouldBlock(read(Wait::kNo)));
@@ -217,8 +401,10 @@ TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
   Fill(*store_);
   Edit("UPDATE social_networks SET settings = x'00' WHERE id = 'acme-google'");
   for (int i = 0; i < 2; ++i) {
-    EXPECT_THAT(store_->FindSocialNetwork("acme", "google", ""), DoesNotOpen("social_networks"));
-    EXPECT_TRUE(IsWouldBlock(store_->FindSocialNetwork("acme", "google", "", Wait::kNo).status()));
+    EXPECT_THAT(store_->FindSocialNetwork("acme", "google", "", ""),
+                DoesNotOpen("social_networks"));
+    EXPECT_TRUE(
+        IsWouldBlock(store_->FindSocialNetwork("acme", "google", "", "", Wait::kNo).status()));
   }
   EXPECT_EQ(store_->Snapshot().cache.entries, 0u);
 }
@@ -226,9 +412,9 @@ TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
 // Whoever holds a record keeps it as it was.
 TEST_F(CredentialStoreTest, ARecordThatWasHandedOutOutlivesItsUpdateAndTheStore) {
   Fill(*store_);
-  ASSERT_OK_AND_ASSIGN(const auto before, store_->FindSocialNetwork("acme", "google", ""));
+  ASSERT_OK_AND_ASSIGN(const auto before, store_->FindSocialNetwork("acme", "google", "", ""));
   ASSERT_OK(store_->UpdateSocialNetwork("acme", "acme-google", kNow, NoChange, std::nullopt));
-  ASSERT_OK_AND_ASSIGN(const auto after, store_->FindSocialNetwork("acme", "google", ""));
+  ASSERT_OK_AND_ASSIGN(const auto after, store_->FindSocialNetwork("acme", "google", "", ""));
   EXPECT_EQ(after->version(), 2u);
   store_.reset();
   EXPECT_THAT(*before, EqualsProto(TestSettings("acme", "acme-google", "google")));
@@ -267,7 +453,7 @@ TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
   expected.set_version(2);
   expected.set_updated_at_ms(absl::ToUnixMillis(kNow));
   EXPECT_THAT(updated, EqualsProto(expected));
-  ASSERT_OK_AND_ASSIGN(const auto read, store_->FindSocialNetwork("acme", "google", ""));
+  ASSERT_OK_AND_ASSIGN(const auto read, store_->FindSocialNetwork("acme", "google", "", ""));
   EXPECT_THAT(*read, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 2));
   EXPECT_EQ(secret, TestSecret("acme-google"));
@@ -327,7 +513,7 @@ TEST_F(CredentialStoreTest, ConcurrentUpdatesAreAllApplied) {
           return absl::OkStatus();
         };
         if (!store_->UpdateSocialNetwork("acme", "acme-google", kNow, count, std::nullopt).ok() ||
-            !store_->FindSocialNetwork("acme", "google", "").ok()) {
+            !store_->FindSocialNetwork("acme", "google", "", "").ok()) {
           ++failed;
         }
       }
@@ -376,8 +562,8 @@ TEST_F(CredentialStoreTest, NoSealedPartOpensInPlaceOfAnother) {
 
 TEST_F(CredentialStoreTest, ARowWhoseIdentityWasEditedDoesNotOpen) {
   Fill(*store_);
-  for (const char* edit :
-       {"network = 'tiktok'", "instance = 'x'", "id = 'x'", "version = 2", "org_id = 'third'"}) {
+  for (const char* edit : {"network = 'tiktok'", "instance = 'x'", "id = 'x'", "version = 2",
+                           "org_id = 'third'", "name = 'x'", "default_rank = 7"}) {
     store_.reset();
     const std::string saved = ReadFile(path_);
     Reopen();
@@ -386,7 +572,7 @@ TEST_F(CredentialStoreTest, ARowWhoseIdentityWasEditedDoesNotOpen) {
     for (const std::string org : {"acme", "third"}) {
       for (const std::string network : {"google", "tiktok"}) {
         for (const std::string instance : {"", "x"}) {
-          EXPECT_FALSE(store_->FindSocialNetwork(org, network, instance).ok()) << edit;
+          EXPECT_FALSE(store_->FindSocialNetwork(org, network, instance, "").ok()) << edit;
         }
       }
       for (const std::string id : {"acme-google", "x"}) {
@@ -433,12 +619,12 @@ TEST_F(CredentialStoreTest, ADamagedIndexThatLeadsToASoundRowServesNothing) {
   }
   folder_.Write("test.db", bytes);
   Reopen();
-  EXPECT_THAT(store_->FindSocialNetwork("other", "github", ""), DoesNotOpen("social_networks"));
+  EXPECT_THAT(store_->FindSocialNetwork("other", "github", "", ""), DoesNotOpen("social_networks"));
   EXPECT_THAT(store_->GetSocialNetwork("other", "other-github"), DoesNotOpen("social_networks"));
   EXPECT_THAT(store_->GetClientSecret("other", "other-github", 1), DoesNotOpen("social_networks"));
   EXPECT_THAT(store_->UpdateSocialNetwork("other", "other-github", kNow, NoChange, "evil").status(),
               DoesNotOpen("social_networks"));
-  EXPECT_OK(store_->FindSocialNetwork("other", "google", ""));
+  EXPECT_OK(store_->FindSocialNetwork("other", "google", "", ""));
 }
 
 TEST_F(CredentialStoreTest, NothingSecretOrPrivateIsReadableInTheFiles) {

@@ -62,11 +62,11 @@ class FlakyBackend final : public ForwardingBackend {
                                                     absl::string_view id) override {
     return Read<SocialNetworkRow>([&] { return backend().GetSocialNetwork(org_id, id); });
   }
-  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
-                                                     absl::string_view network,
-                                                     absl::string_view instance) override {
+  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
+      absl::string_view org_id, absl::string_view network, absl::string_view instance,
+      std::optional<absl::string_view> name) override {
     return Read<SocialNetworkRow>(
-        [&] { return backend().FindSocialNetwork(org_id, network, instance); });
+        [&] { return backend().FindSocialNetwork(org_id, network, instance, name); });
   }
   absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
                                                           absl::string_view id) override {

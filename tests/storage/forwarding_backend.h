@@ -58,10 +58,14 @@ class ForwardingBackend : public Backend {
                                                     absl::string_view id) override {
     return backend_->GetSocialNetwork(org_id, id);
   }
-  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(absl::string_view org_id,
-                                                     absl::string_view network,
-                                                     absl::string_view instance) override {
-    return backend_->FindSocialNetwork(org_id, network, instance);
+  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
+      absl::string_view org_id, absl::string_view network, absl::string_view instance,
+      std::optional<absl::string_view> name) override {
+    return backend_->FindSocialNetwork(org_id, network, instance, name);
+  }
+  absl::StatusOr<int64_t> GetHighestDefaultRank(absl::string_view org_id, absl::string_view network,
+                                                absl::string_view instance) override {
+    return backend_->GetHighestDefaultRank(org_id, network, instance);
   }
   absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
                                                           absl::string_view id) override {

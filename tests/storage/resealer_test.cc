@@ -170,7 +170,7 @@ class ResealerTest : public StoreTest {
       EXPECT_OK(store.GetApiKey(org + "-key"));
       for (const std::string network : {"google", "github"}) {
         const std::string id = absl::StrCat(org, "-", network);
-        const auto settings = store.FindSocialNetwork(org, network, "");
+        const auto settings = store.FindSocialNetwork(org, network, "", "");
         ASSERT_OK(settings);
         EXPECT_EQ((*settings)->client_key(), "client-key-of-" + id);
         const auto secret = store.GetClientSecret(org, id, (*settings)->version());
@@ -393,7 +393,7 @@ TEST_F(ResealerTest, DamagedRecordsAreReportedAfterAllOthersAreDoneAndKeepTheOld
   ASSERT_OK(store_->DeleteOrganization("other"));
   ResealTheRest();
   ExpectThatTheOldKeyMayGo();
-  EXPECT_OK(store_->FindSocialNetwork("acme", "google", ""));
+  EXPECT_OK(store_->FindSocialNetwork("acme", "google", "", ""));
 }
 
 TEST_F(ResealerTest, ReadsAndUpdatesGoOnMeanwhile) {
@@ -405,7 +405,7 @@ TEST_F(ResealerTest, ReadsAndUpdatesGoOnMeanwhile) {
     threads.emplace_back([&, network] {
       const std::string id = absl::StrCat("acme-", network);
       while (!stop) {
-        if (!store_->FindSocialNetwork("acme", network, "").ok()) ++failed;
+        if (!store_->FindSocialNetwork("acme", network, "", "").ok()) ++failed;
         if (!store_->GetClientSecret("acme", id, 1).ok()) ++failed;
         if (!store_->UpdateSocialNetwork("acme", id, kNow, NoChange, std::nullopt).ok()) ++failed;
       }

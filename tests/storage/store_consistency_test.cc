@@ -246,7 +246,9 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
       default:
         return Read<SocialNetworkSettings>(
             family.settings,
-            [&](Wait wait) { return store_->FindSocialNetwork(family.org_id, kNetwork, "", wait); },
+            [&](Wait wait) {
+              return store_->FindSocialNetwork(family.org_id, kNetwork, "", "", wait);
+            },
             [](const SocialNetworkSettings& settings) { return settings.client_key(); },
             without_waiting);
     }
@@ -349,7 +351,7 @@ TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged
         }
         for (size_t other = 0; other < kRecords; ++other) {
           const uint64_t from = acknowledged[other];
-          const auto found = store_->FindSocialNetwork("acme", network_of(other), "");
+          const auto found = store_->FindSocialNetwork("acme", network_of(other), "", "");
           if (!found.ok()) return Wrong(found.status().ToString());
           if ((*found)->version() < from) {
             Wrong(absl::StrCat("version ", (*found)->version(), " after ", from));
@@ -362,7 +364,8 @@ TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged
   EXPECT_EQ(wrong_, 0);
   uint64_t versions = 0;
   for (size_t i = 0; i < kRecords; ++i) {
-    ASSERT_OK_AND_ASSIGN(const auto found, store_->FindSocialNetwork("acme", network_of(i), ""));
+    ASSERT_OK_AND_ASSIGN(const auto found,
+                         store_->FindSocialNetwork("acme", network_of(i), "", ""));
     EXPECT_EQ(found->version(), acknowledged[i]);
     EXPECT_EQ(found->client_key(), absl::StrCat("key of version ", found->version()));
     versions += found->version() - 1;

@@ -90,6 +90,8 @@ inline record::v1::SocialNetworkSettings TestSettings(absl::string_view org_id,
   (*settings.mutable_extra_params())["prompt"] = "consent";
   settings.set_created_at_ms(1'700'000'000'000);
   settings.set_updated_at_ms(1'700'000'000'000);
+  // What the store makes of it for the first one of a network.
+  settings.set_default_rank(1'700'000'000'000);
   return settings;
 }
 

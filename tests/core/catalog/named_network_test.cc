@@ -28,8 +28,8 @@ TEST_F(NamedNetworkTest, NetworkMustBeKnown) {
   EXPECT_EQ(check("instagram"), "");
   EXPECT_EQ(check(""), "network: Required");
   EXPECT_THAT(check("instagran"), HasSubstr("did you mean \"instagram\"?"));
-  EXPECT_THAT(check("Instagram"), HasSubstr("is no network id"));
-  EXPECT_THAT(check(std::string(33, 'a')), HasSubstr("is no network id"));
+  EXPECT_THAT(check("Instagram"), HasSubstr("is not a valid network id"));
+  EXPECT_THAT(check(std::string(33, 'a')), HasSubstr("is not a valid network id"));
   EXPECT_THAT(check("zzzzzzzzzz"), HasSubstr("is not a known network"));
 }
 
@@ -95,9 +95,10 @@ TEST_F(NamedNetworkTest, AVariantIsOneOfTheNetworks) {
   EXPECT_EQ(check("tiktok", std::nullopt), "");
   EXPECT_EQ(check("tiktok", "desktop"), "");
   EXPECT_THAT(check("tiktok", ""), HasSubstr("variant: must not be empty"));
-  EXPECT_THAT(check("tiktok", "Desktop"), HasSubstr("is no variant of TikTok: it has \"desktop\""));
+  EXPECT_THAT(check("tiktok", "Desktop"),
+              HasSubstr("is not a variant of TikTok: it has \"desktop\""));
   EXPECT_THAT(check("x", "desktop"), HasSubstr("it has none"));
-  EXPECT_THAT(check("tiktok", std::string(100'000, 'a')), HasSubstr("is no variant"));
+  EXPECT_THAT(check("tiktok", std::string(100'000, 'a')), HasSubstr("is not a variant"));
 }
 
 }  // namespace

@@ -37,15 +37,15 @@ TEST_F(NetworkRulesTest, RedirectUrisFollowTheNetworksOwnRules) {
   EXPECT_EQ(Redirect("http://localhost:8080/cb", "youtube"), "");
   EXPECT_EQ(Redirect("http://127.0.0.1:8080/cb", "x"), "");
   EXPECT_THAT(Redirect("http://localhost:8080/cb", "x"), HasSubstr("only 127.0.0.1"));
-  EXPECT_THAT(Redirect("http://localhost/cb", "instagram"), HasSubstr("no http"));
-  EXPECT_THAT(Redirect("https://localhost/cb", "instagram"), HasSubstr("no local address"));
-  EXPECT_THAT(Redirect("https://8.8.8.8/cb", "youtube"), HasSubstr("no IP address"));
+  EXPECT_THAT(Redirect("http://localhost/cb", "instagram"), HasSubstr("not take http"));
+  EXPECT_THAT(Redirect("https://localhost/cb", "instagram"), HasSubstr("not take local addresses"));
+  EXPECT_THAT(Redirect("https://8.8.8.8/cb", "youtube"), HasSubstr("not take an IP address"));
   EXPECT_EQ(Redirect("http://127.0.0.1:8080/cb", "spotify"), "");
   EXPECT_THAT(Redirect("http://localhost:8080/cb", "spotify"), HasSubstr("only 127.0.0.1"));
   EXPECT_THAT(Redirect("https://localhost/cb", "spotify"), HasSubstr("the name localhost"));
   EXPECT_THAT(Redirect("com.example.app:/cb", "linkedin"), HasSubstr("must begin with https://"));
   EXPECT_EQ(Redirect("https://app.example.com/cb", "tiktok"), "");
-  EXPECT_THAT(Redirect("https://app.example.com/cb?a=b", "tiktok"), HasSubstr("no query"));
+  EXPECT_THAT(Redirect("https://app.example.com/cb?a=b", "tiktok"), HasSubstr("not take a query"));
   EXPECT_THAT(Redirect(absl::StrCat("https://app.example.com/", std::string(500, 'a')), "tiktok"),
               HasSubstr("at most 511"));
 }
@@ -89,7 +89,7 @@ TEST_F(NetworkRulesTest, ExtraParamsNeverReplaceWhatWeSend) {
   EXPECT_THAT(check(one("access_type"), "youtube"), HasSubstr("authurl sets"));
   EXPECT_THAT(check(one("Auth_Type"), "facebook"), HasSubstr("authurl sets"));
   EXPECT_THAT(check(one("login_hint"), "youtube"), HasSubstr("authurl sets"));
-  EXPECT_THAT(check(one("a b"), "facebook"), HasSubstr("is no parameter name"));
+  EXPECT_THAT(check(one("a b"), "facebook"), HasSubstr("is not a valid parameter name"));
   EXPECT_THAT(check(one("a", ""), "facebook"), HasSubstr("extra_params.a: is 0 bytes long"));
   EXPECT_THAT(check(one("a", "x\ny"), "facebook"), HasSubstr("control characters"));
   // What the endpoint itself has in its query.

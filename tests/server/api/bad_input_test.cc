@@ -18,11 +18,11 @@ TEST_F(BadInputTest, NetworkMustBeAKnownOne) {
     table.push_back({rpc, "network: 'instagrm'", "network", "did you mean \"instagram\"?"});
     table.push_back({rpc, "network: 'tik_tok'", "network", "did you mean \"tiktok\"?"});
     table.push_back({rpc, "network: 'zzzzzzzz'", "network", "is not a known network"});
-    table.push_back({rpc, "network: 'Instagram'", "network", "is no network id"});
-    table.push_back({rpc, "network: ' instagram'", "network", "is no network id"});
-    table.push_back({rpc, "network: 'insta\\0gram'", "network", "is no network id"});
+    table.push_back({rpc, "network: 'Instagram'", "network", "is not a valid network id"});
+    table.push_back({rpc, "network: ' instagram'", "network", "is not a valid network id"});
+    table.push_back({rpc, "network: 'insta\\0gram'", "network", "is not a valid network id"});
     table.push_back({rpc, absl::StrCat("network: '", std::string(1 << 20, 'a'), "'"), "network",
-                     "is no network id"});
+                     "is not a valid network id"});
   }
   ExpectAllRefused(table);
 }
@@ -99,17 +99,17 @@ TEST_F(BadInputTest, RedirectUriMustFollowTheRulesOfTheNetwork) {
   const std::string create = "network: 'x' client_key: 'k' client_secret: 's' ";
   ExpectAllRefused({
       {"GetAuthUrl", "network: 'tiktok' redirect_uri: 'https://a.example.com/cb?a=b'",
-       "redirect_uri", "TikTok takes no query"},
+       "redirect_uri", "TikTok does not take a query"},
       {"GetAuthUrl", absl::StrCat("network: 'tiktok' redirect_uri: '", long_uri, "'"),
        "redirect_uri", "TikTok takes at most 511"},
       {"UpdateSocialNetwork", tiktok_ + "default_redirect_uri: 'https://a.example.com/cb?a=b'",
-       "default_redirect_uri", "TikTok takes no query"},
+       "default_redirect_uri", "TikTok does not take a query"},
       {"GetAuthUrl", "network: 'instagram' redirect_uri: 'https://localhost/cb'", "redirect_uri",
-       "Instagram takes no local address"},
+       "Instagram does not take local addresses"},
       {"CreateSocialNetwork", create + "default_redirect_uri: 'http://localhost/cb'",
        "default_redirect_uri", "X takes only 127.0.0.1"},
       {"CreateSocialNetwork", create + "default_redirect_uri: 'com.example.app:/cb'",
-       "default_redirect_uri", "takes no scheme of an app's own"},
+       "default_redirect_uri", "does not take an app's own scheme"},
       {"CreateSocialNetwork",
        create + "default_redirect_uri: 'https://a.io/1' allowed_redirect_uris: 'https://a.io/2'",
        "default_redirect_uri", "is not among the allowed_redirect_uris"},
@@ -255,7 +255,7 @@ TEST_F(BadInputTest, VariantsMustBeTheNetworksOwn) {
         std::string("\\303\\251"), std::string(60'000, 'v')}) {
     const std::string escaped = variant == "'" ? "\\'" : variant;
     table.push_back({"CreateSocialNetwork", absl::StrCat(create, "variant: '", escaped, "'"),
-                     "variant", "is no variant of LinkedIn: it has \"page\""});
+                     "variant", "is not a variant of LinkedIn: it has \"page\""});
   }
   ExpectAllRefused(table);
 }

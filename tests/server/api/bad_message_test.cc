@@ -149,7 +149,7 @@ TEST_F(BadMessageTest, SecondConfigurationOfANetworkIsRefusedAndTheFirstKept) {
   const auto second = Configure("instagram", "scopes: 'other'");
   EXPECT_THAT(second, HasReason("SOCIAL_NETWORK_EXISTS"));
   EXPECT_THAT(second, StatusIs(absl::StatusCode::kAlreadyExists,
-                               HasSubstr("update that configuration instead")));
+                               HasSubstr("give a name to add another OAuth app")));
   ASSERT_OK_AND_ASSIGN(const auto kept, Org().GetSocialNetwork(first.id()));
   EXPECT_EQ(kept.social_network().SerializeAsString(), first.SerializeAsString());
 }

@@ -20,10 +20,11 @@ TEST_F(BadInputTest, ExtraParametersCanNeverReplaceAReservedOne) {
                      "authurl sets this parameter itself"});
   }
   for (const std::string name : {"", "a b", "a=b", "a\\nb", "\\303\\251"}) {
-    table.push_back({"UpdateSocialNetwork", extra(name, "v"), "extra_params", "no parameter name"});
+    table.push_back(
+        {"UpdateSocialNetwork", extra(name, "v"), "extra_params", "not a valid parameter name"});
   }
   table.push_back({"UpdateSocialNetwork", extra(std::string(65, 'n'), "v"), "extra_params",
-                   "no parameter name"});
+                   "not a valid parameter name"});
   table.push_back({"UpdateSocialNetwork", extra("ok", ""), "extra_params.ok", "must be 1 to 1024"});
   table.push_back({"UpdateSocialNetwork", extra("ok", std::string(1025, 'v')), "extra_params.ok",
                    "must be 1 to 1024"});
@@ -84,14 +85,14 @@ TEST_F(BadInputTest, IdsMasksAndPagesHaveTheirFormats) {
        {"id", "network", "instance", "created_at", "*", "", "scopes.0", "variant.x"}) {
     table.push_back({"UpdateSocialNetwork",
                      absl::StrCat(facebook_, "update_mask { paths: '", path, "' }"), "update_mask",
-                     "is no field that can be changed"});
+                     "is not a field that can be changed"});
   }
   for (const char* rpc : {"ListOrganizations", "ListApiKeys", "ListSocialNetworks"}) {
     table.push_back({rpc, "page_size: -1", "page_size", "must not be negative"});
-    table.push_back({rpc, "page_token: 'x'", "page_token", "start again without it"});
-    table.push_back({rpc, "page_token: 'not base64!'", "page_token", "start again without it"});
+    table.push_back({rpc, "page_token: 'x'", "page_token", "start again without one"});
+    table.push_back({rpc, "page_token: 'not base64!'", "page_token", "start again without one"});
     table.push_back({rpc, absl::StrCat("page_token: '", std::string(100'000, 'A'), "'"),
-                     "page_token", "start again without it"});
+                     "page_token", "start again without one"});
   }
   ExpectAllRefused(table);
 }

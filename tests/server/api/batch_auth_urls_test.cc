@@ -94,7 +94,8 @@ TEST_F(BatchAuthUrlsTest, OneNetworksErrorIsTheOneOfGetAuthUrlAndHarmsNoOther) {
     EXPECT_EQ(result.error().SerializeAsString(), alone.status.error_details());
   }
   EXPECT_THAT(ErrorOf(batch.results(0)), HasViolation("network", HasSubstr("instagram")));
-  EXPECT_THAT(ErrorOf(batch.results(2)), HasViolation("redirect_uri", HasSubstr("no query")));
+  EXPECT_THAT(ErrorOf(batch.results(2)),
+              HasViolation("redirect_uri", HasSubstr("not take a query")));
   EXPECT_THAT(ErrorOf(batch.results(3)), HasReason("NETWORK_NOT_CONFIGURED"));
   EXPECT_THAT(ErrorOf(batch.results(4)), HasReason("NETWORK_HAS_NO_AUTH_URL"));
 }

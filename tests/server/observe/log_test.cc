@@ -66,7 +66,7 @@ TEST(LogTest, HostileTextStaysOneValidLine) {
     const auto line = nlohmann::json::parse(lines[i], nullptr, false);
     ASSERT_FALSE(line.is_discarded()) << lines[i].substr(0, 200);
     EXPECT_EQ(line["level"], "warning");
-    // Bytes that are no UTF-8 are replaced.
+    // Bytes that are not UTF-8 are replaced.
     if (i == 0 || i == 5) continue;
     EXPECT_EQ(line["text"], hostile[i]);
   }

@@ -79,7 +79,7 @@ TEST_F(TlsFilesTest, ChainMayHaveManyCertificatesAndEndsWhole) {
     dir_.Write("chain.pem", absl::StrCat(old_.certificate, more.substr(0, cut)));
     EXPECT_THAT(ReadTlsFiles(paths_),
                 StatusIs(absl::StatusCode::kInvalidArgument,
-                         AllOf(HasSubstr("--tls_cert_file"), HasSubstr("not complete"))))
+                         AllOf(HasSubstr("--tls_cert_file"), HasSubstr("complete certificate"))))
         << cut;
     dir_.Write("ca.pem", absl::StrCat(more, more.substr(0, cut)));
     dir_.Write("chain.pem", old_.certificate);
@@ -141,7 +141,7 @@ TEST_F(TlsFilesTest, UnusableFilesChangeNothingAndAreToldOnce) {
   EXPECT_TRUE(Logs("belongs to the certificate"));
   EXPECT_EQ(watch_->current()->key, old_.key);
   Replace("cert.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
-  EXPECT_TRUE(Logs("not complete"));
+  EXPECT_TRUE(Logs("complete certificate"));
   std::filesystem::remove(dir_.File("cert.pem"));
   EXPECT_TRUE(Logs("No such file"));
   EXPECT_EQ(watch_->current()->certificate, old_.certificate);
