@@ -198,15 +198,17 @@ func appendValue(out []byte, field protoreflect.FieldDescriptor, value protorefl
 }
 
 // appendBatchResult writes what one network of a batch got: what the reply to the single call has in `data`, or what its
-// error reply has.
+// error reply has. Both say which configuration was used; where none was found, its id and name are empty.
 //
-//	{"network":"x","success":true,"auth_url":"…","expires_at":"…"}
-//	{"network":"mastodon","instance":"mastodon.social","success":false,"error":"…","message":"…","code":"…"}
+//	{"network":"x","social_network_id":"sn_…","configuration_name":"…","success":true,"auth_url":"…","expires_at":"…"}
+//	{"network":"mastodon","instance":"mastodon.social","social_network_id":"","configuration_name":"","success":false,"error":"…","message":"…","code":"…"}
 func appendBatchResult(out []byte, result *authurlv1.BatchGetAuthUrlsResponse_Result) ([]byte, error) {
 	out = appendJSONString(append(out, `{"network":`...), result.GetNetwork())
 	if result.GetInstance() != "" {
 		out = appendJSONString(append(out, `,"instance":`...), result.GetInstance())
 	}
+	out = appendJSONString(append(out, `,"social_network_id":`...), result.GetSocialNetworkId())
+	out = appendJSONString(append(out, `,"configuration_name":`...), result.GetConfigurationName())
 	var err error
 	if url := result.GetAuthUrl(); url != nil {
 		out, err = appendMembers(append(out, `,"success":true,`...), url.ProtoReflect())

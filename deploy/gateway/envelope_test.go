@@ -34,12 +34,12 @@ func TestRepliesHaveTheirExactShape(t *testing.T) {
 		`{"success":true,"message":"The API key was revoked"}`:                                                &authurlv1.RevokeApiKeyResponse{ApiKey: key},
 		`{"success":true,"message":"The social network was deleted"}`:                                         &authurlv1.DeleteSocialNetworkResponse{},
 		`{"success":true,"message":"The organisation was deleted"}`:                                           &authurlv1.DeleteOrganizationResponse{},
-		`{"success":true,"data":{"id":"sn","network":"x","instance":"","client_key":"","default_redirect_uri":"","allowed_redirect_uris":[],"scopes":["a","b"],"extra_params":{"a":"1","b":"2"},"variables":{},"created_at":null,"updated_at":null,"variant":"page"}}`: &authurlv1.GetSocialNetworkResponse{
-			SocialNetwork: &authurlv1.SocialNetwork{Id: "sn", Network: "x", Scopes: []string{"a", "b"}, ExtraParams: map[string]string{"b": "2", "a": "1"}, Variant: "page"}},
-		`{"success":true,"data":{"authorization_endpoint":"https://a/","parameters":[{"name":"state","value":"<state>","source":"PARAMETER_SOURCE_GENERATED","why":"w"},{"name":"","value":"","source":"PARAMETER_SOURCE_UNSPECIFIED","why":""}],"fragment":"f","warnings":["a","b"]}}`: &authurlv1.ExplainAuthUrlResponse{
+		`{"success":true,"data":{"id":"sn","network":"x","instance":"","client_key":"","default_redirect_uri":"","allowed_redirect_uris":[],"scopes":["a","b"],"extra_params":{"a":"1","b":"2"},"variables":{},"created_at":null,"updated_at":null,"variant":"page","name":"brand_b","is_default":true}}`: &authurlv1.GetSocialNetworkResponse{
+			SocialNetwork: &authurlv1.SocialNetwork{Id: "sn", Network: "x", Scopes: []string{"a", "b"}, ExtraParams: map[string]string{"b": "2", "a": "1"}, Variant: "page", Name: "brand_b", IsDefault: true}},
+		`{"success":true,"data":{"authorization_endpoint":"https://a/","parameters":[{"name":"state","value":"<state>","source":"PARAMETER_SOURCE_GENERATED","why":"w"},{"name":"","value":"","source":"PARAMETER_SOURCE_UNSPECIFIED","why":""}],"fragment":"f","warnings":["a","b"],"social_network_id":"sn_1","configuration_name":"n"}}`: &authurlv1.ExplainAuthUrlResponse{
 			AuthorizationEndpoint: "https://a/", Parameters: []*authurlv1.AuthUrlParameter{{Name: "state", Value: "<state>", Source: authurlv1.ParameterSource_PARAMETER_SOURCE_GENERATED, Why: "w"}, {}},
-			Fragment: "f", Warnings: []string{"a", "b"}},
-		`{"success":true,"data":{"authorization_endpoint":"","parameters":[],"fragment":"","warnings":[]}}`: &authurlv1.ExplainAuthUrlResponse{},
+			Fragment: "f", Warnings: []string{"a", "b"}, SocialNetworkId: "sn_1", ConfigurationName: "n"},
+		`{"success":true,"data":{"authorization_endpoint":"","parameters":[],"fragment":"","warnings":[],"social_network_id":"","configuration_name":""}}`: &authurlv1.ExplainAuthUrlResponse{},
 		`{"success":true,"data":[{"id":"a","display_name":"","status":"STATUS_LEGACY","status_note":"","default_scopes":["s"],"redirect_uri_rules":` + rulesJSON +
 			`,"pkce_mode":"PKCE_MODE_REQUIRED","client_key_label":"","client_secret_label":"","documentation_url":"","configured":true,"has_instances":false,` +
 			`"variants":[{"id":"v","display_name":"","description":"","default_scopes":[],"redirect_uri_rules":null,"pkce_mode":"PKCE_MODE_NONE","variables":[],"configuration_params":[]}],` +
@@ -50,17 +50,17 @@ func TestRepliesHaveTheirExactShape(t *testing.T) {
 				Configured: true, Variants: []*authurlv1.NetworkVariant{{Id: "v", PkceMode: authurlv1.Network_PKCE_MODE_NONE}},
 				Variables: []*authurlv1.NetworkVariable{{Name: "n"}}, ConfigurationParams: []*authurlv1.NetworkParameter{{Name: "c", Required: true}}}}},
 		`{"success":true,"data":[]}`: &authurlv1.ListNetworksResponse{},
-		`{"success":true,"data":[{"network":"x","success":true,"auth_url":"https://a/?b&c","expires_at":"2026-11-23T12:00:00.120Z"},` +
-			`{"network":"mastodon","instance":"m.example","success":true,"auth_url":"","expires_at":null},` +
-			`{"network":"y","success":false,"error":"Not found","message":"m","code":"NETWORK_NOT_CONFIGURED"},` +
-			`{"network":"mastodon","instance":"n.example","success":false,"error":"Invalid payload","details":{"scopes":{"0":{"_errors":["bad"]}}}},` +
-			`{"network":"z","success":false,"error":"Internal server error","message":"Internal error; the gateway's log has the cause under this reply's X-Request-Id","code":"INTERNAL"}]}`: &authurlv1.BatchGetAuthUrlsResponse{
+		`{"success":true,"data":[{"network":"x","social_network_id":"sn_1","configuration_name":"","success":true,"auth_url":"https://a/?b&c","expires_at":"2026-11-23T12:00:00.120Z"},` +
+			`{"network":"mastodon","instance":"m.example","social_network_id":"sn_2","configuration_name":"a\"b","success":true,"auth_url":"","expires_at":null},` +
+			`{"network":"y","social_network_id":"","configuration_name":"","success":false,"error":"Not found","message":"m","code":"NETWORK_NOT_CONFIGURED"},` +
+			`{"network":"mastodon","instance":"n.example","social_network_id":"sn_3","configuration_name":"n","success":false,"error":"Invalid payload","details":{"scopes":{"0":{"_errors":["bad"]}}}},` +
+			`{"network":"z","social_network_id":"","configuration_name":"","success":false,"error":"Internal server error","message":"Internal error; the gateway's log has the cause under this reply's X-Request-Id","code":"INTERNAL"}]}`: &authurlv1.BatchGetAuthUrlsResponse{
 			Results: []*authurlv1.BatchGetAuthUrlsResponse_Result{
-				batchURL("x", "", &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b&c", ExpiresAt: at}),
-				batchURL("mastodon", "m.example", &authurlv1.GetAuthUrlResponse{}),
+				withConfiguration("sn_1", "", batchURL("x", "", &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b&c", ExpiresAt: at})),
+				withConfiguration("sn_2", `a"b`, batchURL("mastodon", "m.example", &authurlv1.GetAuthUrlResponse{})),
 				batchError("y", "", rpcError(codes.NotFound, "m", "NETWORK_NOT_CONFIGURED")),
-				batchError("mastodon", "n.example", rpcError(codes.InvalidArgument, "m", "INVALID_PAYLOAD",
-					&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "scopes[0]", Description: "bad"}}})),
+				withConfiguration("sn_3", "n", batchError("mastodon", "n.example", rpcError(codes.InvalidArgument, "m", "INVALID_PAYLOAD",
+					&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "scopes[0]", Description: "bad"}}}))),
 				{Network: "z"}, // The server has said neither.
 			}},
 	} {
@@ -77,6 +77,11 @@ func batchURL(network, instance string, url *authurlv1.GetAuthUrlResponse) *auth
 
 func batchError(network, instance string, err error) *authurlv1.BatchGetAuthUrlsResponse_Result {
 	return &authurlv1.BatchGetAuthUrlsResponse_Result{Network: network, Instance: instance, Result: &authurlv1.BatchGetAuthUrlsResponse_Result_Error{Error: status.Convert(err).Proto()}}
+}
+
+func withConfiguration(id, name string, result *authurlv1.BatchGetAuthUrlsResponse_Result) *authurlv1.BatchGetAuthUrlsResponse_Result {
+	result.SocialNetworkId, result.ConfigurationName = id, name
+	return result
 }
 
 func rpcError(code codes.Code, message, reason string, more ...protoadapt.MessageV1) error {
@@ -128,7 +133,7 @@ func TestErrorsOfTheServerKeepTheirMeaning(t *testing.T) {
 			continue
 		}
 		item, err := appendBatchResult(nil, batchError("x", "", test.err))
-		if want := `{"network":"x",` + test.body[1:]; err != nil || string(item) != want {
+		if want := `{"network":"x","social_network_id":"","configuration_name":"",` + test.body[1:]; err != nil || string(item) != want {
 			t.Errorf("%v\n got %s\nwant %s", err, item, want)
 		}
 	}

@@ -177,7 +177,7 @@ func TestAColonIsPartOfTheNetworkOrBeginsTheVerb(t *testing.T) {
 func TestBodiesOfExplainAndBatchReachTheServer(t *testing.T) {
 	server := &fakeServer{}
 	g := startGateway(t, "--upstream="+server.start(t))
-	const fields = `"redirect_uri":"https://a/","tenantId":"t","scopes":["a","b"],"force_account_selection":false,"login_hint":"l","instance":"i","session_binding":"s"`
+	const fields = `"redirect_uri":"https://a/","tenantId":"t","scopes":["a","b"],"force_account_selection":false,"login_hint":"l","instance":"i","session_binding":"s","configuration":"c"`
 	for i, path := range []string{explainPath, batchPath} {
 		body, request := "{"+fields+"}", proto.Message(&authurlv1.ExplainAuthUrlRequest{Network: "instagram"})
 		if path == batchPath {
@@ -207,8 +207,8 @@ func TestABatchSucceedsWhateverItsResultsAre(t *testing.T) {
 	}
 	g := startGateway(t, "--upstream="+server.start(t))
 	r := send(t, "POST", g.url+batchPath, "")
-	const opening = `{"success":true,"data":[{"network":"x","success":false,"error":"Internal server error","message":"Database connection failed","code":"STORAGE_UNAVAILABLE"},` +
-		`{"network":"y","success":false,"error":"Not found","message":"m","code":"NETWORK_NOT_CONFIGURED"},{"network":"z","success":true,"auth_url":"https://z/a`
+	const opening = `{"success":true,"data":[{"network":"x","social_network_id":"","configuration_name":"","success":false,"error":"Internal server error","message":"Database connection failed","code":"STORAGE_UNAVAILABLE"},` +
+		`{"network":"y","social_network_id":"","configuration_name":"","success":false,"error":"Not found","message":"m","code":"NETWORK_NOT_CONFIGURED"},{"network":"z","social_network_id":"","configuration_name":"","success":true,"auth_url":"https://z/a`
 	if r.status != 200 || !strings.HasPrefix(r.body, opening) || strings.Count(r.body, long) != 98 {
 		t.Errorf("%d %.500s", r.status, r.body)
 	}

@@ -29,6 +29,8 @@ func TestBodiesThatAreTaken(t *testing.T) {
 		`{"scopes":["a","b"]}`:                   `{"scopes":["a","b"]}`,
 		`{"scopes":[]}`:                          `{}`,
 		`{"force_account_selection":true}`:       `{"forceAccountSelection":true}`,
+		`{"configuration":"brand_b"}`:            `{"configuration":"brand_b"}`,
+		`{"configuration":""}`:                   `{"configuration":""}`,
 		`{"login_hint":"<é\u0041\ud83d\ude00>"}`: `{"loginHint":"<éA😀>"}`,
 	} {
 		var got, expected authurlv1.GetAuthUrlRequest
@@ -57,13 +59,29 @@ func TestMapsEnumsAndMasks(t *testing.T) {
 			t.Errorf("%s %v", faults, request)
 		}
 	}
+	for _, spelling := range []string{"is_default", "isDefault"} {
+		for _, request := range []interface {
+			proto.Message
+			GetName() string
+			GetIsDefault() bool
+		}{&authurlv1.CreateSocialNetworkRequest{}, &authurlv1.UpdateSocialNetworkRequest{}} {
+			faults := decoded(t, `{"name":"brand_b","`+spelling+`":true}`, request)
+			if faults != "" || request.GetName() != "brand_b" || !request.GetIsDefault() {
+				t.Errorf("%s %v", faults, request)
+			}
+		}
+	}
+	var unset authurlv1.UpdateSocialNetworkRequest
+	if faults := decoded(t, `{"name":"","isDefault":false}`, &unset); faults != "" || unset.Name == nil || unset.IsDefault == nil {
+		t.Errorf("%s %v", faults, &unset)
+	}
 	var key authurlv1.CreateApiKeyRequest
 	if faults := decoded(t, `{"role":"ROLE_MINT"}`, &key); faults != "" || key.Role != authurlv1.Role_ROLE_MINT {
 		t.Errorf("%s %v", faults, &key)
 	}
 	var update authurlv1.UpdateSocialNetworkRequest
-	faults := decoded(t, `{"update_mask":"clientKey,scopes,nonsense"}`, &update)
-	if got := strings.Join(update.GetUpdateMask().GetPaths(), " "); faults != "" || got != "client_key scopes nonsense" {
+	faults := decoded(t, `{"update_mask":"clientKey,scopes,isDefault,name,nonsense"}`, &update)
+	if got := strings.Join(update.GetUpdateMask().GetPaths(), " "); faults != "" || got != "client_key scopes is_default name nonsense" {
 		t.Errorf("%s %s", faults, got)
 	}
 }
@@ -87,9 +105,13 @@ func TestBodiesThatAreRefusedNameTheField(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]string{
-		`{"extra_params":{"a":5}}`:         `{"extra_params":{"a":{"_errors":["Expected string, received number"]}}}`,
-		`{"extra_params":{"_errors":5}}`:   `{"extra_params":{"_errors":["Expected string, received number"]}}`,
-		`{"extra_params":{"a":"","a":""}}`: `{"extra_params":{"a":{"_errors":["Is given more than once"]}}}`,
+		`{"extra_params":{"a":5}}`:             `{"extra_params":{"a":{"_errors":["Expected string, received number"]}}}`,
+		`{"extra_params":{"_errors":5}}`:       `{"extra_params":{"_errors":["Expected string, received number"]}}`,
+		`{"extra_params":{"a":"","a":""}}`:     `{"extra_params":{"a":{"_errors":["Is given more than once"]}}}`,
+		`{"name":null,"is_default":"yes"}`:     `{"name":{"_errors":["Expected string, received null"]},"is_default":{"_errors":["Expected boolean, received string"]}}`,
+		`{"isDefault":1}`:                      `{"is_default":{"_errors":["Expected boolean, received number"]}}`,
+		`{"is_default":true,"isDefault":true}`: `{"is_default":{"_errors":["Is given more than once"]}}`,
+		`{"configuration":"a"}`:                `{"_errors":["Unknown field \"configuration\""]}`,
 	} {
 		if got := decoded(t, body, &authurlv1.CreateSocialNetworkRequest{}); got != want {
 			t.Errorf("%s\n got %s\nwant %s", body, got, want)
@@ -100,6 +122,7 @@ func TestBodiesThatAreRefusedNameTheField(t *testing.T) {
 		`{"networks":["x",null]}`:              `{"networks":{"1":{"_errors":["Expected string, received null"]}}}`,
 		`{"networks":[],"network":"x"}`:        `{"_errors":["Unknown field \"network\""]}`,
 		`{"networks":[],"networks":[]}`:        `{"networks":{"_errors":["Is given more than once"]}}`,
+		`{"configuration":["a"]}`:              `{"configuration":{"_errors":["Expected string, received array"]}}`,
 		`{"force_account_selection":1,"a":{}}`: `{"_errors":["Unknown field \"a\""],"force_account_selection":{"_errors":["Expected boolean, received number"]}}`,
 	} {
 		if got := decoded(t, body, &authurlv1.BatchGetAuthUrlsRequest{}); got != want {
@@ -189,7 +212,7 @@ func isKnownType(field protoreflect.FieldDescriptor, ofRequest bool) bool {
 }
 
 func FuzzDecodeBody(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"tenant_id":"a","scopes":["b"]}`, `{"extra_params":{"a":"b"},"variables":{}}`, `{"tenant_id":"\ud83d\ude00"}`, `[[`} {
+	for _, seed := range []string{`{}`, `{"tenant_id":"a","scopes":["b"]}`, `{"extra_params":{"a":"b"},"variables":{}}`, `{"name":"a","isDefault":true}`, `{"tenant_id":"\ud83d\ude00"}`, `[[`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

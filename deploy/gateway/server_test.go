@@ -18,17 +18,31 @@ var writeGolden = flag.Bool("write_golden", false, "write the golden files inste
 var masks = map[*regexp.Regexp]string{
 	regexp.MustCompile(`state=[A-Za-z0-9_-]+`):                      "state=STATE",
 	regexp.MustCompile(`code_challenge=[A-Za-z0-9_-]{43}`):          "code_challenge=CHALLENGE",
-	regexp.MustCompile(`"id":"sn_[A-Za-z0-9]+"`):                    `"id":"ID"`,
+	regexp.MustCompile(`id":"sn_[A-Za-z0-9]+"`):                     `id":"ID"`,
 	regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`): `"TIME"`,
+}
+
+func masked(body string) string {
+	for pattern, mask := range masks {
+		body = pattern.ReplaceAllString(body, mask)
+	}
+	return body
+}
+
+// idIn finds the id of a configuration in a reply that has one of them.
+func idIn(t *testing.T, body string) string {
+	t.Helper()
+	found := regexp.MustCompile(`"id":"(sn_[^"]+)"`).FindAllStringSubmatch(body, -1)
+	if len(found) != 1 {
+		t.Fatalf("%d ids in %s", len(found), body)
+	}
+	return found[0][1]
 }
 
 // expectGolden compares a reply, byte for byte, with a file in testdata/golden.
 func expectGolden(t *testing.T, name string, status int, got reply) {
 	t.Helper()
-	body := got.body
-	for pattern, mask := range masks {
-		body = pattern.ReplaceAllString(body, mask)
-	}
+	body := masked(got.body)
 	file := filepath.Join("testdata/golden", name+".json")
 	if *writeGolden {
 		if err := os.WriteFile(file, []byte(body), 0o644); err != nil {
@@ -83,8 +97,9 @@ func TestShapesOfExplainBatchAndNetworks(t *testing.T) {
 	path := func(network string) string { return "/v1/social-networks/" + network + "/auth-url" }
 
 	expectGolden(t, "variant_unknown", 400, call("POST", "/v1/social-networks", `{"network":"test_full","client_key":"k","client_secret":"s","variant":"none"}`))
-	expectGolden(t, "social_network", 200, call("POST", "/v1/social-networks", `{"network":"test_full","client_key":"k","client_secret":"s","variant":"page",
-		"extra_params":{"config_id":"42"},"variables":{"version":"v2"},"default_redirect_uri":"https://app.example.com/cb"}`))
+	full := call("POST", "/v1/social-networks", `{"network":"test_full","client_key":"k","client_secret":"s","variant":"page",
+		"extra_params":{"config_id":"42"},"variables":{"version":"v2"},"default_redirect_uri":"https://app.example.com/cb"}`)
+	expectGolden(t, "social_network", 200, full)
 	expectGolden(t, "social_network_instance", 200, call("POST", "/v1/social-networks", `{"network":"test_instances","client_key":"k","client_secret":"s","instance":"i.example.com"}`))
 	expectGolden(t, "networks", 200, someNetworks(t, call("GET", "/v1/networks", ""), "test_full", "test_instances", "test_closed"))
 
@@ -96,8 +111,10 @@ func TestShapesOfExplainBatchAndNetworks(t *testing.T) {
 	expectGolden(t, "api_key_missing", 401, send(t, "POST", g.url+explainPath, ""))
 
 	// In the order of their ids, which are random.
-	every := call("POST", batchPath, "").body
-	for _, holds := range []string{`"network":"instagram","success":true,`, `"network":"test_full","success":true,`, `"network":"test_instances","instance":"i.example.com","success":false,`} {
+	every := masked(call("POST", batchPath, "").body)
+	const ofAll = `"social_network_id":"ID","configuration_name":"",`
+	for _, holds := range []string{`"network":"instagram",` + ofAll + `"success":true,`, `"network":"test_full",` + ofAll + `"success":true,`,
+		`"network":"test_instances","instance":"i.example.com",` + ofAll + `"success":false,`} {
 		if strings.Count(every, `"network":`) != 3 || !strings.Contains(every, holds) {
 			t.Errorf("%s is not in %s", holds, every)
 		}
@@ -109,10 +126,101 @@ func TestShapesOfExplainBatchAndNetworks(t *testing.T) {
 	// So have the results of a batch.
 	for network, body := range map[string]string{"test_full": `{"redirect_uri":"https://app.example.com/cb?a=b"}`, "linkedin": "", "test_closed": "", "No network": ""} {
 		alone := call("POST", path(strings.ReplaceAll(network, " ", "%20")), body)
-		if want := `{"network":"` + network + `",` + strings.TrimPrefix(alone.body, "{"); alone.status == 200 || !strings.Contains(batch.body, want) {
+		id := map[string]string{"test_full": idIn(t, full.body)}[network]
+		want := `{"network":"` + network + `","social_network_id":"` + id + `","configuration_name":"",` + strings.TrimPrefix(alone.body, "{")
+		if alone.status == 200 || !strings.Contains(batch.body, want) {
 			t.Errorf("not in the batch: %s", want)
 		}
 	}
+}
+
+func TestSeveralConfigurationsOfOneNetwork(t *testing.T) {
+	server := startServer(t)
+	g := startGateway(t, "--upstream="+server.address)
+	// One of Instagram, without a name.
+	headers := []string{"Authorization", bearer(setUp(t, g, server.adminKey)), "Content-Type", jsonType}
+	call := func(method, path, body string) reply {
+		t.Helper()
+		return send(t, method, g.url+path, body, headers...)
+	}
+	create := func(members string) reply {
+		t.Helper()
+		return call("POST", "/v1/social-networks", `{"client_secret":"s","default_redirect_uri":"https://app.example.com/cb",`+members+`}`)
+	}
+	// Client keys tell the apps apart.
+	expectApp := func(key, body string) {
+		t.Helper()
+		if r := call("POST", authURLPath, body); r.status != 200 || !strings.Contains(r.body, "?client_id="+key+"&") {
+			t.Errorf("%s: %v", body, r)
+		}
+	}
+
+	brandA := create(`"network":"instagram","client_key":"key-a","name":"brand_a"`)
+	expectGolden(t, "social_network_named", 200, brandA)
+	brandB := create(`"network":"instagram","client_key":"key-b","name":"brand_b"`)
+	a, b := idIn(t, brandA.body), idIn(t, brandB.body)
+	expectGolden(t, "social_network_exists", 409, create(`"network":"instagram","client_key":"1"`))
+	expectGolden(t, "social_network_exists_named", 409, create(`"network":"instagram","client_key":"1","name":"brand_a"`))
+	expectGolden(t, "name_invalid", 400, create(`"network":"instagram","client_key":"1","name":"Brand A"`))
+
+	expectApp("1234", ``)
+	expectApp("key-a", `{"configuration":"brand_a"}`)
+	expectApp("key-b", `{"configuration":"brand_b"}`)
+	expectApp("key-a", `{"configuration":"`+a+`"}`)
+	for _, test := range [][2]string{{"brand_b", "brand_b"}, {b, "brand_b"}} {
+		want := `"social_network_id":"` + b + `","configuration_name":"` + test[1] + `"}}`
+		if r := call("POST", explainPath, `{"configuration":"`+test[0]+`"}`); r.status != 200 || !strings.HasSuffix(r.body, want) {
+			t.Errorf("%s: %v", test[0], r)
+		}
+	}
+	expectGolden(t, "configuration_unknown", 404, call("POST", authURLPath, `{"configuration":"brand_c"}`))
+	expectGolden(t, "configuration_unknown", 404, call("POST", explainPath, `{"configuration":"brand_c"}`))
+	expectGolden(t, "configuration_invalid", 400, call("POST", authURLPath, `{"configuration":""}`))
+
+	expectGolden(t, "is_default_invalid", 400, call("PATCH", "/v1/social-networks/"+b, `{"is_default":false}`))
+	for i, spelling := range []string{"is_default", "isDefault"} {
+		id, key := []string{b, a}[i], []string{"key-b", "key-a"}[i]
+		if r := call("PATCH", "/v1/social-networks/"+id, `{"`+spelling+`":true}`); r.status != 200 || !strings.Contains(r.body, `"is_default":true}}`) {
+			t.Error(r)
+		}
+		expectApp(key, ``)
+	}
+	if list := call("GET", "/v1/social-networks", "").body; strings.Count(list, `"network":"instagram"`) != 3 ||
+		strings.Count(list, `"is_default":true`) != 1 || !strings.Contains(list, `"name":"brand_a","is_default":true}`) {
+		t.Error(list)
+	}
+
+	linkedin := idIn(t, create(`"network":"linkedin","client_key":"key-b","name":"brand_b"`).body)
+	if r := call("PATCH", "/v1/social-networks/"+linkedin, `{"update_mask":"default_redirect_uri"}`); r.status != 200 {
+		t.Error(r)
+	}
+	// A URL; an error of a configuration that was found; an error of one that was not.
+	batch := call("POST", batchPath, `{"networks":["instagram","linkedin","reddit"],"configuration":"brand_b"}`)
+	expectGolden(t, "batch_named", 200, batch)
+	for _, id := range []string{b, linkedin} {
+		if !strings.Contains(batch.body, `"social_network_id":"`+id+`"`) {
+			t.Errorf("%s is not in %v", id, batch)
+		}
+	}
+	every := call("POST", batchPath, "").body
+	for _, holds := range []string{`"configuration_name":"","success":true,`, `"configuration_name":"brand_a","success":true,`, `"configuration_name":"brand_b","success":true,`,
+		`"social_network_id":"` + linkedin + `","configuration_name":"brand_b","success":false,`} {
+		if strings.Count(every, `"network":`) != 4 || !strings.Contains(every, holds) {
+			t.Errorf("%s is not in %s", holds, every)
+		}
+	}
+	expectGolden(t, "batch_configuration_alone", 400, call("POST", batchPath, `{"configuration":"brand_b"}`))
+
+	// What was the default before is so again.
+	if r := call("DELETE", "/v1/social-networks/"+a, ""); r.status != 200 {
+		t.Error(r)
+	}
+	expectApp("key-b", ``)
+	if r := call("PATCH", "/v1/social-networks/"+b, `{"name":"brand_a"}`); r.status != 200 || !strings.Contains(r.body, `"name":"brand_a"`) {
+		t.Error(r)
+	}
+	expectApp("key-b", `{"configuration":"brand_a"}`)
+	expectGolden(t, "social_network_exists", 409, call("PATCH", "/v1/social-networks/"+b, `{"name":""}`))
 }
 
 func TestAKeyThatMintsExplainsAndLists(t *testing.T) {
@@ -166,7 +274,7 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 		}
 		return r.body
 	}
-	id := regexp.MustCompile(`"id":"(sn_[^"]+)"`).FindStringSubmatch(call(200, `"data":[{"id":"sn_`, "GET", "/v1/social-networks", "", org))[1]
+	id := idIn(t, call(200, `"data":[{"id":"sn_`, "GET", "/v1/social-networks", "", org))
 	call(409, `"SOCIAL_NETWORK_EXISTS"`, "POST", "/v1/social-networks", `{"network":"instagram","client_key":"1","client_secret":"2"}`, org)
 	call(400, `{"client_key":{"_errors":["Required"]},"client_secret":{"_errors":["Required"]}`, "POST", "/v1/social-networks", `{"network":"linkedin"}`, org)
 	call(400, `"extra_params":{"state":{"_errors":[`, "POST", "/v1/social-networks", `{"network":"linkedin","client_key":"1","client_secret":"2","extra_params":{"state":"x"}}`, org)
