@@ -67,6 +67,7 @@ void CheckAsCreated(const NetworkCatalog& catalog, const SocialNetworkSettings& 
   create.set_network(settings.network());
   if (!settings.instance().empty()) create.set_instance(settings.instance());
   if (!settings.variant().empty()) create.set_variant(settings.variant());
+  create.set_name(settings.name());
   create.set_client_key(settings.client_key());
   create.set_client_secret("client-secret");
   if (!settings.default_redirect_uri().empty()) {

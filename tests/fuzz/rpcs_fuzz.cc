@@ -173,6 +173,8 @@ class Server final {
       for (const char* name : {"id", "key_id"}) {
         for (const auto& [id, value] : Fields(held, name)) last_[id] = value;
       }
+      // Requests call a configuration by its id or its name.
+      for (const auto& [id, value] : Fields(held, "id")) last_["configuration"] = value;
     }
   }
 
