@@ -16,6 +16,7 @@
 #include "server/serving/api_keys.h"
 #include "server/serving/callback_frame.h"
 #include "server/serving/tls.h"
+#include "storage/sqlite/sqlite_backend.h"
 #include "server/system/files.h"
 
 namespace authurl {
@@ -109,6 +110,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Cloc
   if (!catalog.ok()) return catalog.status();
 
   std::unique_ptr<App> app(new App(config, clock, *std::move(keys), *std::move(catalog)));
+  if (absl::Status status = app->Bind(); !status.ok()) return status;
   if (absl::Status status = app->Open(open_backend); !status.ok()) return status;
   if (absl::Status status = app->StartServing(); !status.ok()) return status;
   return app;
@@ -122,6 +124,29 @@ App::App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog 
       catalog_(std::move(catalog)) {}
 
 App::~App() { Stop(); }
+
+absl::StatusOr<std::unique_ptr<Backend>> App::OpenDatabase(const std::string& path) {
+  return OpenSqliteBackend(path, [&](int from, int to) {
+    Log(LogLevel::kInfo, "upgrading_database",
+        {{"database", path}, {"from", int64_t{from}}, {"to", int64_t{to}}});
+  });
+}
+
+absl::Status App::Bind() {
+  auto credentials = MakeServerCredentials({.tls_cert_file = config_.tls_cert_file,
+                                            .tls_key_file = config_.tls_key_file,
+                                            .tls_client_ca_file = config_.tls_client_ca_file});
+  if (!credentials.ok()) return credentials.status();
+  credentials_ = *std::move(credentials);
+  auto listener = Listener::Bind(config_.listen, config_.max_connections);
+  if (!listener.ok()) return listener.status();
+  listener_ = *std::move(listener);
+  if (config_.metrics_listen.empty()) return absl::OkStatus();
+  auto sockets = BoundSockets::BindTcp(config_.metrics_listen, "metrics_listen");
+  if (!sockets.ok()) return sockets.status();
+  metrics_sockets_.emplace(*std::move(sockets));
+  return absl::OkStatus();
+}
 
 absl::Status App::Open(const OpenBackend& open_backend) {
   absl::StatusOr<std::unique_ptr<Backend>> backend = open_backend(config_.database);
@@ -149,15 +174,6 @@ absl::Status App::Open(const OpenBackend& open_backend) {
 }
 
 absl::Status App::StartServing() {
-  auto credentials = MakeServerCredentials({.tls_cert_file = config_.tls_cert_file,
-                                            .tls_key_file = config_.tls_key_file,
-                                            .tls_client_ca_file = config_.tls_client_ca_file});
-  if (!credentials.ok()) return credentials.status();
-  credentials_ = *std::move(credentials);
-  auto listener = Listener::Bind(config_.listen, config_.max_connections);
-  if (!listener.ok()) return listener.status();
-  listener_ = *std::move(listener);
-
   workers_ = std::make_unique<WorkerPool>(config_.workers, config_.max_queued_calls);
   pipeline_ = std::make_unique<Pipeline>(*store_, *workers_, admission_, metrics_, FillRandom,
                                          config_.max_metadata_bytes);
@@ -171,7 +187,7 @@ absl::Status App::StartServing() {
   AddService(AuthUrlDescriptor(), auth_urls_->Methods());
   AddService(SocialNetworkDescriptor(), social_networks_->Methods());
   AddService(OrganizationDescriptor(), organizations_->Methods());
-  // Its address may be taken: before anything is served.
+  // May fail, so before anything is served.
   if (absl::Status status = StartMetrics(); !status.ok()) return status;
 
   // All three are switches of the process, not of the server.
@@ -263,9 +279,9 @@ MetricSources App::SourcesOfMetrics() {
 }
 
 absl::Status App::StartMetrics() {
-  if (config_.metrics_listen.empty()) return absl::OkStatus();
+  if (!metrics_sockets_.has_value()) return absl::OkStatus();
   source_metrics_ = std::make_unique<SourceMetrics>(SourcesOfMetrics());
-  auto exposer = MetricsExposer::Start(config_.metrics_listen,
+  auto exposer = MetricsExposer::Start(*std::exchange(metrics_sockets_, std::nullopt),
                                        {&metrics_, source_metrics_.get(), &process_metrics_});
   if (!exposer.ok()) return exposer.status();
   exposer_ = *std::move(exposer);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,10 +31,10 @@
 #include "server/serving/rpc.h"
 #include "server/serving/worker_pool.h"
 #include "server/store_upkeep.h"
+#include "server/system/bound_sockets.h"
 #include "server/system/clock.h"
 #include "storage/backend.h"
 #include "storage/credential_store.h"
-#include "storage/sqlite/sqlite_backend.h"
 
 namespace authurl {
 
@@ -44,11 +45,14 @@ class App final {
   using OpenBackend =
       std::function<absl::StatusOr<std::unique_ptr<Backend>>(const std::string& path)>;
 
+  // An SQLite file. The log tells of an upgrade.
+  static absl::StatusOr<std::unique_ptr<Backend>> OpenDatabase(const std::string& path);
+
   // Opens everything and serves. An error is one sentence for the operator, and then nothing was
   // served. REQUIRES: VerifyConfig(config) is OK.
-  static absl::StatusOr<std::unique_ptr<App>> Start(
-      const Config& config, const Clock& clock = absl::Now,
-      const OpenBackend& open_backend = OpenSqliteBackend);
+  static absl::StatusOr<std::unique_ptr<App>> Start(const Config& config,
+                                                    const Clock& clock = absl::Now,
+                                                    const OpenBackend& open_backend = OpenDatabase);
   // Stops, if Stop() was not called.
   ~App();
   App(const App&) = delete;
@@ -72,6 +76,8 @@ class App final {
 
  private:
   App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog catalog);
+  // In this order, so that a start that fails for an address that is taken changes nothing.
+  absl::Status Bind();
   absl::Status Open(const OpenBackend& open_backend);
   absl::Status StartServing();
   void StopServing(absl::string_view why);
@@ -90,6 +96,7 @@ class App final {
   const NetworkCatalog catalog_;
   std::unique_ptr<CredentialStore> store_;
   std::unique_ptr<Listener> listener_;
+  std::optional<BoundSockets> metrics_sockets_;  // Until the exposer has them.
   Admission admission_;
   Metrics metrics_;
   const ProcessMetrics process_metrics_;

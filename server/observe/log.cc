@@ -39,8 +39,8 @@ std::atomic<uint64_t> dropped_before = 0;
 std::atomic<std::string (*)()> take_lines = nullptr;
 std::atomic<uint64_t (*)()> lines_dropped = nullptr;
 
-// Writes what the calls have put together, and in the end whatever is waiting. It
-// belongs to its thread, which nobody may wait for if writing hangs.
+// Writes what the calls have put together, and in the end whatever is waiting. It belongs to its
+// thread, which nobody may wait for if writing hangs.
 struct Collector {
   // Writes to the same place as the other lines, but in the collector's own time: while that is
   // held up, lines stay in the threads' buffers, which are bounded.

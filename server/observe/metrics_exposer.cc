@@ -4,10 +4,10 @@
 #include <prometheus/text_serializer.h>
 
 #include <iterator>
+#include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/string_view.h"
-#include "server/system/bound_sockets.h"
 
 namespace authurl {
 namespace {
@@ -31,11 +31,9 @@ HttpReply Answer(absl::string_view path,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
-    const std::string& listen, std::vector<const prometheus::Collectable*> sources) {
-  absl::StatusOr<BoundSockets> sockets = BoundSockets::BindTcp(listen, "metrics_listen");
-  if (!sockets.ok()) return sockets.status();
+    BoundSockets sockets, std::vector<const prometheus::Collectable*> sources) {
   absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start(
-      *std::move(sockets),
+      std::move(sockets),
       [sources = std::move(sources)](absl::string_view path) { return Answer(path, sources); });
   if (!server.ok()) return server.status();
   return absl::WrapUnique(new MetricsExposer(*std::move(server)));

@@ -14,15 +14,16 @@
 
 #include "absl/status/statusor.h"
 #include "server/observe/http_server.h"
+#include "server/system/bound_sockets.h"
 
 namespace authurl {
 
 class MetricsExposer final {
  public:
-  // Serves what `sources` collect, on "host:port" (port 0: any free one), from a thread of its own.
-  // The sources must outlive it. An error is one sentence for the operator.
+  // Serves what `sources` collect, from a thread of its own. The sources must outlive it. An error
+  // is one sentence for the operator.
   static absl::StatusOr<std::unique_ptr<MetricsExposer>> Start(
-      const std::string& listen, std::vector<const prometheus::Collectable*> sources);
+      BoundSockets sockets, std::vector<const prometheus::Collectable*> sources);
 
   // Where it listens, with the real port.
   const std::string& address() const { return server_->address(); }

@@ -456,13 +456,14 @@ absl::Status CannotUse(const std::string& path, const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& path) {
+absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(
+    const std::string& path, const std::function<void(int from, int to)>& on_upgrade) {
   absl::StatusOr<std::unique_ptr<DatabaseFile>> file = DatabaseFile::Open(path);
   if (!file.ok()) return file.status();
   using Role = SqliteConnection::Role;
   auto writer = SqliteConnection::Open((*file)->real_path(), Role::kWriter);
   if (!writer.ok()) return CannotUse(path, writer.status());
-  absl::Status status = (*writer)->Prepare();
+  absl::Status status = (*writer)->Prepare(on_upgrade);
   if (status.ok()) status = (*file)->RememberLog();
   if (!status.ok()) return CannotUse(path, status);
 

@@ -6,6 +6,7 @@
 // when two connections write or checkpoint at once.)
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,10 @@ namespace authurl {
 // - UNAVAILABLE: cannot be opened or written (permissions, read-only folder, full disk, damage)
 // In every one of these cases the file keeps what it holds; where a step of the schema's update
 // failed, the steps before it stay.
-absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& path);
+//
+// `on_upgrade` is told before the schema of a database that is not new is brought from one version
+// to another, which may take minutes: some migrations copy a table.
+absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(
+    const std::string& path, const std::function<void(int from, int to)>& on_upgrade = {});
 
 }  // namespace authurl

@@ -102,7 +102,7 @@ absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const s
   }
 }
 
-absl::Status SqliteConnection::Prepare() {
+absl::Status SqliteConnection::Prepare(const std::function<void(int from, int to)>& on_upgrade) {
   const absl::StatusOr<int> version = SchemaVersion(db_.getHandle());
   if (!version.ok()) return version.status();
   if (*version > LatestSchemaVersion()) {
@@ -110,6 +110,7 @@ absl::Status SqliteConnection::Prepare() {
         "its schema is version ", *version, " and this authurl knows ", LatestSchemaVersion()));
   }
   if (*version < LatestSchemaVersion()) {
+    if (*version > 0 && on_upgrade) on_upgrade(*version, LatestSchemaVersion());
     // Outside the write-ahead log, so that the version in the file's header is never older than the
     // schema.
     absl::Status status = SetJournalMode("PRAGMA journal_mode=DELETE", "delete");

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -58,7 +59,8 @@ class SqliteConnection final {
   // Brings the schema up to date and turns the write-ahead log on. FAILED_PRECONDITION, the
   // database untouched, when the schema is of a newer version. REQUIRES: a writer, before any other
   // use.
-  absl::Status Prepare();
+  // `on_upgrade`: see OpenSqliteBackend().
+  absl::Status Prepare(const std::function<void(int from, int to)>& on_upgrade = {});
 
   // Runs one statement: `values` are its parameters in order, `on_row` is called for every row.
   // `sql` must be a literal. Errors: ALREADY_EXISTS for a taken key, NOT_FOUND for a missing

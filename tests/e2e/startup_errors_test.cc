@@ -271,6 +271,8 @@ TEST_F(StartupErrorsTest, MetricsPortIsInUse) {
   ExpectRefused(
       {absl::StrCat("--metrics_listen=", other->address()), "--drain_delay=10m"}, kCannotRun,
       AllOf(HasSubstr(other->address()), HasSubstr("in use"), HasSubstr("--metrics_listen")));
+  // Nor was a database made, or brought to a version that the one before can't open.
+  EXPECT_FALSE(std::filesystem::exists(folder_.database()));
 }
 
 TEST_F(StartupErrorsTest, ListenAddressIsWrong) {

@@ -59,7 +59,9 @@ absl::StatusOr<MetricsPage> ScrapeAll() {
   metrics.AddNetwork("x");
   const SourceMetrics sources(AllSources());
   const ProcessMetrics process;
-  const auto exposer = MetricsExposer::Start("127.0.0.1:0", {&metrics, &sources, &process});
+  const auto exposer =
+      MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
+                            {&metrics, &sources, &process});
   if (!exposer.ok()) return exposer.status();
   return ScrapeMetrics((*exposer)->address());
 }

@@ -31,8 +31,10 @@ TEST(MetricsExposerTest, ScrapeHasWhatAllSourcesTell) {
   readings.version = "1.2.3";
   const SourceMetrics sources(readings);
   const ProcessMetrics process;
-  ASSERT_OK_AND_ASSIGN(const auto exposer,
-                       MetricsExposer::Start("127.0.0.1:0", {&metrics, &sources, &process}));
+  ASSERT_OK_AND_ASSIGN(
+      const auto exposer,
+      MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
+                            {&metrics, &sources, &process}));
   ASSERT_OK_AND_ASSIGN(const MetricsPage page, ScrapeMetrics(exposer->address()));
   EXPECT_EQ(page.Value("authurl_rpc_calls_total", {{"method", "s/m"}, {"code", "OK"}}), 1);
   EXPECT_EQ(page.Value("authurl_rpc_duration_seconds_bucket", {{"method", "s/m"}, {"le", "0.005"}}),
@@ -43,7 +45,10 @@ TEST(MetricsExposerTest, ScrapeHasWhatAllSourcesTell) {
 
 TEST(MetricsExposerTest, ReplyNamesTheFormatThatPrometheusAsksFor) {
   const SourceMetrics sources({});
-  ASSERT_OK_AND_ASSIGN(const auto exposer, MetricsExposer::Start("127.0.0.1:0", {&sources}));
+  ASSERT_OK_AND_ASSIGN(
+      const auto exposer,
+      MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
+                            {&sources}));
   // As Prometheus asks.
   EXPECT_THAT(
       ExchangeHttp(
@@ -59,7 +64,10 @@ TEST(MetricsExposerTest, ReplyNamesTheFormatThatPrometheusAsksFor) {
 
 TEST(MetricsExposerTest, OtherPathsSayWhereTheMetricsAre) {
   const SourceMetrics sources({});
-  ASSERT_OK_AND_ASSIGN(const auto exposer, MetricsExposer::Start("127.0.0.1:0", {&sources}));
+  ASSERT_OK_AND_ASSIGN(
+      const auto exposer,
+      MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
+                            {&sources}));
   for (const char* path : {"/", "/metric", "/metrics/", "/../metrics", "/%6detrics", "metrics"}) {
     EXPECT_THAT(ExchangeHttp(exposer->address(), absl::StrCat("GET ", path, " HTTP/1.1\r\n\r\n"))
                     .value_or(""),
@@ -70,8 +78,11 @@ TEST(MetricsExposerTest, OtherPathsSayWhereTheMetricsAre) {
 
 TEST(MetricsExposerTest, AddressInUseIsOneSentenceWithTheFlag) {
   const SourceMetrics sources({});
-  ASSERT_OK_AND_ASSIGN(const auto first, MetricsExposer::Start("127.0.0.1:0", {&sources}));
-  EXPECT_THAT(MetricsExposer::Start(first->address(), {&sources}),
+  ASSERT_OK_AND_ASSIGN(
+      const auto first,
+      MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
+                            {&sources}));
+  EXPECT_THAT(BoundSockets::BindTcp(first->address(), "metrics_listen"),
               StatusIs(absl::StatusCode::kUnavailable,
                        AllOf(HasSubstr(first->address()), HasSubstr("is in use"),
                              HasSubstr("--metrics_listen"))));
@@ -80,7 +91,10 @@ TEST(MetricsExposerTest, AddressInUseIsOneSentenceWithTheFlag) {
 TEST(MetricsExposerTest, ScrapesFromManyClientsAtOnceAllSucceed) {
   Metrics metrics;
   const MethodId method = metrics.AddMethod("/s/m");
-  ASSERT_OK_AND_ASSIGN(const auto exposer, MetricsExposer::Start("127.0.0.1:0", {&metrics}));
+  ASSERT_OK_AND_ASSIGN(
+      const auto exposer,
+      MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
+                            {&metrics}));
   std::atomic<bool> done = false;
   std::thread caller([&] {
     while (!done) {
