@@ -15,7 +15,7 @@ rooms=(
   'core: core/crypto'
   'core/catalog: core'
   'core/flow: core core/crypto core/catalog'
-  'storage: core core/crypto core/catalog core/flow'
+  'storage: core core/crypto core/flow'
   'storage/sqlite: storage core'
   'server/system: core/crypto'
   'server/observe: server/system'
@@ -86,6 +86,14 @@ breaks_of_libraries() {
   done
 }
 
+# Prints the includes of the tree $1 that the functions above can't see: of a file of ours, but not by its path from the
+# root, in quotes.
+unseen_includes() {
+  (cd "$1" && grep -rnE --include='*.cc' --include='*.h' \
+    '^[[:space:]]*#[[:space:]]*include[[:space:]]*("(\.|[^"/]*")|<(core|storage|server|deploy|tests)/)' \
+    core storage server deploy || true) | sed 's/$/ (write its path from the root, in quotes)/'
+}
+
 # Prints the files of the tree $1 that include each other in a circle. A header and its source are one file here, so a
 # circle that runs through a source is one too.
 circles() {
@@ -96,6 +104,7 @@ circles() {
 breaks() {
   breaks_of_rooms "$1"
   breaks_of_libraries "$1"
+  unseen_includes "$1"
   circles "$1"
 }
 
@@ -129,6 +138,9 @@ for i in "${!libraries[@]}"; do
   plant "storage/planted_$i.cc" "${rule##*|}" "storage/planted_$i.cc:1:"
 done
 plant server/attic/planted.cc '"core/errors.h"' 'server/attic/planted.cc is in a room that this test does not know'
+plant core/planted_dots.cc '"../storage/backend.h"' 'core/planted_dots.cc:1:'
+plant core/planted_name.cc '"errors.h"' 'core/planted_name.cc:1:'
+plant core/planted_brackets.cc '<storage/backend.h>' 'core/planted_brackets.cc:1:'
 plant core/planted_one.h '"core/planted_two.h"' 'core/planted_one'
 plant core/planted_two.cc '"core/planted_one.h"' 'core/planted_two'
 told=$(breaks "$copy")

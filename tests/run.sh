@@ -29,7 +29,7 @@ deploy/install-packages.sh build tests
 # gRPC would send the tests' own calls through a proxy.
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
 
-# The benchmarks are built with --all, lest they rot, and run by hand only.
+# The benchmarks are built with --all, so that they stay in order, and run by hand only.
 cmake --preset release -DAUTHURL_BUILD_TESTS=ON -DAUTHURL_EXTRA_TESTS="$extra" -DAUTHURL_BUILD_BENCH="$extra" \
   -DAUTHURL_SOAK="$soak"
 cmake --build --preset release

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a check. $1…: its script and what it is given. Exit code 77 says that the check can't be made here, because a
 # tool is missing: for a developer that is a skipped test. Continuous integration, which sets CI, must have every tool:
-# there it fails, lest a check be gone and all be green.
+# there it fails, so that no check disappears unseen.
 set -euo pipefail
 code=0
 "$@" || code=$?
