@@ -73,6 +73,7 @@ void StoreUpkeep::Watch() {
 
 void StoreUpkeep::Reseal() {
   int64_t total = 0;
+  bool is_new = false;
   std::string told;
   while (!WaitOrStopping(absl::ZeroDuration())) {
     const absl::StatusOr<ResealStep> step = store_.ResealNext(kResealBatch);
@@ -84,13 +85,15 @@ void StoreUpkeep::Reseal() {
       if (WaitOrStopping(kResealRetry)) return;
       continue;
     }
-    told.clear();
     total += step->resealed;
+    is_new = step->newly_done;
     if (step->done) break;
+    if (step->resealed > 0) told.clear();
     // Somebody else was faster; there may be nothing to do.
     if (step->resealed == 0 && WaitOrStopping(kHealthInterval)) return;
   }
-  if (total > 0) Log(LogLevel::kInfo, "resealed", {{"records", total}});
+  // Also where another process sealed the last one and could not say so.
+  if (total > 0 || is_new) Log(LogLevel::kInfo, "resealed", {{"records", total}});
 }
 
 void StoreUpkeep::PurgeAuthStates() {

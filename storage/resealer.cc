@@ -35,7 +35,9 @@ absl::StatusOr<ResealStep> Resealer::Next(int batch) {
     if (const absl::Status status = BeginPass(); !status.ok()) return status;
     break;
   }
-  return ResealStep{.resealed = std::exchange(resealed_, 0), .done = done_};
+  return ResealStep{.resealed = std::exchange(resealed_, 0),
+                    .done = done_,
+                    .newly_done = std::exchange(newly_done_, false)};
 }
 
 absl::StatusOr<std::vector<uint8_t>> Resealer::OtherKeysInUse() {
@@ -57,6 +59,7 @@ absl::Status Resealer::BeginPass() {
   if (!*known) {
     const absl::Status status = RecordOnlyFirstKeyInUse(backend_, sealer_, random_);
     if (!status.ok()) return status;
+    newly_done_ = true;
   }
   done_ = true;
   return absl::OkStatus();
@@ -111,10 +114,12 @@ void Resealer::GoToNextTable() {
 
 absl::Status Resealer::DamageOf(const Pass& pass) const {
   if (pass.damaged == 0) return absl::OkStatus();
+  const bool has_other_keys = sealer_.keys().size() > 1;
   return absl::InternalError(absl::StrCat(
-      pass.damaged, pass.damaged == 1 ? " record" : " records", " can't be sealed under key ",
-      sealer_.keys().primary_id(),
-      ", so keep the other keys in the ring; the first of them: ", pass.damage.message()));
+      pass.damaged, pass.damaged == 1 ? " record does" : " records do",
+      " not open and can't be sealed under key ", sealer_.keys().primary_id(),
+      has_other_keys ? ": keep the other keys in the ring; for example, " : "; for example, ",
+      pass.damage.message()));
 }
 
 absl::Status Resealer::Reseal(const OrganizationRow& row) {

@@ -20,8 +20,10 @@ namespace authurl {
 struct ResealStep {
   // How many records were sealed anew since the last step that was OK.
   int64_t resealed = 0;
-  // Whether no record is left that another key than the first may have sealed.
+  // Whether no record is left that another key than the first may have sealed,
   bool done = false;
+  // and whether that was not known before: the other keys may go from now on.
+  bool newly_done = false;
 };
 
 // A pass goes through the rows that the database itself finds under other keys than the first, one
@@ -77,6 +79,7 @@ class Resealer final {
 
   std::mutex mutex_;  // Guards all below.
   bool done_ = false;
+  bool newly_done_ = false;  // Not yet told in a step.
   std::optional<Pass> pass_;
   int64_t resealed_ = 0;  // Not yet told in a step.
 };

@@ -62,11 +62,10 @@ CREATE INDEX auth_states_by_organization ON auth_states (org_id);
 )sql",
     // The key that a row is sealed under, which stands in the second byte of what is sealed: the
     // bytes themselves say it, so that no column can say otherwise. Entries of one key come in the
-    // order of the row's own key, for social_networks its rowid: new rows are appended.
+    // order of the row's own key, for social_networks (below) its rowid: new rows are appended.
     R"sql(
 CREATE INDEX organizations_by_key ON organizations (substr(sealed, 2, 1));
 CREATE INDEX api_keys_by_key ON api_keys (substr(sealed, 2, 1));
-CREATE INDEX social_networks_by_key ON social_networks (substr(settings, 2, 1));
 )sql",
     // Several configurations of one network: SQLite can't take the old UNIQUE away from a table.
     // What a row is found and ordered by stands before the long columns.

