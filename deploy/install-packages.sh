@@ -110,6 +110,7 @@ if [ "$(id -u)" != 0 ]; then
   elif [ ${#missing[@]} -gt 0 ]; then
     for i in "${!missing[@]}"; do missing[i]=$(name_here "${missing[i]}"); done
     fail "packages are missing and need root to install. Run this as root, or have it done:
+  apt-get update
   apt-get install --no-install-recommends ${missing[*]}"
   fi
 fi

@@ -115,8 +115,7 @@ start_server() {
   local waited
   say "starting the server with the data in $data_dir"
   : >"$server_log"
-  # In a session of its own: Ctrl-C reaches every process of the terminal, and the server takes a second signal, ours,
-  # as "end at once".
+  # In a session of its own: Ctrl-C reaches every process of the terminal, and this script stops the server itself.
   setsid "$bin/authurl-server" --listen="$listen" --database="$data_dir/authurl.db" \
     --key_ring_file="$data_dir/key-ring" --admin_key_file="$data_dir/admin-key" --reflection \
     </dev/null >>"$server_log" 2>&1 9>&- &
@@ -188,7 +187,7 @@ To call the server from another terminal ($bin/authurl-call takes the same argum
 END
 }
 
-# Ends the script with the server's exit code. A signal stops the server politely, a second one at once.
+# Ends the script with the server's exit code. A signal stops the server politely, one a second later at once.
 wait_for_server() {
   local code=0
   trap 'kill -TERM "$server_pid" 2>/dev/null || true' INT TERM HUP

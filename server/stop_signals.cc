@@ -94,7 +94,7 @@ void StopSignals::Watch() {
       if (again != 0 && now - first_at < kEcho) {
         Log(LogLevel::kInfo, "signal_ignored",
             {{"signal", NameOf(again)},
-             {"why", "it came within a second of the first one, so it is that one's echo"}});
+             {"why", "it came within a second of the first one, so it is taken for its echo"}});
         continue;
       }
       lock.lock();

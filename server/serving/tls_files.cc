@@ -132,15 +132,17 @@ TlsFiles::~TlsFiles() { Wipe(key); }
 
 absl::StatusOr<std::shared_ptr<const TlsFiles>> ReadTlsFiles(const TlsPaths& paths) {
   const auto files = std::make_shared<TlsFiles>();
-  absl::StatusOr<std::string> certificate = ReadSmallFile("the certificate", paths.tls_cert_file);
+  absl::StatusOr<std::string> certificate =
+      ReadSmallFile("the certificate of --tls_cert_file,", paths.tls_cert_file);
   if (!certificate.ok()) return certificate.status();
   files->certificate = *std::move(certificate);
-  absl::StatusOr<std::string> key = ReadSecretFile("the private key", paths.tls_key_file);
+  absl::StatusOr<std::string> key =
+      ReadSecretFile("the private key of --tls_key_file,", paths.tls_key_file);
   if (!key.ok()) return key.status();
   files->key = *std::move(key);
   if (!paths.tls_client_ca_file.empty()) {
     absl::StatusOr<std::string> client_ca =
-        ReadSmallFile("the client authorities", paths.tls_client_ca_file);
+        ReadSmallFile("the client authorities of --tls_client_ca_file,", paths.tls_client_ca_file);
     if (!client_ca.ok()) return client_ca.status();
     files->client_ca = *std::move(client_ca);
   }
@@ -186,10 +188,11 @@ void TlsFilesWatch::Look() {
   absl::StatusOr<std::shared_ptr<const TlsFiles>> files = ReadTlsFiles(paths_);
   if (StampsOf(paths_) != now) return;
   const bool is_told = now == judged_ && files.status() == status_;
+  const bool was_usable = status_.ok();
   judged_ = now;
   status_ = files.status();
   if (status_.ok()) {
-    Take(*std::move(files));
+    if (!Take(*std::move(files)) && !was_usable) Log(LogLevel::kInfo, "tls_files_usable");
   } else if (!is_told) {
     Log(LogLevel::kWarning, "tls_files_unusable",
         {{"cause", status_.message()},
@@ -197,14 +200,15 @@ void TlsFilesWatch::Look() {
   }
 }
 
-void TlsFilesWatch::Take(std::shared_ptr<const TlsFiles> files) {
+bool TlsFilesWatch::Take(std::shared_ptr<const TlsFiles> files) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (*files == *current_) return;
+    if (*files == *current_) return false;
     current_.swap(files);
   }
   Log(LogLevel::kInfo, "tls_files_reloaded",
       {{"certificate", paths_.tls_cert_file}, {"client_ca", paths_.tls_client_ca_file}});
+  return true;
 }
 
 }  // namespace authurl

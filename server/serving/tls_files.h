@@ -77,7 +77,8 @@ class TlsFilesWatch final {
  private:
   void Watch();
   void Look();
-  void Take(std::shared_ptr<const TlsFiles> files);
+  // Whether they differ from what is in use.
+  bool Take(std::shared_ptr<const TlsFiles> files);
 
   const TlsPaths paths_;
   const absl::Duration interval_;
