@@ -67,8 +67,9 @@ void CheckOrgId(absl::string_view field, absl::string_view org_id, FieldViolatio
 
 void CheckConfigurationName(absl::string_view name, FieldViolations& violations) {
   if (name.size() > kMaxNameChars || !AllOf(name, IsNameChar)) {
-    violations.Add("name", absl::StrCat(Quoted(name), " is not a valid name: at most ",
-                                        kMaxNameChars, " characters of a-z, 0-9, _ and -"));
+    violations.Add("name",
+                   absl::StrCat(Quoted(name), " is not a valid name: at most ", kMaxNameChars,
+                                " characters of a-z (no capital letters), 0-9, _ and -"));
   } else if (IsSocialNetworkId(name)) {
     violations.Add("name", "must not begin with sn_, as ids do");
   }
@@ -83,7 +84,7 @@ void CheckConfiguration(absl::string_view name_or_id, FieldViolations& violation
     violations.Add(
         "configuration",
         absl::StrCat(Quoted(name_or_id), " is not a valid name or id of a configuration: at most ",
-                     kMaxNameChars, " characters of a-z, 0-9, _ and -"));
+                     kMaxNameChars, " characters of a-z (no capital letters), 0-9, _ and -"));
   }
 }
 

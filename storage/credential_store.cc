@@ -143,6 +143,11 @@ absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(
       new CredentialStore(std::move(backend), sealer, std::move(random), cache_bytes));
 }
 
+std::mutex& CredentialStore::RankLock(absl::string_view org_id, absl::string_view network,
+                                      absl::string_view instance) {
+  return rank_locks_[absl::HashOf(org_id, network, instance) % rank_locks_.size()];
+}
+
 std::mutex& CredentialStore::UpdateLock(absl::string_view scope, absl::string_view id) {
   return update_locks_[absl::HashOf(scope, id) % update_locks_.size()];
 }
@@ -242,15 +247,17 @@ absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(absl::string_view key_id,
   return TooManyAttempts();
 }
 
-absl::Status CredentialStore::CreateSocialNetwork(SocialNetworkSettings settings,
-                                                  absl::string_view client_secret,
-                                                  bool make_default) {
-  absl::StatusOr<int64_t> rank = RankOfNew(settings, make_default);
+absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(SocialNetworkSettings settings,
+                                                          absl::string_view client_secret,
+                                                          bool make_default) {
+  const std::lock_guard lock(RankLock(settings.org_id(), settings.network(), settings.instance()));
+  const absl::StatusOr<Rank> rank = RankOfNew(settings, make_default);
   if (!rank.ok()) return rank.status();
-  settings.set_default_rank(*rank);
+  settings.set_default_rank(rank->rank);
   const SocialNetworkRow row = records_.Seal(settings, ClientSecrets(client_secret));
   const absl::Status status = backend_->InsertSocialNetwork(row);
   Invalidate(row);
+  if (status.ok()) return rank->is_default;
   if (absl::IsAlreadyExists(status)) {
     return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
   }
@@ -260,20 +267,20 @@ absl::Status CredentialStore::CreateSocialNetwork(SocialNetworkSettings settings
   return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(settings.org_id()));
 }
 
-absl::StatusOr<int64_t> CredentialStore::RankOfNew(const SocialNetworkSettings& settings,
-                                                   bool make_default) {
+absl::StatusOr<CredentialStore::Rank> CredentialStore::RankOfNew(
+    const SocialNetworkSettings& settings, bool make_default) {
   if (make_default) {
     const absl::StatusOr<SocialNetworkRow> first = backend_->FindSocialNetwork(
         settings.org_id(), settings.network(), settings.instance(), std::nullopt);
-    if (first.ok()) return RankBefore(*first);
+    if (first.ok()) return Rank{RankBefore(*first), true};
     if (!absl::IsNotFound(first.status())) return first.status();
   }
   const absl::StatusOr<int64_t> last =
       backend_->GetHighestDefaultRank(settings.org_id(), settings.network(), settings.instance());
-  if (absl::IsNotFound(last.status())) return settings.created_at_ms();
+  if (absl::IsNotFound(last.status())) return Rank{settings.created_at_ms(), true};
   if (!last.ok()) return last.status();
   // In the order of creation, also where the clock went back.
-  return std::max(settings.created_at_ms(), *last + 1);
+  return Rank{std::max(settings.created_at_ms(), *last + 1), false};
 }
 
 void CredentialStore::Invalidate(const SocialNetworkRow& row) {
@@ -349,7 +356,7 @@ absl::StatusOr<std::vector<SocialNetworkSettings>> CredentialStore::ListSocialNe
                  });
 }
 
-absl::StatusOr<SocialNetworkSettings> CredentialStore::UpdateSocialNetwork(
+absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSocialNetwork(
     absl::string_view org_id, absl::string_view id, absl::Time now,
     const std::function<absl::Status(SocialNetworkSettings&)>& change,
     std::optional<absl::string_view> new_client_secret, bool make_default) {
@@ -373,14 +380,14 @@ absl::StatusOr<SocialNetworkSettings> CredentialStore::UpdateSocialNetwork(
     settings.set_updated_at_ms(absl::ToUnixMillis(now));
     settings.set_version(old->version() + 1);
     settings.set_default_rank(old->default_rank());
-    if (make_default) {
-      const absl::StatusOr<SocialNetworkRow> first =
-          backend_->FindSocialNetwork(org_id, row->network, row->instance, std::nullopt);
-      if (!first.ok()) {
-        return Explain(first.status(), absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
-      }
-      if (first->id != id) settings.set_default_rank(RankBefore(*first));
+    std::unique_lock rank_lock(RankLock(org_id, row->network, row->instance), std::defer_lock);
+    if (make_default) rank_lock.lock();
+    const absl::StatusOr<SocialNetworkRow> first =
+        backend_->FindSocialNetwork(org_id, row->network, row->instance, std::nullopt);
+    if (!first.ok()) {
+      return Explain(first.status(), absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
     }
+    if (make_default && first->id != id) settings.set_default_rank(RankBefore(*first));
     if (new_client_secret) secrets->Replace(*new_client_secret, old->version(), now);
     secrets->Expire(now);
 
@@ -388,7 +395,7 @@ absl::StatusOr<SocialNetworkSettings> CredentialStore::UpdateSocialNetwork(
     const absl::Status status = backend_->UpdateSocialNetwork(changed, row->version);
     Invalidate(*row);
     Invalidate(changed);
-    if (status.ok()) return settings;
+    if (status.ok()) return UpdatedSocialNetwork{settings, make_default || first->id == id};
     if (absl::IsAborted(status)) continue;
     if (absl::IsAlreadyExists(status)) {
       return SocialNetworkExists(settings.network(), settings.instance(), settings.name());

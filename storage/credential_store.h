@@ -56,6 +56,11 @@ class CredentialStore final {
  public:
   static constexpr size_t kDefaultCacheBytes = size_t{64} << 20;
 
+  struct UpdatedSocialNetwork {
+    record::v1::SocialNetworkSettings settings;
+    bool is_default = false;
+  };
+
   struct Stats {
     RecordCache::Stats cache;
     BackendStats backend;
@@ -94,8 +99,10 @@ class CredentialStore final {
   // `settings` comes with id, organisation, times and version 1 filled in; its rank is the store's.
   // It becomes the default one of its network and instance where it is the first, or `make_default`
   // is set.
-  absl::Status CreateSocialNetwork(record::v1::SocialNetworkSettings settings,
-                                   absl::string_view client_secret, bool make_default = false);
+  // Returns whether it did.
+  absl::StatusOr<bool> CreateSocialNetwork(record::v1::SocialNetworkSettings settings,
+                                           absl::string_view client_secret,
+                                           bool make_default = false);
   absl::StatusOr<record::v1::SocialNetworkSettings> GetSocialNetwork(absl::string_view org_id,
                                                                      absl::string_view id);
   // The request path. `configuration` is the name or the id of one of the organisation's for this
@@ -116,7 +123,7 @@ class CredentialStore final {
   // are the store's: what `change` does to them is lost. A new secret replaces the old one;
   // replaced ones are kept for kMaxStateLifetime (core/flow/auth_state.h), then dropped with the
   // next update.
-  absl::StatusOr<record::v1::SocialNetworkSettings> UpdateSocialNetwork(
+  absl::StatusOr<UpdatedSocialNetwork> UpdateSocialNetwork(
       absl::string_view org_id, absl::string_view id, absl::Time now,
       const std::function<absl::Status(record::v1::SocialNetworkSettings&)>& change,
       std::optional<absl::string_view> new_client_secret, bool make_default = false);
@@ -167,8 +174,16 @@ class CredentialStore final {
       absl::string_view configuration);
   absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> LoadSocialNetworkById(
       absl::string_view org_id, absl::string_view id);
-  absl::StatusOr<int64_t> RankOfNew(const record::v1::SocialNetworkSettings& settings,
-                                    bool make_default);
+  struct Rank {
+    int64_t rank = 0;
+    bool is_default = false;
+  };
+  absl::StatusOr<Rank> RankOfNew(const record::v1::SocialNetworkSettings& settings,
+                                 bool make_default);
+  // One of many, the same for the same network and instance: to be held from choosing a rank until
+  // it is written. Taken after an UpdateLock(), never before.
+  std::mutex& RankLock(absl::string_view org_id, absl::string_view network,
+                       absl::string_view instance);
   // Whatever requests may have found the configuration by.
   void Invalidate(const SocialNetworkRow& row);
 
@@ -183,6 +198,7 @@ class CredentialStore final {
   Resealer resealer_;
   RecordCache cache_;
   std::array<std::mutex, 256> update_locks_;
+  std::array<std::mutex, 1024> rank_locks_;
   std::atomic<uint64_t> purged_auth_states_ = 0;
 };
 

@@ -43,9 +43,10 @@ absl::Status SocialNetworkExists(absl::string_view network, absl::string_view in
                                  absl::string_view name) {
   const std::string message =
       name.empty()
-          ? absl::StrCat(NetworkAndInstance(network, instance),
-                         " has a configuration without a name in this organisation; give a name to "
-                         "add another OAuth app of this network")
+          ? absl::StrCat(
+                NetworkAndInstance(network, instance),
+                " has a configuration without a name in this organisation; give this one a "
+                "name")
           : absl::StrCat(NetworkAndInstance(network, instance), " has a configuration named ",
                          Quoted(name), " in this organisation; choose another name");
   return MakeError(kAlreadyExists, "SOCIAL_NETWORK_EXISTS", message);
@@ -72,7 +73,7 @@ absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view i
                          "configuration for it first")
           : absl::StrCat(NetworkAndInstance(network, instance), " has no configuration ",
                          Quoted(configuration),
-                         " in this organisation; ListSocialNetworks shows those that it has");
+                         " in this organisation; look at the names in its list of configurations");
   return MakeError(kNotFound, "NETWORK_NOT_CONFIGURED", message);
 }
 

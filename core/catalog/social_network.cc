@@ -120,6 +120,10 @@ absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
   if (request.has_default_redirect_uri() && request.default_redirect_uri().empty()) {
     violations.Add("default_redirect_uri", "must not be empty: leave it out instead");
   }
+  if (request.has_is_default() && !request.is_default()) {
+    violations.Add("is_default",
+                   "must be true, or left out: the first configuration is the default");
+  }
   if (!violations.empty()) return violations.ToStatus();
   if (!HasAuthUrl(*network)) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "NETWORK_HAS_NO_AUTH_URL",

@@ -85,7 +85,7 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 		return c, err
 	}
 	if flags.NArg() > 0 {
-		return c, fmt.Errorf("%q is no flag: flags begin with --; see --help", flags.Arg(0))
+		return c, fmt.Errorf("%q is not a flag: flags begin with --; see --help", flags.Arg(0))
 	}
 	return c, c.verify()
 }

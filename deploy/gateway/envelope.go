@@ -34,7 +34,7 @@ func (envelope) NewDecoder(body io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(target any) error {
 		request, ok := target.(proto.Message)
 		if !ok {
-			return fmt.Errorf("%T is no message", target)
+			return fmt.Errorf("%T is not a message", target)
 		}
 		return decodeBody(body, request)
 	})
@@ -62,7 +62,7 @@ func (e envelope) NewEncoder(out io.Writer) runtime.Encoder {
 func (envelope) Marshal(source any) ([]byte, error) {
 	reply, ok := source.(proto.Message)
 	if !ok {
-		return nil, fmt.Errorf("%T is no message", source)
+		return nil, fmt.Errorf("%T is not a message", source)
 	}
 	message := reply.ProtoReflect()
 	out := []byte(`{"success":true,`)

@@ -264,7 +264,7 @@ func TestSettingsThatAreWrongAreToldInOneLine(t *testing.T) {
 		want        string
 	}{
 		{[]string{"--nonsense"}, nil, "flag provided but not defined: -nonsense"},
-		{[]string{"word"}, nil, `"word" is no flag`},
+		{[]string{"word"}, nil, `"word" is not a flag`},
 		{[]string{"--listen=8080"}, nil, "--listen=8080: must be host:port"},
 		{[]string{"--upstream=server"}, nil, "--upstream=server: must be host:port or unix:/path"},
 		{[]string{"--upstream=unix:relative"}, nil, "a Unix socket is given as unix:/path"},

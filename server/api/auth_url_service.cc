@@ -171,7 +171,7 @@ absl::Status AuthUrlService::BatchGetAuthUrls(const Caller& caller,
     auto& result = *response.add_results();
     result.set_network(target.network);
     result.set_instance(target.instance);
-    const absl::Status status = MintResult(caller, single, result);
+    const absl::Status status = MintResult(caller, target, single, result);
     if (status.ok()) continue;
     *result.mutable_error() = ToRpcStatus(status);
     causes.Add(status, target.network);
@@ -180,13 +180,26 @@ absl::Status AuthUrlService::BatchGetAuthUrls(const Caller& caller,
   return absl::OkStatus();
 }
 
-absl::Status AuthUrlService::MintResult(const Caller& caller, const v1::GetAuthUrlRequest& request,
+absl::Status AuthUrlService::MintResult(const Caller& caller, const BatchTarget& target,
+                                        const v1::GetAuthUrlRequest& request,
                                         v1::BatchGetAuthUrlsResponse::Result& result) const {
-  const absl::StatusOr<Found> found = LookUp(caller, request);
-  if (!found.ok()) return found.status();
-  result.set_social_network_id(found->settings->id());
-  result.set_configuration_name(found->settings->name());
-  const absl::StatusOr<Prepared> prepared = Prepare(*found);
+  auto settings = target.settings;
+  absl::Status status;
+  if (settings == nullptr) {
+    auto found = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
+                                          request.configuration(), caller.wait);
+    status = found.status();
+    if (found.ok()) settings = *std::move(found);
+  }
+  if (settings != nullptr) {
+    result.set_social_network_id(settings->id());
+    result.set_configuration_name(settings->name());
+  }
+  // What is wrong with the request comes first, as in GetAuthUrl.
+  const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
+  if (!valid.ok()) return valid.status();
+  if (!status.ok()) return status;
+  const absl::StatusOr<Prepared> prepared = Prepare({*valid, std::move(settings)});
   if (!prepared.ok()) return prepared.status();
   return Mint(caller, *prepared, *result.mutable_auth_url());
 }
@@ -197,17 +210,21 @@ absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTa
   for (const std::string& id : request.networks()) {
     const catalog::v1::Network* network = catalog_.Find(id);
     const bool has_instances = network != nullptr && HasInstances(*network);
-    targets.push_back({id, has_instances ? request.instance() : "", request.configuration()});
+    targets.push_back(
+        {id, has_instances ? request.instance() : "", request.configuration(), nullptr});
   }
   if (!targets.empty()) return targets;
   const absl::Status status =
       ForEachConfiguration(store_, caller.org_id, [&](const SocialNetworkSettings& settings) {
         if (targets.size() == size_t{kMaxBatchNetworks}) {
-          return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
-                           absl::StrCat("The organisation has more than ", kMaxBatchNetworks,
-                                        " configurations: say in networks which of them you want"));
+          return MakeError(
+              absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
+              absl::StrCat(
+                  "The organisation has more than ", kMaxBatchNetworks,
+                  " configurations: ask for a part of them, by networks and configuration"));
         }
-        targets.push_back({settings.network(), settings.instance(), settings.id()});
+        targets.push_back({settings.network(), settings.instance(), settings.id(),
+                           std::make_shared<const SocialNetworkSettings>(settings)});
         return absl::OkStatus();
       });
   if (!status.ok()) return status;

@@ -59,17 +59,19 @@ class AuthUrlService final {
                                             const v1::GetAuthUrlRequest& request) const;
   absl::Status Mint(const Caller& caller, const Prepared& prepared,
                     v1::GetAuthUrlResponse& response) const;
-  // One result of a batch, without its error.
-  absl::Status MintResult(const Caller& caller, const v1::GetAuthUrlRequest& request,
-                          v1::BatchGetAuthUrlsResponse::Result& result) const;
 
   // What one result of a batch is for. `instance` is empty for networks without instances,
-  // `configuration` for the default one.
+  // `configuration` for the default one; `settings` are null where they must be looked up.
   struct BatchTarget {
     std::string network;
     std::string instance;
     std::string configuration;
+    std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
   };
+  // One result of a batch, without its error. It names its configuration, whatever else is wrong.
+  absl::Status MintResult(const Caller& caller, const BatchTarget& target,
+                          const v1::GetAuthUrlRequest& request,
+                          v1::BatchGetAuthUrlsResponse::Result& result) const;
   // What the request names, or every configuration of the organisation where it names nothing.
   absl::StatusOr<std::vector<BatchTarget>> BatchTargets(
       const Caller& caller, const v1::BatchGetAuthUrlsRequest& request) const;

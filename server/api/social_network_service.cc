@@ -18,7 +18,8 @@
 namespace authurl {
 namespace {
 
-void Copy(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& shown) {
+void Copy(const record::v1::SocialNetworkSettings& settings, bool is_default,
+          v1::SocialNetwork& shown) {
   shown.set_id(settings.id());
   shown.set_network(settings.network());
   shown.set_instance(settings.instance());
@@ -30,6 +31,7 @@ void Copy(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& 
   *shown.mutable_variables() = settings.variables();
   shown.set_variant(settings.variant());
   shown.set_name(settings.name());
+  shown.set_is_default(is_default);
   SetTimestamp(settings.created_at_ms(), *shown.mutable_created_at());
   SetTimestamp(settings.updated_at_ms(), *shown.mutable_updated_at());
 }
@@ -49,8 +51,7 @@ class Shown final {
       if (!id.ok()) return id.status();
       found->second = *std::move(id);
     }
-    Copy(settings, shown);
-    shown.set_is_default(found->second == settings.id());
+    Copy(settings, found->second == settings.id(), shown);
     return absl::OkStatus();
   }
 
@@ -99,11 +100,12 @@ absl::Status SocialNetworkService::CreateSocialNetwork(
   settings->set_version(1);
   settings->set_created_at_ms(absl::ToUnixMillis(clock_()));
   settings->set_updated_at_ms(settings->created_at_ms());
-  absl::Status stored =
+  const absl::StatusOr<bool> is_default =
       store_.CreateSocialNetwork(*settings, request.client_secret(), request.is_default());
-  if (!stored.ok()) return stored;
+  if (!is_default.ok()) return is_default.status();
   LogWarnings(catalog_, *settings);
-  return Shown(store_, caller.org_id).Add(*settings, *response.mutable_social_network());
+  Copy(*settings, *is_default, *response.mutable_social_network());
+  return absl::OkStatus();
 }
 
 absl::Status SocialNetworkService::ListSocialNetworks(
@@ -142,15 +144,16 @@ absl::Status SocialNetworkService::UpdateSocialNetwork(
   const std::optional<absl::string_view> new_secret =
       UpdatesSecret(request) ? std::optional<absl::string_view>(request.client_secret())
                              : std::nullopt;
-  const auto settings = store_.UpdateSocialNetwork(
+  const auto updated = store_.UpdateSocialNetwork(
       caller.org_id, request.id(), clock_(),
       [&](record::v1::SocialNetworkSettings& current) {
         return ApplyUpdate(catalog_, request, current);
       },
       new_secret, MakesDefault(request));
-  if (!settings.ok()) return settings.status();
-  LogWarnings(catalog_, *settings);
-  return Shown(store_, caller.org_id).Add(*settings, *response.mutable_social_network());
+  if (!updated.ok()) return updated.status();
+  LogWarnings(catalog_, updated->settings);
+  Copy(updated->settings, updated->is_default, *response.mutable_social_network());
+  return absl::OkStatus();
 }
 
 absl::Status SocialNetworkService::DeleteSocialNetwork(

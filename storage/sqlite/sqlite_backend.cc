@@ -193,6 +193,14 @@ class SqliteBackend final : public Backend {
            row.default_rank, Stored(row.version), Blob{row.settings}, Blob{row.secret},
            int64_t{kMaxNamesOfNetwork}});
       if (!status.ok() || db.changes() > 0) return status;
+      int64_t of_that_name = 0;
+      const absl::Status counted = db.Run(
+          "SELECT count(*) FROM social_networks"
+          " WHERE org_id = ?1 AND network = ?2 AND instance = ?3 AND name = ?4",
+          {Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name}},
+          [&](const Row& found) { of_that_name = found.Integer(0); });
+      if (!counted.ok()) return counted;
+      if (of_that_name > 0) return absl::AlreadyExistsError("the name is taken");
       return absl::ResourceExhaustedError("too many of one network");
     });
   }

@@ -664,6 +664,9 @@ TEST_P(BackendConformanceTest, ANetworkTakesABoundedNumberOfNames) {
   EXPECT_THAT(backend_->InsertSocialNetwork(row),
               StatusIs(absl::StatusCode::kResourceExhausted, _));
   EXPECT_THAT(backend_->GetSocialNetwork("acme", "more"), StatusIs(kNotFound, _));
+  row.name = "name-7";
+  EXPECT_THAT(backend_->InsertSocialNetwork(row), StatusIs(kAlreadyExists, _));
+  row.name = "more";
   row.instance = "b.example";
   EXPECT_OK(backend_->InsertSocialNetwork(row));
   row.org_id = "other";

@@ -238,7 +238,7 @@ TEST_F(CredentialStoreTest, NoErrorAboutATakenNameAdvisesToOverwrite) {
   settings.set_id("sn_2");
   EXPECT_THAT(store_->CreateSocialNetwork(settings, "secret"),
               AllOf(HasReason("SOCIAL_NETWORK_EXISTS"),
-                    StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("give a name"))));
+                    StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("give this one a name"))));
   settings.set_name("page");
   ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
   settings.set_id("sn_3");
@@ -445,6 +445,7 @@ TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
                                                  settings.set_instance("evil");
                                                  settings.set_version(77);
                                                  settings.set_created_at_ms(5);
+                                                 settings.set_default_rank(5);
                                                  return absl::OkStatus();
                                                },
                                                std::nullopt));
@@ -452,7 +453,8 @@ TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
   expected.set_client_key("new key");
   expected.set_version(2);
   expected.set_updated_at_ms(absl::ToUnixMillis(kNow));
-  EXPECT_THAT(updated, EqualsProto(expected));
+  EXPECT_THAT(updated.settings, EqualsProto(expected));
+  EXPECT_TRUE(updated.is_default);
   ASSERT_OK_AND_ASSIGN(const auto read, store_->FindSocialNetwork("acme", "google", "", ""));
   EXPECT_THAT(*read, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret("acme", "acme-google", 2));

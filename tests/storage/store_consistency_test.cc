@@ -156,7 +156,7 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
       SocialNetworkSettings settings = TestSettings(family.org_id, family.network_id(), kNetwork);
       settings.set_client_key(name);
       Write({{&family.settings, name}},
-            [&] { return store_->CreateSocialNetwork(settings, "secret"); });
+            [&] { return store_->CreateSocialNetwork(settings, "secret").status(); });
       return;
     }
     if (remove) {
@@ -346,8 +346,8 @@ TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged
             std::nullopt);
         if (!updated.ok()) return Wrong(updated.status().ToString());
         uint64_t newest = acknowledged[record];
-        while (newest < updated->version() &&
-               !acknowledged[record].compare_exchange_weak(newest, updated->version())) {
+        while (newest < updated->settings.version() &&
+               !acknowledged[record].compare_exchange_weak(newest, updated->settings.version())) {
         }
         for (size_t other = 0; other < kRecords; ++other) {
           const uint64_t from = acknowledged[other];

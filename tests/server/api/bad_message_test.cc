@@ -148,8 +148,8 @@ TEST_F(BadMessageTest, SecondConfigurationOfANetworkIsRefusedAndTheFirstKept) {
   ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork first, Configure("instagram"));
   const auto second = Configure("instagram", "scopes: 'other'");
   EXPECT_THAT(second, HasReason("SOCIAL_NETWORK_EXISTS"));
-  EXPECT_THAT(second, StatusIs(absl::StatusCode::kAlreadyExists,
-                               HasSubstr("give a name to add another OAuth app")));
+  EXPECT_THAT(second,
+              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("give this one a name")));
   ASSERT_OK_AND_ASSIGN(const auto kept, Org().GetSocialNetwork(first.id()));
   EXPECT_EQ(kept.social_network().SerializeAsString(), first.SerializeAsString());
 }

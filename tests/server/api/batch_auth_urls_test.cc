@@ -176,8 +176,8 @@ TEST_F(BatchAuthUrlsTest, AHundredConfigurationsAreAnsweredAndOneMoreIsTooMany) 
   ASSERT_OK(add(100));
   const auto too_many = Batch(kRedirect);
   EXPECT_THAT(too_many, HasReason("TOO_MANY_CONFIGURATIONS"));
-  EXPECT_THAT(too_many,
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("say in networks")));
+  EXPECT_THAT(too_many, StatusIs(absl::StatusCode::kFailedPrecondition,
+                                 HasSubstr("by networks and configuration")));
   EXPECT_OK(Batch(absl::StrCat(kRedirect, "networks: 'mastodon' instance: 'm7.example.org'")));
 }
 

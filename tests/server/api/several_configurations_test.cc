@@ -127,6 +127,8 @@ TEST_F(SeveralConfigurationsTest, NamesHaveAFormatAreUniqueAndCanBeChanged) {
   EXPECT_THAT(ConfigureNamed("x", "sn_page"), HasViolation("name", HasSubstr("sn_")));
   EXPECT_OK(ConfigureNamed("x", std::string(32, '-')));
 
+  EXPECT_THAT(ConfigureNamed("x", "other", "is_default: false"),
+              HasViolation("is_default", HasSubstr("left out")));
   EXPECT_THAT(Update(page.id(), "name: 'Page'"), HasViolation("name", HasSubstr("valid name")));
   EXPECT_THAT(Update(page.id(), "update_mask { paths: 'name' }"),
               HasReason("SOCIAL_NETWORK_EXISTS"));
@@ -161,6 +163,13 @@ TEST_F(SeveralConfigurationsTest, ResultsOfABatchNameTheirConfiguration) {
               ElementsAre("x/page/" + page.id(), "instagram/page/" + instagram.id() + " failed",
                           "linkedin// failed"));
   EXPECT_THAT(results("networks: 'x'"), ElementsAre("x//" + first.id()));
+  // A fault that is told before the configuration would be looked at.
+  EXPECT_THAT(
+      results("redirect_uri: 'http://localhost:8080/cb'"),
+      UnorderedElementsAre("x//" + first.id() + " failed", "x/page/" + page.id() + " failed",
+                           "instagram/page/" + instagram.id() + " failed"));
+  EXPECT_THAT(results("networks: 'x' configuration: 'page' redirect_uri: 'http://localhost/cb'"),
+              ElementsAre("x/page/" + page.id() + " failed"));
   EXPECT_THAT(Call<v1::BatchGetAuthUrlsResponse>("BatchGetAuthUrls", "configuration: 'page'"),
               HasViolation("configuration", HasSubstr("without networks")));
   EXPECT_THAT(
