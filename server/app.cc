@@ -16,8 +16,8 @@
 #include "server/serving/api_keys.h"
 #include "server/serving/callback_frame.h"
 #include "server/serving/tls.h"
-#include "storage/sqlite/sqlite_backend.h"
 #include "server/system/files.h"
+#include "storage/sqlite/sqlite_backend.h"
 
 namespace authurl {
 namespace {

@@ -39,6 +39,13 @@ libraries=(
   'spdlog/|<spdlog/spdlog.h>|server/observe'
 )
 
+# Prints the lines of the tree $1 that include what the extended regular expression $2 matches, as file:line:text.
+include_lines() (
+  cd "$1"
+  grep -rnE --include='*.cc' --include='*.h' "^[[:space:]]*#[[:space:]]*include[[:space:]]*$2" \
+    core storage server deploy || true
+)
+
 # Prints every include of our own as "including-file included-file".
 own_includes() {
   (cd "$1" && grep -rHoE --include='*.cc' --include='*.h' \
@@ -71,8 +78,7 @@ breaks_of_libraries() {
     users=${rule##*|}
     include=${rule%|*}
     include=${include%|*}
-    (cd "$1" && grep -rnE --include='*.cc' --include='*.h' \
-      "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($include)" core storage server deploy || true) |
+    include_lines "$1" "[<\"]($include)" |
       while IFS= read -r line; do
         for user in $users; do
           case ${line%%:*} in
@@ -89,9 +95,7 @@ breaks_of_libraries() {
 # Prints the includes of the tree $1 that the functions above can't see: of a file of ours, but not by its path from the
 # root, in quotes.
 unseen_includes() {
-  (cd "$1" && grep -rnE --include='*.cc' --include='*.h' \
-    '^[[:space:]]*#[[:space:]]*include[[:space:]]*("(\.|[^"/]*")|<(core|storage|server|deploy|tests)/)' \
-    core storage server deploy || true) | sed 's/$/ (write its path from the root, in quotes)/'
+  include_lines "$1" '("(\.|[^"/]*")|<(core|storage|server|deploy|tests)/)' | sed 's/$/ (write its path from the root, in quotes)/'
 }
 
 # Prints the files of the tree $1 that include each other in a circle. A header and its source are one file here, so a

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/strip.h"
-#include "server/observe/metric_family.h"
 #include "server/observe/code_name.h"
+#include "server/observe/metric_family.h"
 
 namespace authurl {
 namespace {

@@ -8,6 +8,8 @@
 
 namespace authurl::testing {
 
+// Look at nothing while it lives: to tell whether memory can be read, UBSan opens a pipe.
+//
 // While it lives, no descriptor is given out whose number is `limit` or more. Those that are open
 // stay; poll() refuses to look at more than `limit`.
 class FileLimit final {

@@ -26,9 +26,12 @@ TEST(WakeUpTest, StaysCalledAndIsSeenByPoll) {
 }
 
 TEST(WakeUpTest, LackOfFileDescriptorsIsAnError) {
-  const FileLimit limit(NextDescriptor());
-  EXPECT_THAT(WakeUp::Make(),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Too many open files")));
+  absl::Status status;
+  {
+    const FileLimit limit(NextDescriptor());
+    status = WakeUp::Make().status();
+  }
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Too many open files")));
 }
 
 TEST(PatientPollTest, FailureIsLoggedOnceAndNothingCame) {
