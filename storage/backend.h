@@ -112,10 +112,12 @@ class Backend {
   // Replaces version and sealed where the stored version is `expected_version`.
   virtual absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) = 0;
 
-  // NOT_FOUND when org_id names no organisation; ALREADY_EXISTS when (org_id, id) or
-  // (org_id, network, instance, name) is taken; RESOURCE_EXHAUSTED when there are
-  // kMaxNamesOfNetwork of (org_id, network, instance).
-  virtual absl::Status InsertSocialNetwork(const SocialNetworkRow& row) = 0;
+  // Returns how many there were of (org_id, network, instance). NOT_FOUND when org_id names no
+  // organisation; ALREADY_EXISTS when (org_id, id) or (org_id, network, instance, name) is taken;
+  // RESOURCE_EXHAUSTED when there are kMaxNamesOfNetwork of (org_id, network, instance); ABORTED
+  // unless its default_rank is below (kFirst) or above (kLast) those of all of them.
+  enum class Place { kFirst, kLast };
+  virtual absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) = 0;
   // Without the secret.
   virtual absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
                                                             absl::string_view id) = 0;

@@ -250,37 +250,49 @@ absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(absl::string_view key_id,
 absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(SocialNetworkSettings settings,
                                                           absl::string_view client_secret,
                                                           bool make_default) {
-  const std::lock_guard lock(RankLock(settings.org_id(), settings.network(), settings.instance()));
-  const absl::StatusOr<Rank> rank = RankOfNew(settings, make_default);
-  if (!rank.ok()) return rank.status();
-  settings.set_default_rank(rank->rank);
-  const SocialNetworkRow row = records_.Seal(settings, ClientSecrets(client_secret));
-  const absl::Status status = backend_->InsertSocialNetwork(row);
-  Invalidate(row);
-  if (status.ok()) return rank->is_default;
-  if (absl::IsAlreadyExists(status)) {
-    return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
+  std::unique_lock lock(RankLock(settings.org_id(), settings.network(), settings.instance()),
+                        std::defer_lock);
+  if (make_default) lock.lock();
+  // Ranks follow the order of creation. Most are the first of their network, or the newest: only
+  // where the clock went back must the others be looked at.
+  settings.set_default_rank(settings.created_at_ms());
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    if (make_default || attempt > 0) {
+      const absl::StatusOr<int64_t> rank = RankOfNew(settings, make_default);
+      if (!rank.ok()) return rank.status();
+      settings.set_default_rank(*rank);
+    }
+    const SocialNetworkRow row = records_.Seal(settings, ClientSecrets(client_secret));
+    const absl::StatusOr<int> others = backend_->InsertSocialNetwork(
+        row, make_default ? Backend::Place::kFirst : Backend::Place::kLast);
+    Invalidate(row);
+    if (others.ok()) return make_default || *others == 0;
+    if (absl::IsAborted(others.status())) continue;
+    if (absl::IsAlreadyExists(others.status())) {
+      return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
+    }
+    if (absl::IsResourceExhausted(others.status())) {
+      return TooManyOfNetwork(settings.network(), settings.instance(), kMaxNamesOfNetwork);
+    }
+    return Explain(others.status(), absl::StatusCode::kNotFound,
+                   OrganizationNotFound(settings.org_id()));
   }
-  if (absl::IsResourceExhausted(status)) {
-    return TooManyOfNetwork(settings.network(), settings.instance(), kMaxNamesOfNetwork);
-  }
-  return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(settings.org_id()));
+  return TooManyAttempts();
 }
 
-absl::StatusOr<CredentialStore::Rank> CredentialStore::RankOfNew(
-    const SocialNetworkSettings& settings, bool make_default) {
+absl::StatusOr<int64_t> CredentialStore::RankOfNew(const SocialNetworkSettings& settings,
+                                                   bool make_default) {
   if (make_default) {
     const absl::StatusOr<SocialNetworkRow> first = backend_->FindSocialNetwork(
         settings.org_id(), settings.network(), settings.instance(), std::nullopt);
-    if (first.ok()) return Rank{RankBefore(*first), true};
+    if (first.ok()) return RankBefore(*first);
     if (!absl::IsNotFound(first.status())) return first.status();
   }
   const absl::StatusOr<int64_t> last =
       backend_->GetHighestDefaultRank(settings.org_id(), settings.network(), settings.instance());
-  if (absl::IsNotFound(last.status())) return Rank{settings.created_at_ms(), true};
+  if (absl::IsNotFound(last.status())) return settings.created_at_ms();
   if (!last.ok()) return last.status();
-  // In the order of creation, also where the clock went back.
-  return Rank{std::max(settings.created_at_ms(), *last + 1), false};
+  return std::max(settings.created_at_ms(), *last + 1);
 }
 
 void CredentialStore::Invalidate(const SocialNetworkRow& row) {

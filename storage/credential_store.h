@@ -174,12 +174,8 @@ class CredentialStore final {
       absl::string_view configuration);
   absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> LoadSocialNetworkById(
       absl::string_view org_id, absl::string_view id);
-  struct Rank {
-    int64_t rank = 0;
-    bool is_default = false;
-  };
-  absl::StatusOr<Rank> RankOfNew(const record::v1::SocialNetworkSettings& settings,
-                                 bool make_default);
+  absl::StatusOr<int64_t> RankOfNew(const record::v1::SocialNetworkSettings& settings,
+                                    bool make_default);
   // One of many, the same for the same network and instance: to be held from choosing a rank until
   // it is written. Taken after an UpdateLock(), never before.
   std::mutex& RankLock(absl::string_view org_id, absl::string_view network,

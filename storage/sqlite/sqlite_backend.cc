@@ -182,27 +182,39 @@ class SqliteBackend final : public Backend {
     });
   }
 
-  absl::Status InsertSocialNetwork(const SocialNetworkRow& row) override {
-    return Write([&](SqliteConnection& db) {
-      const absl::Status status = db.Run(
+  absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) override {
+    int64_t others = 0;
+    const absl::Status status = Write([&](SqliteConnection& db) {
+      int64_t same_name = 0;
+      int64_t lowest = 0;
+      int64_t highest = 0;
+      const absl::Status counted = db.Run(
+          "SELECT count(*), total(name = ?4), min(default_rank), max(default_rank)"
+          " FROM social_networks WHERE org_id = ?1 AND network = ?2 AND instance = ?3",
+          {Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name}},
+          [&](const Row& found) {
+            others = found.Integer(0);
+            same_name = found.Integer(1);
+            lowest = found.Integer(2);
+            highest = found.Integer(3);
+          });
+      if (!counted.ok()) return counted;
+      if (same_name > 0) return absl::AlreadyExistsError("the name is taken");
+      if (others >= kMaxNamesOfNetwork) {
+        return absl::ResourceExhaustedError("too many of one network");
+      }
+      const bool fits =
+          place == Place::kFirst ? row.default_rank < lowest : row.default_rank > highest;
+      if (others > 0 && !fits) return absl::AbortedError("the rank is another one's place");
+      return db.Run(
           "INSERT INTO social_networks"
           " (id, org_id, network, instance, name, default_rank, version, settings, secret)"
-          " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE ?10 > (SELECT count(*)"
-          " FROM social_networks WHERE org_id = ?2 AND network = ?3 AND instance = ?4)",
+          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
           {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name},
-           row.default_rank, Stored(row.version), Blob{row.settings}, Blob{row.secret},
-           int64_t{kMaxNamesOfNetwork}});
-      if (!status.ok() || db.changes() > 0) return status;
-      int64_t of_that_name = 0;
-      const absl::Status counted = db.Run(
-          "SELECT count(*) FROM social_networks"
-          " WHERE org_id = ?1 AND network = ?2 AND instance = ?3 AND name = ?4",
-          {Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name}},
-          [&](const Row& found) { of_that_name = found.Integer(0); });
-      if (!counted.ok()) return counted;
-      if (of_that_name > 0) return absl::AlreadyExistsError("the name is taken");
-      return absl::ResourceExhaustedError("too many of one network");
+           row.default_rank, Stored(row.version), Blob{row.settings}, Blob{row.secret}});
     });
+    if (!status.ok()) return status;
+    return static_cast<int>(others);
   }
 
   absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,

@@ -179,7 +179,8 @@ TEST_P(BackendConformanceTest, DeletingAnOrganizationTakesWhatIsItsAndNothingEls
   for (const char* org : {"acme", "other"}) {
     ASSERT_OK(backend_->InsertOrganization({org, "sealed"}));
     ASSERT_OK(backend_->InsertApiKey(KeyRow(absl::StrCat("key-", org), org)));
-    ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow(org, absl::StrCat("sn-", org), "google")));
+    ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow(org, absl::StrCat("sn-", org), "google"),
+                                            Backend::Place::kLast));
     ASSERT_OK(backend_->InsertAuthState(StateRow(absl::StrCat("state-1-", org), org, 1)));
     ASSERT_OK(backend_->InsertAuthState(StateRow(absl::StrCat("state-2-", org), org, 2)));
   }
@@ -256,7 +257,7 @@ TEST_P(BackendConformanceTest, AConfigurationIsFoundByItsIdAndByItsNetwork) {
   SocialNetworkRow inserted = NetworkRow("acme", "sn", "mastodon", "example.social");
   inserted.settings = AllBytes();
   inserted.secret = AllBytes() + "secret";
-  ASSERT_OK(backend_->InsertSocialNetwork(inserted));
+  ASSERT_OK(backend_->InsertSocialNetwork(inserted, Backend::Place::kLast));
   for (const absl::StatusOr<SocialNetworkRow>& row :
        {backend_->GetSocialNetwork("acme", "sn"),
         backend_->FindSocialNetwork("acme", "mastodon", "example.social", ""),
@@ -273,7 +274,8 @@ TEST_P(BackendConformanceTest, AConfigurationIsFoundByItsIdAndByItsNetwork) {
 
 TEST_P(BackendConformanceTest, TheSecretComesOnlyWhenItIsAskedFor) {
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
   ASSERT_OK_AND_ASSIGN(SocialNetworkRow row, backend_->GetSocialNetwork("acme", "sn"));
   EXPECT_EQ(row.secret, "");
   ASSERT_OK_AND_ASSIGN(row, backend_->FindSocialNetwork("acme", "google", "", ""));
@@ -288,7 +290,8 @@ TEST_P(BackendConformanceTest, TheSecretComesOnlyWhenItIsAskedFor) {
 TEST_P(BackendConformanceTest, AConfigurationBelongsToOneOrganization) {
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
   ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
   EXPECT_THAT(backend_->GetSocialNetwork("other", "sn"), StatusIs(kNotFound, _));
   EXPECT_THAT(backend_->GetSocialNetworkSecret("other", "sn"), StatusIs(kNotFound, _));
   EXPECT_THAT(backend_->FindSocialNetwork("other", "google", "", ""), StatusIs(kNotFound, _));
@@ -296,20 +299,27 @@ TEST_P(BackendConformanceTest, AConfigurationBelongsToOneOrganization) {
   SocialNetworkRow update = NetworkRow("other", "sn", "google");
   EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kNotFound, _));
   // Neither ids nor networks of one organisation are in the way of another.
-  EXPECT_OK(backend_->InsertSocialNetwork(NetworkRow("other", "sn", "google")));
+  EXPECT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("other", "sn", "google"), Backend::Place::kLast));
 }
 
 TEST_P(BackendConformanceTest, AnOrganizationHasOneConfigurationPerNetworkAndInstance) {
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "mastodon", "a.example")));
-  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("acme", "s2", "mastodon", "a.example")),
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "mastodon", "a.example"),
+                                          Backend::Place::kLast));
+  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("acme", "s2", "mastodon", "a.example"),
+                                            Backend::Place::kLast),
               StatusIs(kAlreadyExists, _));
-  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "google")),
-              StatusIs(kAlreadyExists, _));
-  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("nobody", "s3", "google")),
-              StatusIs(kNotFound, _));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s4", "mastodon", "b.example")));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s5", "mastodon")));
+  EXPECT_THAT(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "google"), Backend::Place::kLast),
+      StatusIs(kAlreadyExists, _));
+  EXPECT_THAT(
+      backend_->InsertSocialNetwork(NetworkRow("nobody", "s3", "google"), Backend::Place::kLast),
+      StatusIs(kNotFound, _));
+  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s4", "mastodon", "b.example"),
+                                          Backend::Place::kLast));
+  ASSERT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "s5", "mastodon"), Backend::Place::kLast));
   EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)),
               ElementsAre("s1", "s4", "s5"));
   ASSERT_OK_AND_ASSIGN(const SocialNetworkRow row,
@@ -322,7 +332,8 @@ TEST_P(BackendConformanceTest, ConfigurationsAreListedInPages) {
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
   for (int i = 9; i >= 0; --i) {
     ASSERT_OK(backend_->InsertSocialNetwork(
-        NetworkRow("acme", absl::StrCat("s", i), absl::StrCat("network", i))));
+        NetworkRow("acme", absl::StrCat("s", i), absl::StrCat("network", i)),
+        Backend::Place::kLast));
   }
   EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 2)), ElementsAre("s0", "s1"));
   EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "s7", 5)), ElementsAre("s8", "s9"));
@@ -331,7 +342,8 @@ TEST_P(BackendConformanceTest, ConfigurationsAreListedInPages) {
 
 TEST_P(BackendConformanceTest, AConfigurationIsUpdatedOnlyFromTheExpectedVersion) {
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
   SocialNetworkRow update = NetworkRow("acme", "sn", "google");
   update.version = 2;
   update.settings = "new settings";
@@ -350,11 +362,13 @@ TEST_P(BackendConformanceTest, AConfigurationIsUpdatedOnlyFromTheExpectedVersion
 
 TEST_P(BackendConformanceTest, ADeletedConfigurationIsGoneAndItsNetworkFree) {
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
   ASSERT_OK(backend_->DeleteSocialNetwork("acme", "sn"));
   EXPECT_THAT(backend_->GetSocialNetwork("acme", "sn"), StatusIs(kNotFound, _));
   EXPECT_THAT(backend_->DeleteSocialNetwork("acme", "sn"), StatusIs(kNotFound, _));
-  EXPECT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  EXPECT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
 }
 
 TEST_P(BackendConformanceTest, AnAuthStateComesBackAsItWasInserted) {
@@ -515,7 +529,8 @@ TEST_P(BackendConformanceTest, WhatWasWrittenIsThereAfterReopening) {
   ASSERT_OK(backend_->PutMeta("name", "value"));
   ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
   ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "acme")));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google")));
+  ASSERT_OK(
+      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
   ASSERT_OK(backend_->InsertAuthState(StateRow("state", "acme", 1)));
   Reopen();
   ASSERT_OK_AND_ASSIGN(const std::optional<std::string> value, backend_->GetMeta("name"));
@@ -565,8 +580,14 @@ TEST_P(BackendConformanceTest, OfManyWritesAtOnceEachIsDoneOrNotOnItsOwn) {
         expect(backend_->InsertApiKey(KeyRow(id, "acme")), absl::StatusCode::kOk);
         expect(backend_->InsertApiKey(KeyRow("shared", "acme")), kAlreadyExists);
         expect(backend_->InsertApiKey(KeyRow("orphan-" + id, "nobody")), kNotFound);
-        expect(backend_->InsertSocialNetwork(NetworkRow("acme", id, id)), absl::StatusCode::kOk);
-        expect(backend_->InsertSocialNetwork(NetworkRow("acme", "twin-" + id, id)), kAlreadyExists);
+        expect(backend_->InsertSocialNetwork(NetworkRow("acme", id, id), Backend::Place::kLast)
+                   .status(),
+               absl::StatusCode::kOk);
+        expect(
+            backend_
+                ->InsertSocialNetwork(NetworkRow("acme", "twin-" + id, id), Backend::Place::kLast)
+                .status(),
+            kAlreadyExists);
         expect(backend_->UpdateApiKey({id, "acme", 3, "third"}, 2), kAborted);
         expect(backend_->UpdateApiKey({id, "acme", 2, "second"}, 1), absl::StatusCode::kOk);
         expect(backend_->DeleteSocialNetwork("acme", "twin-" + id), kNotFound);
@@ -616,10 +637,30 @@ TEST_P(BackendConformanceTest, ConfigurationsOfOneNetworkAreToldApartByTheirName
     const auto row = backend_->FindSocialNetwork("acme", "google", "", name);
     return row.ok() ? row->id : std::string(row.status().message());
   };
-  ASSERT_OK(backend_->InsertSocialNetwork(row_of("b", "", 5)));
-  ASSERT_OK(backend_->InsertSocialNetwork(row_of("c", "page", 5)));
-  ASSERT_OK(backend_->InsertSocialNetwork(row_of("a", "Page", 7)));
-  EXPECT_THAT(backend_->InsertSocialNetwork(row_of("d", "page", 1)), StatusIs(kAlreadyExists, _));
+  const auto insert = [&](const SocialNetworkRow& row) {
+    return backend_->InsertSocialNetwork(row, Backend::Place::kLast);
+  };
+  EXPECT_EQ(insert(row_of("c", "page", 5)).value_or(-1), 0);
+  EXPECT_EQ(insert(row_of("b", "", 6)).value_or(-1), 1);
+  EXPECT_EQ(insert(row_of("a", "Page", 7)).value_or(-1), 2);
+  EXPECT_THAT(insert(row_of("d", "page", 1)), StatusIs(kAlreadyExists, _));
+  for (const int64_t not_last : {4, 5, 6, 7}) {
+    EXPECT_THAT(insert(row_of("d", "other", not_last)), StatusIs(kAborted, _));
+  }
+  for (const int64_t not_first : {5, 6, 7, 8}) {
+    EXPECT_THAT(
+        backend_->InsertSocialNetwork(row_of("d", "other", not_first), Backend::Place::kFirst),
+        StatusIs(kAborted, _));
+  }
+  EXPECT_EQ(
+      backend_->InsertSocialNetwork(row_of("d", "first", 4), Backend::Place::kFirst).value_or(-1),
+      3);
+  EXPECT_EQ(find(std::nullopt), "d");
+  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "d"));
+  EXPECT_EQ(find(std::nullopt), "c");
+  SocialNetworkRow tie = row_of("b", "", 5);
+  tie.version = 2;
+  ASSERT_OK(backend_->UpdateSocialNetwork(tie, 1));
   EXPECT_EQ(find(""), "b");
   EXPECT_EQ(find("page"), "c");
   EXPECT_EQ(find("Page"), "a");
@@ -657,25 +698,28 @@ TEST_P(BackendConformanceTest, ANetworkTakesABoundedNumberOfNames) {
   for (int i = 0; i < kMaxNamesOfNetwork; ++i) {
     row.id = absl::StrCat("id-", i);
     row.name = absl::StrCat("name-", i);
-    ASSERT_OK(backend_->InsertSocialNetwork(row));
+    row.default_rank = i;
+    ASSERT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
   }
   row.id = "more";
   row.name = "more";
-  EXPECT_THAT(backend_->InsertSocialNetwork(row),
+  row.default_rank = kMaxNamesOfNetwork;
+  EXPECT_THAT(backend_->InsertSocialNetwork(row, Backend::Place::kLast),
               StatusIs(absl::StatusCode::kResourceExhausted, _));
   EXPECT_THAT(backend_->GetSocialNetwork("acme", "more"), StatusIs(kNotFound, _));
   row.name = "name-7";
-  EXPECT_THAT(backend_->InsertSocialNetwork(row), StatusIs(kAlreadyExists, _));
+  EXPECT_THAT(backend_->InsertSocialNetwork(row, Backend::Place::kLast),
+              StatusIs(kAlreadyExists, _));
   row.name = "more";
   row.instance = "b.example";
-  EXPECT_OK(backend_->InsertSocialNetwork(row));
+  EXPECT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
   row.org_id = "other";
   row.instance = "a.example";
-  EXPECT_OK(backend_->InsertSocialNetwork(row));
+  EXPECT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
   ASSERT_OK(backend_->DeleteSocialNetwork("acme", "id-0"));
   row.org_id = "acme";
   row.id = "again";
-  EXPECT_OK(backend_->InsertSocialNetwork(row));
+  EXPECT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
 }
 
 // A sealed value as far as a backend can read it.
@@ -697,7 +741,7 @@ TEST_P(BackendConformanceTest, KeysInUseAreThoseThatAnyTableHasRowsUnder) {
   SocialNetworkRow row = NetworkRow("acme", "n", "google");
   row.settings = Under(255);
   row.secret = Under(9);
-  ASSERT_OK(backend_->InsertSocialNetwork(row));
+  ASSERT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
   ASSERT_OK(backend_->InsertAuthState(
       {.digest = "d", .org_id = "acme", .expires_at_ms = 1, .sealed = Under(11)}));
   ASSERT_OK_AND_ASSIGN(keys, backend_->ListKeysInUse());
@@ -723,7 +767,7 @@ TEST_P(BackendConformanceTest, RowsUnderAKeyComeWholeAndOnceWhateverIsDeletedInB
     SocialNetworkRow row = NetworkRow(org, "n", "mastodon", "example.social");
     row.settings = Under(key, org);
     row.secret = AllBytes();
-    ASSERT_OK(backend_->InsertSocialNetwork(row));
+    ASSERT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
   }
   std::vector<std::string> organizations, keys, networks;
   std::string from;

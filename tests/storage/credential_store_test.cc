@@ -97,7 +97,8 @@ TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
   {
     ASSERT_OK_AND_ASSIGN(const auto backend, OpenSqliteBackend(path_));
     const RecordSealer records(keys_.sealer, random_);
-    ASSERT_OK(backend->InsertSocialNetwork(records.Seal(old, ClientSecrets("old-secret"))));
+    ASSERT_OK(backend->InsertSocialNetwork(records.Seal(old, ClientSecrets("old-secret")),
+                                           Backend::Place::kLast));
   }
   const std::string newer = folder_.File("newer.db");
   std::filesystem::rename(path_, newer);

@@ -55,8 +55,15 @@ class FlakyBackend final : public ForwardingBackend {
   absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
     return Write([&] { return backend().UpdateApiKey(row, expected_version); });
   }
-  absl::Status InsertSocialNetwork(const SocialNetworkRow& row) override {
-    return Write([&] { return backend().InsertSocialNetwork(row); });
+  absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) override {
+    int others = 0;
+    const absl::Status status = Write([&] {
+      const absl::StatusOr<int> inserted = backend().InsertSocialNetwork(row, place);
+      if (inserted.ok()) others = *inserted;
+      return inserted.status();
+    });
+    if (!status.ok()) return status;
+    return others;
   }
   absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
                                                     absl::string_view id) override {

@@ -51,8 +51,8 @@ class ForwardingBackend : public Backend {
   absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
     return backend_->UpdateApiKey(row, expected_version);
   }
-  absl::Status InsertSocialNetwork(const SocialNetworkRow& row) override {
-    return backend_->InsertSocialNetwork(row);
+  absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) override {
+    return backend_->InsertSocialNetwork(row, place);
   }
   absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
                                                     absl::string_view id) override {
