@@ -1,6 +1,7 @@
 // The server starts, shows what it is, and does its main job.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "core/api_key.h"
 #include "core/crypto/sealer.h"
 #include "core/flow/auth_state.h"
+#include "storage/sqlite/migrations.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_client.h"
@@ -65,6 +67,22 @@ class StartupTest : public ::testing::Test {
   std::unique_ptr<ServerProcess> server_;
   std::unique_ptr<TestClient> admin_;
 };
+
+TEST_F(StartupTest, AnUpgradeOfTheDatabaseIsToldBeforeItBegins) {
+  {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(folder_.database().c_str(), &db), SQLITE_OK);
+    EXPECT_OK(Migrate(db, Migrations().first(2)));
+    sqlite3_close(db);
+  }
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_THAT(server_->Log(), HasSubstr("\"event\":\"upgrading_database\""));
+  EXPECT_THAT(server_->Log(), HasSubstr(absl::StrCat("\"from\":2,\"to\":", LatestSchemaVersion())));
+  EXPECT_EQ(*server_->Stop(), 0);
+  // Once.
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_THAT(server_->Log(), Not(HasSubstr("upgrading_database")));
+}
 
 TEST_F(StartupTest, ReflectionListsTheServices) {
   ASSERT_NO_FATAL_FAILURE(Start({"--reflection"}));

@@ -158,6 +158,18 @@ TEST_F(TlsFilesTest, UnusableFilesChangeNothingAndAreToldOnce) {
                     ::testing::Not(HasSubstr("PRIVATE"))));
 }
 
+TEST_F(TlsFilesTest, ThatTheOldFilesAreBackIsTold) {
+  StartLog("info");
+  ASSERT_NO_FATAL_FAILURE(StartWatch());
+  Replace("key.pem", new_.key);
+  EXPECT_TRUE(Logs("tls_files_unusable"));
+  Replace("key.pem", old_.key);
+  EXPECT_TRUE(Logs("tls_files_usable"));
+  EXPECT_EQ(CountInLog("tls_files_reloaded"), 0);
+  watch_.reset();
+  EXPECT_TRUE(StopLog());
+}
+
 TEST_F(TlsFilesTest, KeyThatOthersMayReadIsNotTakenUntilItsRightsAreMended) {
   StartLog("info");
   ASSERT_NO_FATAL_FAILURE(StartWatch());
