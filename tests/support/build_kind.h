@@ -10,6 +10,15 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
+// GCC has no sign of UndefinedBehaviorSanitizer; the preset asan has both. To tell whether an
+// object can be read, it opens a pipe: where a test leaves no file descriptors, it takes all for
+// broken.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kNeedsFileDescriptors = true;
+#else
+inline constexpr bool kNeedsFileDescriptors = false;
+#endif
+
 // Divide large counts of repetitions by this.
 inline constexpr int kSlowdown = kSanitized ? 20 : 1;
 

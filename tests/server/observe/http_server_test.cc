@@ -18,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/observe/log.h"
+#include "tests/support/build_kind.h"
 #include "tests/support/eventually.h"
 #include "tests/support/file_limit.h"
 #include "tests/support/metrics_page.h"
@@ -266,6 +267,7 @@ TEST(HttpServerTest, LackOfFileDescriptorsIsAnErrorOfTheStart) {
 }
 
 TEST(HttpServerTest, ItGoesOnServingAfterPollHasFailed) {
+  if (kNeedsFileDescriptors) GTEST_SKIP() << "the sanitizer needs file descriptors";
   ASSERT_OK_AND_ASSIGN(const auto server, Start());
   StderrPipe output;
   StartLog("info");
@@ -280,6 +282,7 @@ TEST(HttpServerTest, ItGoesOnServingAfterPollHasFailed) {
 }
 
 TEST(HttpServerTest, ItStopsAlthoughPollFails) {
+  if (kNeedsFileDescriptors) GTEST_SKIP() << "the sanitizer needs file descriptors";
   ASSERT_OK_AND_ASSIGN(auto server, Start());
   StderrPipe output;
   StartLog("info");

@@ -18,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "server/observe/log.h"
+#include "tests/support/build_kind.h"
 #include "tests/support/file_limit.h"
 #include "tests/support/in_process_server.h"
 #include "tests/support/raw_connection.h"
@@ -182,6 +183,7 @@ TEST(ListenerTest, LackOfFileDescriptorsIsAnErrorOfTheStart) {
 }
 
 TEST(ListenerTest, ItGoesOnAcceptingAfterPollHasFailed) {
+  if (kNeedsFileDescriptors) GTEST_SKIP() << "the sanitizer needs file descriptors";
   ASSERT_OK_AND_ASSIGN(const auto server, InProcessServer::Start());
   StderrPipe output;
   StartLog("info");
