@@ -88,7 +88,9 @@ void CheckConfiguration(absl::string_view name_or_id, FieldViolations& violation
   }
 }
 
-bool IsSocialNetworkId(absl::string_view name_or_id) { return absl::StartsWith(name_or_id, "sn_"); }
+bool IsSocialNetworkId(absl::string_view name_or_id) {
+  return absl::StartsWith(name_or_id, kSocialNetworkIdPrefix);
+}
 
 void CheckCredential(absl::string_view field, absl::string_view value,
                      FieldViolations& violations) {

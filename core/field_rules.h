@@ -19,7 +19,9 @@ void CheckConfigurationName(absl::string_view name, FieldViolations& violations)
 // What a request calls a configuration by, in its field `configuration`: a name that is not empty,
 // or an id.
 void CheckConfiguration(absl::string_view name_or_id, FieldViolations& violations);
-// Whether it is an id, "sn_…", and not a name.
+// What every id of a configuration begins with, and no name.
+inline constexpr absl::string_view kSocialNetworkIdPrefix = "sn_";
+// Whether it is an id and not a name.
 bool IsSocialNetworkId(absl::string_view name_or_id);
 // client_key and client_secret: 1 to 4,096 printable ASCII characters (RFC 6749 appendix A.1 and
 // A.2) without space around them. Never quotes the value.

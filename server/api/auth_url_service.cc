@@ -87,16 +87,6 @@ AuthUrlService::AuthUrlService(const NetworkCatalog& catalog, const Sealer& seal
       public_base_url_(std::move(public_base_url)),
       state_ttl_(state_ttl) {}
 
-absl::StatusOr<AuthUrlService::Found> AuthUrlService::LookUp(
-    const Caller& caller, const v1::GetAuthUrlRequest& request) const {
-  const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
-  if (!valid.ok()) return valid.status();
-  auto settings = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
-                                           request.configuration(), caller.wait);
-  if (!settings.ok()) return settings.status();
-  return Found{*valid, *std::move(settings)};
-}
-
 absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::Prepare(const Found& found) const {
   const absl::StatusOr<AuthRequest> fitting =
       ForConfiguration(catalog_, found.request, *found.settings);
@@ -109,9 +99,12 @@ absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::Prepare(const Found& fo
 
 absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::LookUpAndPrepare(
     const Caller& caller, const v1::GetAuthUrlRequest& request) const {
-  const absl::StatusOr<Found> found = LookUp(caller, request);
-  if (!found.ok()) return found.status();
-  return Prepare(*found);
+  const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
+  if (!valid.ok()) return valid.status();
+  auto settings = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
+                                           request.configuration(), caller.wait);
+  if (!settings.ok()) return settings.status();
+  return Prepare({*valid, *std::move(settings)});
 }
 
 absl::Status AuthUrlService::GetAuthUrl(const Caller& caller, const v1::GetAuthUrlRequest& request,
@@ -185,7 +178,8 @@ absl::Status AuthUrlService::MintResult(const Caller& caller, const BatchTarget&
                                         v1::BatchGetAuthUrlsResponse::Result& result) const {
   auto settings = target.settings;
   absl::Status status;
-  if (settings == nullptr) {
+  // A network that the catalog does not know may be any text: the store is not asked for it.
+  if (settings == nullptr && catalog_.Find(request.network()) != nullptr) {
     auto found = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
                                           request.configuration(), caller.wait);
     status = found.status();

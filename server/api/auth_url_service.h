@@ -52,9 +52,7 @@ class AuthUrlService final {
     ChosenRedirectUri redirect_uri;
   };
   // `request` must outlive what is returned, here and below.
-  absl::StatusOr<Found> LookUp(const Caller& caller, const v1::GetAuthUrlRequest& request) const;
   absl::StatusOr<Prepared> Prepare(const Found& found) const;
-  // Both.
   absl::StatusOr<Prepared> LookUpAndPrepare(const Caller& caller,
                                             const v1::GetAuthUrlRequest& request) const;
   absl::Status Mint(const Caller& caller, const Prepared& prepared,

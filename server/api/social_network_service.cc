@@ -10,6 +10,7 @@
 #include "core/api_key.h"
 #include "core/catalog/social_network.h"
 #include "core/errors.h"
+#include "core/field_rules.h"
 #include "core/flow/explanation.h"
 #include "server/api/paging.h"
 #include "server/api/timestamps.h"
@@ -95,7 +96,7 @@ absl::Status SocialNetworkService::CreateSocialNetwork(
     v1::CreateSocialNetworkResponse& response) const {
   absl::StatusOr<record::v1::SocialNetworkSettings> settings = NewSocialNetwork(catalog_, request);
   if (!settings.ok()) return settings.status();
-  settings->set_id(NewId("sn_", random_));
+  settings->set_id(NewId(kSocialNetworkIdPrefix, random_));
   settings->set_org_id(caller.org_id);
   settings->set_version(1);
   settings->set_created_at_ms(absl::ToUnixMillis(clock_()));
