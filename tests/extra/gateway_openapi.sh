@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The gateway does what its openapi.yaml says: schemathesis makes thousands of requests of it, good and bad ones, and
-# applies all its checks to the replies. $1: the folder of the built programs; $2: requests for each operation and
-# kind of case.
+# applies all its checks to the replies. (That is its default. "--checks all" would undo what gateway_openapi.toml says.)
+# $1: the folder of the built programs; $2: requests for each operation and kind of case.
 set -euo pipefail
 command -v go >/dev/null || { echo "SKIPPED: there is no Go to build the gateway with"; exit 77; }
 tool=build/tools/schemathesis
@@ -19,7 +19,7 @@ tests/support/with_gateway.sh "$1" bash -euo pipefail -c '
   cd "$scratch"
   run() {
     "$root/build/tools/schemathesis/bin/schemathesis" --config-file "$root/tests/extra/gateway_openapi.toml" \
-      run "$root/deploy/gateway/openapi.yaml" --url "$AUTHURL_URL" --checks all --continue-on-failure \
+      run "$root/deploy/gateway/openapi.yaml" --url "$AUTHURL_URL" --continue-on-failure \
       --max-examples "$examples" --seed 1 -H "Authorization: Bearer $1" \
       --include-path-regex "$2" >report || { cat report; exit 1; }
     cat report
