@@ -1,0 +1,24 @@
+#include "core/call_context.h"
+
+#include "absl/time/clock.h"
+#include "core/errors.h"
+
+namespace authurl {
+
+const CallContext& CallContext::Background() {
+  static const CallContext& background = *new CallContext(absl::InfiniteFuture());
+  return background;
+}
+
+absl::Status CallContext::Check() const {
+  if (cancelled()) {
+    return MakeError(absl::StatusCode::kCancelled, "CALL_CANCELLED", "The caller has gone away");
+  }
+  if (deadline_ != absl::InfiniteFuture() && absl::Now() > deadline_) {
+    return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
+                     "The deadline passed while the call was waiting");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace authurl
