@@ -3,6 +3,7 @@
 #include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
@@ -25,7 +26,12 @@ namespace {
 // Room for the metadata limit of config.h: beyond this gRPC closes the whole connection, and with
 // it innocent calls.
 constexpr int kTransportMetadataBytes = 64 * 1024;
-constexpr int kMaxReplyBytes = 4 * 1024 * 1024;
+// What gRPC may hold of requests, replies and connections together: half of the gigabyte that
+// deploy/ gives the whole server, and more than that many well-behaved connections ever need. Near
+// it gRPC closes idle connections, then ends calls with RESOURCE_EXHAUSTED, so that strangers who
+// send much and read little can't have the process killed. gRPC 1.51 counts its buffers only
+// roughly, not what a request becomes here.
+constexpr size_t kGrpcMemoryBytes = size_t{512} << 20;
 // After connections are closed there is nothing left for gRPC to wait for.
 constexpr absl::Duration kServerShutdown = absl::Seconds(2);
 // What is left to do once no call is: the last write of the upkeep, SQLite's last checkpoint.
@@ -47,7 +53,9 @@ int Milliseconds(absl::Duration duration) {
 
 void SetLimits(const Config& config, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(config.max_request_bytes);
+  // The pipeline looks before, so that what is larger gets an answer that says so.
   builder.SetMaxSendMessageSize(kMaxReplyBytes);
+  builder.SetResourceQuota(grpc::ResourceQuota("authurl").Resize(kGrpcMemoryBytes));
   // A compressed message is inflated before its size is checked.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
@@ -174,8 +182,11 @@ absl::Status App::Open(const OpenBackend& open_backend) {
 }
 
 absl::Status App::StartServing() {
-  workers_ = std::make_unique<WorkerPool>(config_.workers, config_.max_queued_calls);
-  pipeline_ = std::make_unique<Pipeline>(*store_, *workers_, admission_, metrics_, FillRandom,
+  lanes_ = std::make_unique<Lanes>(LaneLimits{.read_workers = config_.read_workers,
+                                              .max_queued_reads = config_.max_queued_reads,
+                                              .write_workers = config_.write_workers,
+                                              .max_queued_writes = config_.max_queued_writes});
+  pipeline_ = std::make_unique<Pipeline>(*store_, *lanes_, admission_, metrics_, FillRandom,
                                          config_.max_metadata_bytes);
   for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
   auth_urls_ =
@@ -243,13 +254,16 @@ MetricSources App::SourcesOfMetrics() {
                         .bytes = cache.bytes,
                         .budget_bytes = static_cast<uint64_t>(config_.cache_mib) << 20};
   };
-  sources.worker_pool = [this] {
-    const WorkerPool::Stats pool = workers_->stats();
-    return WorkerPoolReading{.queued = pool.queued,
-                             .queue_capacity = pool.queue_capacity,
-                             .threads = pool.threads,
-                             .shed = pool.shed};
-  };
+  for (const Lane lane : {Lane::kReads, Lane::kWrites, Lane::kOutbound}) {
+    sources.lanes[std::string(LaneName(lane))] = [this, lane] {
+      const LaneStats stats = lanes_->stats(lane);
+      return LaneReading{.queued = stats.queued,
+                         .capacity = stats.capacity,
+                         .threads = stats.threads,
+                         .shed = stats.shed,
+                         .dropped = stats.dropped};
+    };
+  }
   sources.sqlite = [this] {
     const BackendStats backend = store_->Snapshot().backend;
     return SqliteReading{.commits = backend.commits,
@@ -294,8 +308,8 @@ void App::Stop(absl::string_view why) {
   if (serving_) StopServing(why);
   exposer_.reset();
   // These may have to wait for the disk, so they come last.
-  waiting_for_ = "the workers' last writes to the database";
-  if (workers_ != nullptr) workers_->Stop();
+  waiting_for_ = "the last calls' writes to the database";
+  if (lanes_ != nullptr) lanes_->Stop();
   waiting_for_ = "the upkeep's last write to the database";
   upkeep_.reset();
   waiting_for_ = "the database to close";

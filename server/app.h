@@ -27,9 +27,10 @@
 #include "server/observe/metrics_exposer.h"
 #include "server/observe/process_metrics.h"
 #include "server/serving/admission.h"
+#include "server/serving/lanes.h"
 #include "server/serving/listener.h"
-#include "server/serving/rpc.h"
-#include "server/serving/worker_pool.h"
+#include "server/serving/method.h"
+#include "server/serving/pipeline.h"
 #include "server/store_upkeep.h"
 #include "server/system/bound_sockets.h"
 #include "server/system/clock.h"
@@ -64,7 +65,7 @@ class App final {
   const std::string& metrics_address() const { return exposer_->address(); }
 
   // Leaves politely: health says NOT_SERVING; after the drain delay new calls get UNAVAILABLE;
-  // calls in flight finish; connections close; then gRPC, the workers, the store's upkeep and the
+  // calls in flight finish; connections close; then gRPC, the lanes, the store's upkeep and the
   // store. No accepted call ends in CANCELLED. The log says `why`. Nothing but the last steps waits
   // for the database; those hang as long as its disk does. Idempotent.
   void Stop(absl::string_view why = "");
@@ -101,7 +102,7 @@ class App final {
   Metrics metrics_;
   const ProcessMetrics process_metrics_;
   std::atomic<StoreHealth> store_health_ = StoreHealth::kGood;
-  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<Lanes> lanes_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<AuthUrlService> auth_urls_;
   std::unique_ptr<SocialNetworkService> social_networks_;

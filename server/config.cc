@@ -46,8 +46,11 @@ AUTHURL_FLAG(bool, dangerously_serve_strangers,
              "certificates. Anyone who reaches it can then stop this server");
 AUTHURL_FLAG(bool, reflection, "Serve gRPC reflection, so that grpcurl needs no proto files");
 AUTHURL_FLAG(bool, channelz, "Serve gRPC channelz, for debugging connections");
-AUTHURL_FLAG(int, workers, "Threads that do database work");
-AUTHURL_FLAG(int, max_queued_calls, "Calls that may wait for a worker; more are shed");
+AUTHURL_FLAG(int, read_workers, "Threads that read the database");
+AUTHURL_FLAG(int, max_queued_reads, "Calls that may wait for one of them; more are shed");
+AUTHURL_FLAG(int, write_workers,
+             "Threads that write to the database; as many writes can share a commit");
+AUTHURL_FLAG(int, max_queued_writes, "Calls that may wait for one of them; more are shed");
 AUTHURL_FLAG(int, max_request_bytes, "Largest request message");
 AUTHURL_FLAG(int, max_metadata_bytes, "Largest sum of a call's metadata");
 AUTHURL_FLAG(int, max_connections, "Connections at a time; more are closed at once");
@@ -84,9 +87,11 @@ absl::Status VerifyNumbers(const Config& config) {
     absl::string_view flag;
     int value, min, max;
   } numbers[] = {
-      {"workers", config.workers, 1, 256},
+      {"read_workers", config.read_workers, 1, 256},
+      {"write_workers", config.write_workers, 1, 256},
       {"cache_mib", config.cache_mib, 0, 1024 * 1024},
-      {"max_queued_calls", config.max_queued_calls, 1, 1'000'000},
+      {"max_queued_reads", config.max_queued_reads, 1, 1'000'000},
+      {"max_queued_writes", config.max_queued_writes, 1, 1'000'000},
       {"max_request_bytes", config.max_request_bytes, 1024, 16 * 1024 * 1024},
       {"max_metadata_bytes", config.max_metadata_bytes, 1024, 64 * 1024},
       {"max_connections", config.max_connections, 1, 1'000'000},
@@ -194,8 +199,10 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.dangerously_serve_strangers = absl::GetFlag(FLAGS_dangerously_serve_strangers);
   config.reflection = absl::GetFlag(FLAGS_reflection);
   config.channelz = absl::GetFlag(FLAGS_channelz);
-  config.workers = absl::GetFlag(FLAGS_workers);
-  config.max_queued_calls = absl::GetFlag(FLAGS_max_queued_calls);
+  config.read_workers = absl::GetFlag(FLAGS_read_workers);
+  config.max_queued_reads = absl::GetFlag(FLAGS_max_queued_reads);
+  config.write_workers = absl::GetFlag(FLAGS_write_workers);
+  config.max_queued_writes = absl::GetFlag(FLAGS_max_queued_writes);
   config.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
   config.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
   config.max_connections = absl::GetFlag(FLAGS_max_connections);

@@ -39,10 +39,12 @@ struct Config {
   bool reflection = false;
   bool channelz = false;
 
-  // Threads for database work, and how many calls may wait for them. As many writes as there are
-  // threads can share a commit.
-  int workers = 64;
-  int max_queued_calls = 1024;
+  // Threads that wait for the database, and how many calls may wait for them: one kind for reads
+  // and one for writes (server/serving/lanes.h).
+  int read_workers = 12;
+  int max_queued_reads = 1024;
+  int write_workers = 64;
+  int max_queued_writes = 1024;
 
   int max_request_bytes = 64 * 1024;
   int max_metadata_bytes = 8 * 1024;

@@ -99,32 +99,43 @@ absl::StatusOr<std::shared_ptr<const T>> Shared(absl::StatusOr<T> record) {
   return std::make_shared<const T>(*std::move(record));
 }
 
+template <typename T, typename NotFound>
+absl::StatusOr<std::shared_ptr<const T>> OrNotFound(std::shared_ptr<const T> found,
+                                                    NotFound not_found) {
+  if (found == nullptr) return not_found();
+  return found;
+}
+
+// What the cache keeps.
+template <typename T, typename NotFound>
+InMemory<T> FindInMemory(RecordCache& cache, const RecordId<T>& id, NotFound not_found) {
+  std::optional<std::shared_ptr<const T>> found = cache.Find(id);
+  if (!found.has_value()) return std::nullopt;
+  return OrNotFound(*std::move(found), not_found);
+}
+
 // A read through the cache.
 template <typename T, typename LoadRecord, typename NotFound>
-absl::StatusOr<std::shared_ptr<const T>> Read(RecordCache& cache, const RecordId<T>& id, Wait wait,
+absl::StatusOr<std::shared_ptr<const T>> Read(RecordCache& cache, const RecordId<T>& id,
                                               LoadRecord load, NotFound not_found) {
-  std::optional<std::shared_ptr<const T>> found = cache.Find(id);
-  if (!found) {
-    if (wait == Wait::kNo) return WouldBlock();
-    absl::StatusOr<std::shared_ptr<const T>> loaded = cache.Load(id, load);
-    if (!loaded.ok()) return loaded.status();
-    found = *std::move(loaded);
+  if (InMemory<T> found = FindInMemory(cache, id, not_found)) return *std::move(found);
+  absl::StatusOr<std::shared_ptr<const T>> loaded = cache.Load(id, load);
+  if (!loaded.ok()) return loaded.status();
+  return OrNotFound(*std::move(loaded), not_found);
+}
+
+// What was found by its id may be of another network.
+template <typename NotFound>
+absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> OfNetwork(
+    absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> found, absl::string_view network,
+    absl::string_view instance, NotFound not_found) {
+  if (found.ok() && ((*found)->network() != network || (*found)->instance() != instance)) {
+    return not_found();
   }
-  if (*found == nullptr) return not_found();
-  return *std::move(found);
+  return found;
 }
 
 }  // namespace
-
-absl::Status WouldBlock() {
-  static const absl::Status& status = *new absl::Status(
-      absl::StatusCode::kUnknown, "the database would have to be asked, and it takes time");
-  return status;
-}
-
-bool IsWouldBlock(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnknown && status == WouldBlock();
-}
 
 CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer,
                                  RandomSource random, size_t cache_bytes)
@@ -164,10 +175,15 @@ absl::Status CredentialStore::CreateOrganization(const Organization& organizatio
 }
 
 absl::StatusOr<std::shared_ptr<const Organization>> CredentialStore::GetOrganization(
-    absl::string_view org_id, Wait wait) {
+    absl::string_view org_id) {
   return Read(
-      cache_, RecordId<Organization>{org_id}, wait, [&] { return LoadOrganization(org_id); },
+      cache_, RecordId<Organization>{org_id}, [&] { return LoadOrganization(org_id); },
       [&] { return OrganizationNotFound(org_id); });
+}
+
+InMemory<Organization> CredentialStore::FindOrganizationInMemory(absl::string_view org_id) {
+  return FindInMemory(cache_, RecordId<Organization>{org_id},
+                      [&] { return OrganizationNotFound(org_id); });
 }
 
 absl::StatusOr<std::shared_ptr<const Organization>> CredentialStore::LoadOrganization(
@@ -202,11 +218,14 @@ absl::Status CredentialStore::CreateApiKey(const ApiKey& key) {
   return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(key.org_id()));
 }
 
-absl::StatusOr<std::shared_ptr<const ApiKey>> CredentialStore::GetApiKey(absl::string_view key_id,
-                                                                         Wait wait) {
+absl::StatusOr<std::shared_ptr<const ApiKey>> CredentialStore::GetApiKey(absl::string_view key_id) {
   return Read(
-      cache_, RecordId<ApiKey>{key_id}, wait, [&] { return LoadApiKey(key_id); },
+      cache_, RecordId<ApiKey>{key_id}, [&] { return LoadApiKey(key_id); },
       [&] { return ApiKeyNotFound(key_id); });
+}
+
+InMemory<ApiKey> CredentialStore::FindApiKeyInMemory(absl::string_view key_id) {
+  return FindInMemory(cache_, RecordId<ApiKey>{key_id}, [&] { return ApiKeyNotFound(key_id); });
 }
 
 absl::StatusOr<std::shared_ptr<const ApiKey>> CredentialStore::LoadApiKey(
@@ -314,16 +333,23 @@ absl::StatusOr<SocialNetworkSettings> CredentialStore::GetSocialNetwork(absl::st
 
 absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::FindSocialNetwork(
     absl::string_view org_id, absl::string_view network, absl::string_view instance,
-    absl::string_view configuration, Wait wait) {
+    absl::string_view configuration) {
   const auto not_found = [&] { return NetworkNotConfigured(network, instance, configuration); };
-  auto found = Read(
-      cache_, IdOf(org_id, network, instance, configuration), wait,
-      [&] { return LoadSocialNetwork(org_id, network, instance, configuration); }, not_found);
-  // By its id, it may be one of another network.
-  if (found.ok() && ((*found)->network() != network || (*found)->instance() != instance)) {
-    return not_found();
-  }
-  return found;
+  return OfNetwork(
+      Read(
+          cache_, IdOf(org_id, network, instance, configuration),
+          [&] { return LoadSocialNetwork(org_id, network, instance, configuration); }, not_found),
+      network, instance, not_found);
+}
+
+InMemory<SocialNetworkSettings> CredentialStore::FindSocialNetworkInMemory(
+    absl::string_view org_id, absl::string_view network, absl::string_view instance,
+    absl::string_view configuration) {
+  const auto not_found = [&] { return NetworkNotConfigured(network, instance, configuration); };
+  InMemory<SocialNetworkSettings> found =
+      FindInMemory(cache_, IdOf(org_id, network, instance, configuration), not_found);
+  if (!found.has_value()) return std::nullopt;
+  return OfNetwork(*std::move(found), network, instance, not_found);
 }
 
 absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::LoadSocialNetwork(

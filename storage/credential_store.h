@@ -9,14 +9,15 @@
 //
 // What every request needs is answered from a bounded cache (storage/record_cache.h) where it can
 // be: GetApiKey, GetOrganization, FindSocialNetwork. It never holds a secret. A write that
-// returned, with whatever status, is seen by every call that begins later.
+// returned, with whatever status, is seen by every call that begins later. Those named …InMemory
+// answer from it alone: nothing where the database would have to be asked, and an error where it is
+// known that there is no such record.
 //
-// All functions are safe to call from many threads at once and may block on the disk: never call
-// one on a gRPC thread, except with Wait::kNo. Errors that are meant for callers carry reasons
-// (core/errors.h):
-// ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, API_KEY_EXISTS, API_KEY_NOT_FOUND,
-// SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED, TOO_MANY_CONFIGURATIONS,
-// CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
+// All functions are safe to call from many threads at once. All but Find…InMemory and Snapshot may
+// block on the disk: never call one on a gRPC thread. Errors that are meant for callers carry
+// reasons (core/errors.h): ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, API_KEY_EXISTS,
+// API_KEY_NOT_FOUND, SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED,
+// TOO_MANY_CONFIGURATIONS, CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
 #pragma once
 
 #include <array>
@@ -45,12 +46,9 @@
 
 namespace authurl {
 
-// Whether a read may wait for the database, or is answered from memory or not at all.
-enum class Wait { kNo, kYes };
-
-// What a read with Wait::kNo returns where the database would have to be asked. Allocates nothing.
-absl::Status WouldBlock();
-bool IsWouldBlock(const absl::Status& status);
+// What is known from memory alone; nothing where the database would have to be asked.
+template <typename Record>
+using InMemory = std::optional<absl::StatusOr<std::shared_ptr<const Record>>>;
 
 class CredentialStore final {
  public:
@@ -77,7 +75,8 @@ class CredentialStore final {
 
   absl::Status CreateOrganization(const record::v1::Organization& organization);
   absl::StatusOr<std::shared_ptr<const record::v1::Organization>> GetOrganization(
-      absl::string_view org_id, Wait wait = Wait::kYes);
+      absl::string_view org_id);
+  InMemory<record::v1::Organization> FindOrganizationInMemory(absl::string_view org_id);
   // Lists begin after the id `after` (empty: at the start) and hold at most `limit` records.
   absl::StatusOr<std::vector<record::v1::Organization>> ListOrganizations(absl::string_view after,
                                                                           int limit);
@@ -87,8 +86,8 @@ class CredentialStore final {
   // ORGANIZATION_NOT_FOUND when the key names an organisation that is not there; ALREADY_EXISTS
   // API_KEY_EXISTS when the key id is taken.
   absl::Status CreateApiKey(const record::v1::ApiKey& key);
-  absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> GetApiKey(absl::string_view key_id,
-                                                                      Wait wait = Wait::kYes);
+  absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> GetApiKey(absl::string_view key_id);
+  InMemory<record::v1::ApiKey> FindApiKeyInMemory(absl::string_view key_id);
   absl::StatusOr<std::vector<record::v1::ApiKey>> ListApiKeys(
       std::optional<absl::string_view> org_id, absl::string_view after, int limit);
   // The key as it is then. With `org_id`, a key of another organisation is API_KEY_NOT_FOUND.
@@ -110,7 +109,10 @@ class CredentialStore final {
   // reads the secret.
   absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> FindSocialNetwork(
       absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      absl::string_view configuration, Wait wait = Wait::kYes);
+      absl::string_view configuration);
+  InMemory<record::v1::SocialNetworkSettings> FindSocialNetworkInMemory(
+      absl::string_view org_id, absl::string_view network, absl::string_view instance,
+      absl::string_view configuration);
   // The id of the default one of a network and instance; empty when there is none.
   absl::StatusOr<std::string> GetDefaultSocialNetworkId(absl::string_view org_id,
                                                         absl::string_view network,

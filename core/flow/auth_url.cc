@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/catalog/endpoint.h"
 #include "core/crypto/pkce.h"
+#include "core/errors.h"
 #include "core/uri.h"
 
 namespace authurl {
@@ -174,6 +175,38 @@ void FillState(const AuthRequest& request, const record::v1::SocialNetworkSettin
   if (!settings.variant().empty()) state.set_variant(settings.variant());
 }
 
+absl::string_view NameOf(v1::ParameterSource source) {
+  switch (source) {
+    case v1::PARAMETER_SOURCE_REQUEST:
+      return "the request";
+    case v1::PARAMETER_SOURCE_CONFIG:
+      return "the configuration";
+    case v1::PARAMETER_SOURCE_CATALOG:
+      return "the network's entry in the catalog";
+    default:
+      return "the redirect URI, the scopes and the tenant of the request";
+  }
+}
+
+absl::Status TooLong(size_t bytes, const AuthUrlParts& parts) {
+  std::string longest;
+  size_t longest_bytes = 0;
+  absl::string_view origin;
+  ForEachParameter(parts, [&](const AuthUrlParameter& parameter) {
+    std::string encoded;
+    AppendPercentEncoded(parameter.value, encoded);
+    if (encoded.size() <= longest_bytes) return;
+    longest = std::string(parameter.name);
+    longest_bytes = encoded.size();
+    origin = NameOf(parameter.source);
+  });
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "AUTH_URL_TOO_LONG",
+      absl::StrCat("The URL would be ", bytes, " bytes; at most ", kMaxAuthUrlBytes,
+                   " are handed out. Its longest part is the parameter ", longest, " with ",
+                   longest_bytes, " bytes, which come from ", origin, ": shorten it"));
+}
+
 }  // namespace
 
 const ScopeList& ChooseScopes(const AuthRequest& request,
@@ -216,10 +249,11 @@ std::string BuildAuthUrl(const AuthUrlParts& parts) {
   return url;
 }
 
-AuthUrl MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
-                    const record::v1::SocialNetworkSettings& settings,
-                    const ChosenRedirectUri& redirect_uri, const RandomSource& random,
-                    absl::Time now, absl::Duration lifetime) {
+absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
+                                    const record::v1::SocialNetworkSettings& settings,
+                                    const ChosenRedirectUri& redirect_uri,
+                                    const RandomSource& random, absl::Time now,
+                                    absl::Duration lifetime) {
   const Network& network = *request.network;
   AuthUrl minted;
   // Whole seconds, as the state keeps them: the caller is told the very moment.
@@ -240,7 +274,9 @@ AuthUrl MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
     const SecretKey& key = *sealer.keys().Find(sealer.keys().primary_id(), Purpose::kCodeVerifier);
     challenge = CodeChallenge(DeriveCodeVerifier(key, nonce), network.pkce().challenge_encoding());
   }
-  minted.url = BuildAuthUrl({request, settings, redirect_uri, text, challenge});
+  const AuthUrlParts parts = {request, settings, redirect_uri, text, challenge};
+  minted.url = BuildAuthUrl(parts);
+  if (minted.url.size() > kMaxAuthUrlBytes) return TooLong(minted.url.size(), parts);
   return minted;
 }
 

@@ -1,10 +1,12 @@
 // auth_url.h: builds the authorization URL. Pure: the same arguments always yield the same bytes.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
@@ -65,11 +67,16 @@ struct AuthUrl {
   std::optional<StoredAuthState> to_store;
 };
 
+// Browsers, proxies and networks take URLs of that length; beyond it each has limits of its own.
+inline constexpr size_t kMaxAuthUrlBytes = 8192;
+
 // The whole of GetAuthUrl once the configuration is known: seals a state, derives the challenge,
-// builds the URL. REQUIRES: 0 < `lifetime` <= kMaxStateLifetime.
-AuthUrl MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
-                    const record::v1::SocialNetworkSettings& settings,
-                    const ChosenRedirectUri& redirect_uri, const RandomSource& random,
-                    absl::Time now, absl::Duration lifetime);
+// builds the URL. FAILED_PRECONDITION AUTH_URL_TOO_LONG, with the longest part named, where it
+// would be longer than kMaxAuthUrlBytes. REQUIRES: 0 < `lifetime` <= kMaxStateLifetime.
+absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
+                                    const record::v1::SocialNetworkSettings& settings,
+                                    const ChosenRedirectUri& redirect_uri,
+                                    const RandomSource& random, absl::Time now,
+                                    absl::Duration lifetime);
 
 }  // namespace authurl

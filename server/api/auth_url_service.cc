@@ -56,7 +56,7 @@ class HiddenCauses final {
   void LogAll(const Caller& caller) const {
     for (const auto& [cause, failed] : by_cause_) {
       Log(LogLevel::kError, "batch_results_failed",
-          {{"request_id", caller.request_id},
+          {{"request_id", caller.context->request_id()},
            {"org_id", caller.org_id},
            {"results", failed.results},
            {"network", failed.first_network},
@@ -71,6 +71,12 @@ class HiddenCauses final {
   };
   std::map<std::string, Failed> by_cause_;
 };
+
+absl::AnyInvocable<void()> CountAll(std::vector<Metrics::UrlCounter> counters) {
+  return [counters = std::move(counters)] {
+    for (const Metrics::UrlCounter& counter : counters) counter.Add();
+  };
+}
 
 }  // namespace
 
@@ -87,74 +93,114 @@ AuthUrlService::AuthUrlService(const NetworkCatalog& catalog, const Sealer& seal
       public_base_url_(std::move(public_base_url)),
       state_ttl_(state_ttl) {}
 
-absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::Prepare(const Found& found) const {
-  const absl::StatusOr<AuthRequest> fitting =
-      ForConfiguration(catalog_, found.request, *found.settings);
+absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::Prepare(
+    const AuthRequest& request, std::shared_ptr<const SocialNetworkSettings> settings) const {
+  const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog_, request, *settings);
   if (!fitting.ok()) return fitting.status();
   absl::StatusOr<ChosenRedirectUri> redirect_uri =
-      ChooseRedirectUri(*fitting, *found.settings, public_base_url_);
+      ChooseRedirectUri(*fitting, *settings, public_base_url_);
   if (!redirect_uri.ok()) return redirect_uri.status();
-  return Prepared{*fitting, found.settings, *std::move(redirect_uri)};
+  return Prepared{*fitting, std::move(settings), *std::move(redirect_uri)};
 }
 
-absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::LookUpAndPrepare(
+std::optional<absl::StatusOr<AuthUrlService::Prepared>> AuthUrlService::LookUpInMemory(
+    const Caller& caller, const v1::GetAuthUrlRequest& request) const {
+  const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
+  if (!valid.ok()) return valid.status();
+  auto settings = store_.FindSocialNetworkInMemory(caller.org_id, request.network(),
+                                                   request.instance(), request.configuration());
+  if (!settings.has_value()) return std::nullopt;
+  if (!settings->ok()) return settings->status();
+  return Prepare(*valid, **std::move(settings));
+}
+
+absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::LookUp(
     const Caller& caller, const v1::GetAuthUrlRequest& request) const {
   const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
   if (!valid.ok()) return valid.status();
   auto settings = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
-                                           request.configuration(), caller.wait);
+                                           request.configuration());
   if (!settings.ok()) return settings.status();
-  return Prepare({*valid, *std::move(settings)});
+  return Prepare(*valid, *std::move(settings));
 }
 
-absl::Status AuthUrlService::GetAuthUrl(const Caller& caller, const v1::GetAuthUrlRequest& request,
-                                        v1::GetAuthUrlResponse& response) const {
-  const absl::StatusOr<Prepared> prepared = LookUpAndPrepare(caller, request);
-  if (!prepared.ok()) return prepared.status();
-  return Mint(caller, *prepared, response);
+Answer<v1::GetAuthUrlResponse> AuthUrlService::Mint(const Caller& caller, const Prepared& prepared,
+                                                    v1::GetAuthUrlResponse& response) const {
+  absl::StatusOr<Minted> minted = MintInto(prepared, response);
+  if (!minted.ok()) return Ending{minted.status()};
+  const auto count = [counter = minted->counter] { counter.Add(); };
+  if (!minted->to_store.has_value()) return Ending{absl::OkStatus(), count};
+  return [this, &context = *caller.context, count,
+          states = std::vector{*std::move(minted->to_store)}](v1::GetAuthUrlResponse&) {
+    return Ending{StoreStates(context, states), count};
+  };
 }
 
-absl::Status AuthUrlService::Mint(const Caller& caller, const Prepared& prepared,
-                                  v1::GetAuthUrlResponse& response) const {
-  AuthUrl auth_url = MintAuthUrl(sealer_, prepared.request, *prepared.settings,
-                                 prepared.redirect_uri, random_, clock_(), state_ttl_);
-  if (auth_url.to_store.has_value()) {
-    if (caller.wait == Wait::kNo) return WouldBlock();
-    if (absl::Status stored = store_.PutAuthState(*auth_url.to_store); !stored.ok()) return stored;
+absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintInto(
+    const Prepared& prepared, v1::GetAuthUrlResponse& response) const {
+  absl::StatusOr<AuthUrl> auth_url =
+      MintAuthUrl(sealer_, prepared.request, *prepared.settings, prepared.redirect_uri, random_,
+                  clock_(), state_ttl_);
+  if (!auth_url.ok()) return auth_url.status();
+  response.set_auth_url(std::move(auth_url->url));
+  SetTimestamp(auth_url->expires_at, *response.mutable_expires_at());
+  const StateKind kind = auth_url->to_store.has_value() ? StateKind::kStored : StateKind::kSealed;
+  return Minted{metrics_.AuthUrlsOf(prepared.settings->network(), kind),
+                std::move(auth_url->to_store)};
+}
+
+absl::Status AuthUrlService::StoreStates(const CallContext& context,
+                                         absl::Span<const StoredAuthState> states) const {
+  for (const StoredAuthState& state : states) {
+    if (absl::Status status = context.Check(); !status.ok()) return status;
+    if (absl::Status status = store_.PutAuthState(state); !status.ok()) return status;
   }
-
-  metrics_.AuthUrlMade(prepared.settings->network(),
-                       auth_url.to_store.has_value() ? StateKind::kStored : StateKind::kSealed);
-  response.set_auth_url(std::move(auth_url.url));
-  SetTimestamp(auth_url.expires_at, *response.mutable_expires_at());
   return absl::OkStatus();
 }
 
-absl::Status AuthUrlService::ExplainAuthUrl(const Caller& caller,
-                                            const v1::ExplainAuthUrlRequest& request,
-                                            v1::ExplainAuthUrlResponse& response) const {
-  const v1::GetAuthUrlRequest explained = RequestFor(request.network(), request);
-  const absl::StatusOr<Prepared> prepared = LookUpAndPrepare(caller, explained);
+std::optional<absl::StatusOr<AuthUrlService::Explained>> AuthUrlService::LookUpExplainedInMemory(
+    const Caller& caller, const v1::ExplainAuthUrlRequest& request) const {
+  auto explained =
+      std::make_unique<const v1::GetAuthUrlRequest>(RequestFor(request.network(), request));
+  std::optional<absl::StatusOr<Prepared>> prepared = LookUpInMemory(caller, *explained);
+  if (!prepared.has_value()) return std::nullopt;
+  if (!prepared->ok()) return prepared->status();
+  return Explained{std::move(explained), **std::move(prepared)};
+}
+
+absl::StatusOr<AuthUrlService::Explained> AuthUrlService::LookUpExplained(
+    const Caller& caller, const v1::ExplainAuthUrlRequest& request) const {
+  auto explained =
+      std::make_unique<const v1::GetAuthUrlRequest>(RequestFor(request.network(), request));
+  absl::StatusOr<Prepared> prepared = LookUp(caller, *explained);
   if (!prepared.ok()) return prepared.status();
-  response =
-      authurl::ExplainAuthUrl(prepared->request, *prepared->settings, prepared->redirect_uri);
-  return absl::OkStatus();
+  return Explained{std::move(explained), *std::move(prepared)};
 }
 
-absl::Status AuthUrlService::BatchGetAuthUrls(const Caller& caller,
-                                              const v1::BatchGetAuthUrlsRequest& request,
-                                              v1::BatchGetAuthUrlsResponse& response) const {
-  if (absl::Status status = ValidateBatchRequest(request); !status.ok()) return status;
+Answer<v1::ExplainAuthUrlResponse> AuthUrlService::Explain(
+    const Caller&, const Explained& explained, v1::ExplainAuthUrlResponse& response) const {
+  const Prepared& prepared = explained.prepared;
+  response = ExplainAuthUrl(prepared.request, *prepared.settings, prepared.redirect_uri);
+  return Ending{absl::OkStatus()};
+}
+
+Answer<v1::BatchGetAuthUrlsResponse> AuthUrlService::BatchGetAuthUrls(
+    const Caller& caller, const v1::BatchGetAuthUrlsRequest& request,
+    v1::BatchGetAuthUrlsResponse& response) const {
+  if (absl::Status status = ValidateBatchRequest(request); !status.ok()) return Ending{status};
   const absl::StatusOr<std::vector<BatchTarget>> targets = BatchTargets(caller, request);
-  if (!targets.ok()) return targets.status();
+  if (!targets.ok()) return Ending{targets.status()};
 
   HiddenCauses causes;
+  MintedBatch batch;
   v1::GetAuthUrlRequest single = RequestFor("", request);
   for (const BatchTarget& target : *targets) {
-    if (absl::Now() > caller.deadline) {
-      return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
-                       absl::StrCat("The deadline passed after ", response.results_size(), " of ",
-                                    targets->size(), " networks; ask for fewer at once"));
+    if (absl::Status status = caller.context->Check(); !status.ok()) {
+      if (!absl::IsDeadlineExceeded(status)) return Ending{status};
+      return Ending{
+          MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
+                    absl::StrCat("The deadline passed after ", response.results_size(), " of ",
+                                 targets->size(), " networks; ask for fewer at once"))};
     }
     single.set_network(target.network);
     single.clear_instance();
@@ -164,24 +210,55 @@ absl::Status AuthUrlService::BatchGetAuthUrls(const Caller& caller,
     auto& result = *response.add_results();
     result.set_network(target.network);
     result.set_instance(target.instance);
-    const absl::Status status = MintResult(caller, target, single, result);
-    if (status.ok()) continue;
-    *result.mutable_error() = ToRpcStatus(status);
-    causes.Add(status, target.network);
+    absl::StatusOr<Minted> minted = MintResult(caller, target, single, result);
+    if (!minted.ok()) {
+      *result.mutable_error() = ToRpcStatus(minted.status());
+      causes.Add(minted.status(), target.network);
+      continue;
+    }
+    if (!minted->to_store.has_value()) {
+      batch.sealed.push_back(minted->counter);
+      continue;
+    }
+    batch.stored.push_back(minted->counter);
+    batch.states.push_back(*std::move(minted->to_store));
+    batch.stored_results.push_back(response.results_size() - 1);
   }
   causes.LogAll(caller);
-  return absl::OkStatus();
+  if (batch.states.empty()) return Ending{absl::OkStatus(), CountAll(std::move(batch.sealed))};
+  return [this, &caller, batch = std::move(batch)](v1::BatchGetAuthUrlsResponse& minted) mutable {
+    return StoreBatch(caller, std::move(batch), minted);
+  };
 }
 
-absl::Status AuthUrlService::MintResult(const Caller& caller, const BatchTarget& target,
-                                        const v1::GetAuthUrlRequest& request,
-                                        v1::BatchGetAuthUrlsResponse::Result& result) const {
+Ending AuthUrlService::StoreBatch(const Caller& caller, MintedBatch batch,
+                                  v1::BatchGetAuthUrlsResponse& response) const {
+  const absl::Status stored = StoreStates(*caller.context, batch.states);
+  std::vector<Metrics::UrlCounter>& counters = batch.sealed;
+  if (stored.ok()) {
+    counters.insert(counters.end(), batch.stored.begin(), batch.stored.end());
+    return Ending{absl::OkStatus(), CountAll(std::move(counters))};
+  }
+  // The others' URLs are as good as ever.
+  HiddenCauses causes;
+  for (const int index : batch.stored_results) {
+    auto& result = *response.mutable_results(index);
+    *result.mutable_error() = ToRpcStatus(stored);
+    causes.Add(stored, result.network());
+  }
+  causes.LogAll(caller);
+  return Ending{absl::OkStatus(), CountAll(std::move(counters))};
+}
+
+absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintResult(
+    const Caller& caller, const BatchTarget& target, const v1::GetAuthUrlRequest& request,
+    v1::BatchGetAuthUrlsResponse::Result& result) const {
   auto settings = target.settings;
   absl::Status status;
   // A network that the catalog does not know may be any text: the store is not asked for it.
   if (settings == nullptr && catalog_.Find(request.network()) != nullptr) {
     auto found = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
-                                          request.configuration(), caller.wait);
+                                          request.configuration());
     status = found.status();
     if (found.ok()) settings = *std::move(found);
   }
@@ -193,9 +270,12 @@ absl::Status AuthUrlService::MintResult(const Caller& caller, const BatchTarget&
   const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
   if (!valid.ok()) return valid.status();
   if (!status.ok()) return status;
-  const absl::StatusOr<Prepared> prepared = Prepare({*valid, std::move(settings)});
+  const absl::StatusOr<Prepared> prepared = Prepare(*valid, std::move(settings));
   if (!prepared.ok()) return prepared.status();
-  return Mint(caller, *prepared, *result.mutable_auth_url());
+  v1::GetAuthUrlResponse url;
+  absl::StatusOr<Minted> minted = MintInto(*prepared, url);
+  if (minted.ok()) *result.mutable_auth_url() = std::move(url);
+  return minted;
 }
 
 absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTargets(
@@ -246,10 +326,13 @@ std::vector<Method> AuthUrlService::Methods() const {
   const std::string service = "/authurl.v1.AuthUrlService/";
   const Access access = Access::kMint;
   return {
-      MakeMethod(service + "GetAuthUrl", access, this, &AuthUrlService::GetAuthUrl, true),
-      MakeMethod(service + "BatchGetAuthUrls", access, this, &AuthUrlService::BatchGetAuthUrls),
-      MakeMethod(service + "ExplainAuthUrl", access, this, &AuthUrlService::ExplainAuthUrl, true),
-      MakeMethod(service + "ListNetworks", access, this, &AuthUrlService::ListNetworks),
+      MakeMemoryMethod(service + "GetAuthUrl", access, this, &AuthUrlService::LookUpInMemory,
+                       &AuthUrlService::LookUp, &AuthUrlService::Mint),
+      MakeReadMethod(service + "BatchGetAuthUrls", access, this, &AuthUrlService::BatchGetAuthUrls),
+      MakeMemoryMethod(service + "ExplainAuthUrl", access, this,
+                       &AuthUrlService::LookUpExplainedInMemory, &AuthUrlService::LookUpExplained,
+                       &AuthUrlService::Explain),
+      MakeReadMethod(service + "ListNetworks", access, this, &AuthUrlService::ListNetworks),
   };
 }
 

@@ -2,20 +2,23 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "authurl/record/v1/record.pb.h"
 #include "authurl/v1/auth_url_service.pb.h"
 #include "core/catalog/network_catalog.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
 #include "core/flow/auth_request.h"
+#include "core/flow/auth_state.h"
 #include "server/observe/metrics.h"
-#include "server/serving/rpc.h"
+#include "server/serving/method.h"
 #include "server/system/clock.h"
 #include "storage/credential_store.h"
 
@@ -28,35 +31,58 @@ class AuthUrlService final {
                  Metrics& metrics, Clock clock, RandomSource random, std::string public_base_url,
                  absl::Duration state_ttl);
 
-  absl::Status GetAuthUrl(const Caller& caller, const v1::GetAuthUrlRequest& request,
-                          v1::GetAuthUrlResponse& response) const;
-  absl::Status BatchGetAuthUrls(const Caller& caller, const v1::BatchGetAuthUrlsRequest& request,
-                                v1::BatchGetAuthUrlsResponse& response) const;
-  absl::Status ExplainAuthUrl(const Caller& caller, const v1::ExplainAuthUrlRequest& request,
-                              v1::ExplainAuthUrlResponse& response) const;
+  // What a URL is made of: checked, looked up and chosen. The request must outlive it.
+  struct Prepared {
+    AuthRequest request;
+    std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
+    ChosenRedirectUri redirect_uri;
+  };
+  // The same for an explanation, with the request that it explains.
+  struct Explained {
+    std::unique_ptr<const v1::GetAuthUrlRequest> request;
+    Prepared prepared;
+  };
+
+  // GetAuthUrl in two steps: look up, in memory alone (nothing where that does not do) or in the
+  // database; then mint, without I/O. A state that the network can't carry is stored before the URL
+  // is handed out.
+  std::optional<absl::StatusOr<Prepared>> LookUpInMemory(
+      const Caller& caller, const v1::GetAuthUrlRequest& request) const;
+  absl::StatusOr<Prepared> LookUp(const Caller& caller, const v1::GetAuthUrlRequest& request) const;
+  Answer<v1::GetAuthUrlResponse> Mint(const Caller& caller, const Prepared& prepared,
+                                      v1::GetAuthUrlResponse& response) const;
+
+  // ExplainAuthUrl likewise.
+  std::optional<absl::StatusOr<Explained>> LookUpExplainedInMemory(
+      const Caller& caller, const v1::ExplainAuthUrlRequest& request) const;
+  absl::StatusOr<Explained> LookUpExplained(const Caller& caller,
+                                            const v1::ExplainAuthUrlRequest& request) const;
+  Answer<v1::ExplainAuthUrlResponse> Explain(const Caller& caller, const Explained& explained,
+                                             v1::ExplainAuthUrlResponse& response) const;
+
+  // Mints all results, then stores the states of all that need it at once.
+  Answer<v1::BatchGetAuthUrlsResponse> BatchGetAuthUrls(
+      const Caller& caller, const v1::BatchGetAuthUrlsRequest& request,
+      v1::BatchGetAuthUrlsResponse& response) const;
   absl::Status ListNetworks(const Caller& caller, const v1::ListNetworksRequest& request,
                             v1::ListNetworksResponse& response) const;
 
   std::vector<Method> Methods() const;
 
  private:
-  // What a request asks for, checked as far as it can be without its configuration, and that.
-  struct Found {
-    AuthRequest request;
-    std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
+  // A URL that is not handed out yet.
+  struct Minted {
+    Metrics::UrlCounter counter;
+    // What must be stored before it is.
+    std::optional<StoredAuthState> to_store;
   };
-  // What a URL is made of: checked, looked up and chosen.
-  struct Prepared {
-    AuthRequest request;
-    std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
-    ChosenRedirectUri redirect_uri;
-  };
-  // `request` must outlive what is returned, here and below.
-  absl::StatusOr<Prepared> Prepare(const Found& found) const;
-  absl::StatusOr<Prepared> LookUpAndPrepare(const Caller& caller,
-                                            const v1::GetAuthUrlRequest& request) const;
-  absl::Status Mint(const Caller& caller, const Prepared& prepared,
-                    v1::GetAuthUrlResponse& response) const;
+  absl::StatusOr<Prepared> Prepare(
+      const AuthRequest& request,
+      std::shared_ptr<const record::v1::SocialNetworkSettings> settings) const;
+  absl::StatusOr<Minted> MintInto(const Prepared& prepared, v1::GetAuthUrlResponse& response) const;
+  // The one place where states are stored: all or an error.
+  absl::Status StoreStates(const CallContext& context,
+                           absl::Span<const StoredAuthState> states) const;
 
   // What one result of a batch is for. `instance` is empty for networks without instances,
   // `configuration` for the default one; `settings` are null where they must be looked up.
@@ -67,9 +93,20 @@ class AuthUrlService final {
     std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
   };
   // One result of a batch, without its error. It names its configuration, whatever else is wrong.
-  absl::Status MintResult(const Caller& caller, const BatchTarget& target,
-                          const v1::GetAuthUrlRequest& request,
-                          v1::BatchGetAuthUrlsResponse::Result& result) const;
+  absl::StatusOr<Minted> MintResult(const Caller& caller, const BatchTarget& target,
+                                    const v1::GetAuthUrlRequest& request,
+                                    v1::BatchGetAuthUrlsResponse::Result& result) const;
+  // The URLs of a batch that are not handed out yet.
+  struct MintedBatch {
+    std::vector<Metrics::UrlCounter> sealed;
+    // For each state that must be stored: its URL's counter, and its result's place in the
+    // response.
+    std::vector<Metrics::UrlCounter> stored;
+    std::vector<StoredAuthState> states;
+    std::vector<int> stored_results;
+  };
+  Ending StoreBatch(const Caller& caller, MintedBatch batch,
+                    v1::BatchGetAuthUrlsResponse& response) const;
   // What the request names, or every configuration of the organisation where it names nothing.
   absl::StatusOr<std::vector<BatchTarget>> BatchTargets(
       const Caller& caller, const v1::BatchGetAuthUrlsRequest& request) const;

@@ -159,15 +159,15 @@ std::vector<Method> OrganizationService::Methods() const {
   const std::string service = "/authurl.v1.OrganizationService/";
   const Access access = Access::kAdminister;
   return {
-      MakeMethod(service + "CreateOrganization", access, this,
-                 &OrganizationService::CreateOrganization),
-      MakeMethod(service + "ListOrganizations", access, this,
-                 &OrganizationService::ListOrganizations),
-      MakeMethod(service + "DeleteOrganization", access, this,
-                 &OrganizationService::DeleteOrganization),
-      MakeMethod(service + "CreateApiKey", access, this, &OrganizationService::CreateApiKey),
-      MakeMethod(service + "ListApiKeys", access, this, &OrganizationService::ListApiKeys),
-      MakeMethod(service + "RevokeApiKey", access, this, &OrganizationService::RevokeApiKey),
+      MakeWriteMethod(service + "CreateOrganization", access, this,
+                      &OrganizationService::CreateOrganization),
+      MakeReadMethod(service + "ListOrganizations", access, this,
+                     &OrganizationService::ListOrganizations),
+      MakeWriteMethod(service + "DeleteOrganization", access, this,
+                      &OrganizationService::DeleteOrganization),
+      MakeWriteMethod(service + "CreateApiKey", access, this, &OrganizationService::CreateApiKey),
+      MakeReadMethod(service + "ListApiKeys", access, this, &OrganizationService::ListApiKeys),
+      MakeWriteMethod(service + "RevokeApiKey", access, this, &OrganizationService::RevokeApiKey),
   };
 }
 

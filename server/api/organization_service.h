@@ -7,7 +7,7 @@
 #include "authurl/v1/organization_service.pb.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
-#include "server/serving/rpc.h"
+#include "server/serving/method.h"
 #include "server/system/clock.h"
 #include "storage/credential_store.h"
 

@@ -168,16 +168,16 @@ std::vector<Method> SocialNetworkService::Methods() const {
   const std::string service = "/authurl.v1.SocialNetworkService/";
   const Access access = Access::kConfigure;
   return {
-      MakeMethod(service + "CreateSocialNetwork", access, this,
-                 &SocialNetworkService::CreateSocialNetwork),
-      MakeMethod(service + "ListSocialNetworks", access, this,
-                 &SocialNetworkService::ListSocialNetworks),
-      MakeMethod(service + "GetSocialNetwork", access, this,
-                 &SocialNetworkService::GetSocialNetwork),
-      MakeMethod(service + "UpdateSocialNetwork", access, this,
-                 &SocialNetworkService::UpdateSocialNetwork),
-      MakeMethod(service + "DeleteSocialNetwork", access, this,
-                 &SocialNetworkService::DeleteSocialNetwork),
+      MakeWriteMethod(service + "CreateSocialNetwork", access, this,
+                      &SocialNetworkService::CreateSocialNetwork),
+      MakeReadMethod(service + "ListSocialNetworks", access, this,
+                     &SocialNetworkService::ListSocialNetworks),
+      MakeReadMethod(service + "GetSocialNetwork", access, this,
+                     &SocialNetworkService::GetSocialNetwork),
+      MakeWriteMethod(service + "UpdateSocialNetwork", access, this,
+                      &SocialNetworkService::UpdateSocialNetwork),
+      MakeWriteMethod(service + "DeleteSocialNetwork", access, this,
+                      &SocialNetworkService::DeleteSocialNetwork),
   };
 }
 

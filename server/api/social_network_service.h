@@ -8,7 +8,7 @@
 #include "core/catalog/network_catalog.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
-#include "server/serving/rpc.h"
+#include "server/serving/method.h"
 #include "server/system/clock.h"
 #include "storage/credential_store.h"
 

@@ -48,16 +48,31 @@ void CollectCaches(const std::map<std::string, std::function<CacheReading()>>& c
   }
 }
 
-void CollectWorkerPool(const WorkerPoolReading& pool, Families& families) {
-  families.push_back(MakeGauge("authurl_worker_queue_length", "Calls that wait for a worker.",
-                               ToDouble(pool.queued)));
-  families.push_back(MakeGauge("authurl_worker_queue_capacity", "Calls that may wait for a worker.",
-                               ToDouble(pool.queue_capacity)));
-  families.push_back(MakeGauge("authurl_worker_threads", "Threads that do database work.",
-                               ToDouble(pool.threads)));
-  families.push_back(MakeCounter("authurl_worker_shed_calls_total",
-                                 "Calls refused because too many were waiting for a worker.",
-                                 ToDouble(pool.shed)));
+void CollectLanes(const std::map<std::string, std::function<LaneReading()>>& lanes,
+                  Families& families) {
+  MetricFamily queued = MakeFamily(MetricType::Gauge, "authurl_lane_queue_length",
+                                   "Calls that wait in a lane, by lane.");
+  MetricFamily capacity = MakeFamily(MetricType::Gauge, "authurl_lane_queue_capacity",
+                                     "Calls that may wait in a lane, by lane.");
+  MetricFamily threads =
+      MakeFamily(MetricType::Gauge, "authurl_lane_threads", "Threads of a lane, by lane.");
+  MetricFamily shed = MakeFamily(MetricType::Counter, "authurl_lane_shed_calls_total",
+                                 "Calls refused because too many were waiting, by lane.");
+  MetricFamily dropped =
+      MakeFamily(MetricType::Counter, "authurl_lane_dropped_calls_total",
+                 "Calls that were never begun because their caller had gone, by lane.");
+  for (const auto& [name, read] : lanes) {
+    const LaneReading lane = read();
+    const MetricLabels labels = {{"lane", name}};
+    AddValue(queued, ToDouble(lane.queued), labels);
+    AddValue(capacity, ToDouble(lane.capacity), labels);
+    AddValue(threads, ToDouble(lane.threads), labels);
+    AddValue(shed, ToDouble(lane.shed), labels);
+    AddValue(dropped, ToDouble(lane.dropped), labels);
+  }
+  for (MetricFamily* family : {&queued, &capacity, &threads, &shed, &dropped}) {
+    families.push_back(std::move(*family));
+  }
 }
 
 void CollectSqlite(const SqliteReading& sqlite, Families& families) {
@@ -111,7 +126,7 @@ Families SourceMetrics::Collect() const {
   Families families;
   CollectBuild(sources_, families);
   if (!sources_.caches.empty()) CollectCaches(sources_.caches, families);
-  if (sources_.worker_pool) CollectWorkerPool(sources_.worker_pool(), families);
+  if (!sources_.lanes.empty()) CollectLanes(sources_.lanes, families);
   if (sources_.sqlite) CollectSqlite(sources_.sqlite(), families);
   if (sources_.auth_states) CollectAuthStates(sources_.auth_states(), families);
   if (sources_.key_ring) CollectKeyRing(sources_.key_ring(), families);

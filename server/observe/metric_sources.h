@@ -24,11 +24,12 @@ struct CacheReading {
   uint64_t budget_bytes = 0;
 };
 
-struct WorkerPoolReading {
+struct LaneReading {
   uint64_t queued = 0;
-  uint64_t queue_capacity = 0;
+  uint64_t capacity = 0;
   uint64_t threads = 0;
   uint64_t shed = 0;
+  uint64_t dropped = 0;
 };
 
 struct SqliteReading {
@@ -67,7 +68,8 @@ struct MetricSources {
   std::string revision;  // Of the source; may be empty.
   // By name, which becomes the label `cache`.
   std::map<std::string, std::function<CacheReading()>> caches;
-  std::function<WorkerPoolReading()> worker_pool;
+  // By name, which becomes the label `lane`.
+  std::map<std::string, std::function<LaneReading()>> lanes;
   std::function<SqliteReading()> sqlite;
   std::function<AuthStatesReading()> auth_states;
   std::function<KeyRingReading()> key_ring;

@@ -94,11 +94,15 @@ void Metrics::CallFinished(MethodId method, grpc::StatusCode code, absl::Duratio
   counts.finished[index < kCodes ? index : kUnknown].fetch_add(1, std::memory_order_release);
 }
 
-void Metrics::AuthUrlMade(absl::string_view network, StateKind kind) {
+Metrics::UrlCounter Metrics::AuthUrlsOf(absl::string_view network, StateKind kind) {
   const auto found = networks_.find(network);
-  if (found == networks_.end()) return;
-  UrlCounts& counts = found->second[ShardOfThisThread()];
-  AddTo(kind == StateKind::kSealed ? counts.sealed : counts.stored);
+  return {found == networks_.end() ? nullptr : found->second.get(), kind};
+}
+
+void Metrics::UrlCounter::Add() const {
+  if (shards_ == nullptr) return;
+  UrlCounts& counts = shards_[ShardOfThisThread()];
+  AddTo(kind_ == StateKind::kSealed ? counts.sealed : counts.stored);
 }
 
 void Metrics::CollectCalls(const Method& method, MetricFamily& calls, MetricFamily& in_flight) {

@@ -46,8 +46,11 @@ class Metrics final : public prometheus::Collectable {
   void CallStarted(MethodId method);
   void CallFinished(MethodId method, grpc::StatusCode code, absl::Duration duration);
 
-  // A URL was handed out. One for a network that was not added is not counted.
-  void AuthUrlMade(absl::string_view network, StateKind kind);
+  // Counts URLs of one network and kind that were handed out. A small value; good as long as the
+  // Metrics.
+  class UrlCounter;
+  // For a network that was not added, it counts nothing.
+  UrlCounter AuthUrlsOf(absl::string_view network, StateKind kind);
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
@@ -65,6 +68,18 @@ class Metrics final : public prometheus::Collectable {
 
   std::vector<Method> methods_;  // By MethodId.
   absl::flat_hash_map<std::string, std::unique_ptr<UrlCounts[]>> networks_;
+};
+
+class Metrics::UrlCounter final {
+ public:
+  void Add() const;
+
+ private:
+  friend class Metrics;
+  UrlCounter(UrlCounts* shards, StateKind kind) : shards_(shards), kind_(kind) {}
+
+  UrlCounts* shards_;  // Null where nothing is counted.
+  StateKind kind_;
 };
 
 }  // namespace authurl

@@ -18,6 +18,8 @@ bool Admission::TryEnter() {
   return false;
 }
 
+void Admission::EnterBesideAnother() { state_.fetch_add(kOneInside); }
+
 void Admission::Leave() {
   const int64_t state = state_.fetch_sub(kOneInside) - kOneInside;
   if (state != kClosed) return;

@@ -20,6 +20,10 @@ class Admission final {
   // Whether a call may be served; each true is answered by one Leave() once its reply is on the
   // wire.
   [[nodiscard]] bool TryEnter();
+  // For work that may outlive the call it is begun for: counted as calls are, so that who waits for
+  // emptiness waits for it too, and let in though the door is closed. Answered by one Leave().
+  // REQUIRES: somebody is inside, and stays until this returns.
+  void EnterBesideAnother();
   void Leave();
 
   // From now on TryEnter() is false.

@@ -71,27 +71,49 @@ bool IsProvenBy(const record::v1::ApiKey& key, absl::string_view text) {
   return EqualInConstantTime(key.digest(), AsChars(Sha256(text)));
 }
 
+// The two ways to look something up, with one face. Nothing where the database would have to be
+// asked.
+struct FromMemory {
+  CredentialStore& store;
+  InMemory<record::v1::ApiKey> ApiKey(absl::string_view key_id) const {
+    return store.FindApiKeyInMemory(key_id);
+  }
+  InMemory<record::v1::Organization> Organization(absl::string_view org_id) const {
+    return store.FindOrganizationInMemory(org_id);
+  }
+};
+struct FromDatabase {
+  CredentialStore& store;
+  InMemory<record::v1::ApiKey> ApiKey(absl::string_view key_id) const {
+    return store.GetApiKey(key_id);
+  }
+  InMemory<record::v1::Organization> Organization(absl::string_view org_id) const {
+    return store.GetOrganization(org_id);
+  }
+};
+
 // The key that the credentials prove possession of.
-absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> Authenticate(
-    CredentialStore& store, const Credentials& credentials, Wait wait) {
+template <typename LookUp>
+InMemory<record::v1::ApiKey> Authenticate(const LookUp& look_up, const Credentials& credentials) {
   const absl::string_view text = credentials.api_key;
-  auto key = store.GetApiKey(credentials.key_id, Wait::kNo);
-  if (!key.ok() || !IsProvenBy(**key, text)) {
+  InMemory<record::v1::ApiKey> key = look_up.store.FindApiKeyInMemory(credentials.key_id);
+  if (!key.has_value() || !key->ok() || !IsProvenBy(***key, text)) {
     // Only now is it worth to ask whether it can be a key at all.
     if (!ParseApiKey(text).has_value()) return NoApiKey();
-    if (IsWouldBlock(key.status())) key = store.GetApiKey(credentials.key_id, wait);
-    if (absl::IsNotFound(key.status())) return UnknownKey();
-    if (!key.ok()) return key.status();
-    if (!IsProvenBy(**key, text)) return UnknownKey();
+    if (!key.has_value()) key = look_up.ApiKey(credentials.key_id);
+    if (!key.has_value()) return std::nullopt;
+    if (absl::IsNotFound(key->status())) return UnknownKey();
+    if (!key->ok()) return key;
+    if (!IsProvenBy(***key, text)) return UnknownKey();
   }
-  if ((*key)->revoked_at_ms() != 0) return UnknownKey();
+  if ((**key)->revoked_at_ms() != 0) return UnknownKey();
   return key;
 }
 
-// The organisation that a SERVICE key asks to act for.
-absl::StatusOr<std::string> NamedOrganization(CredentialStore& store,
-                                              const std::optional<absl::string_view>& org_id,
-                                              Wait wait) {
+// Whether the organisation that a SERVICE key asks to act for is there.
+template <typename LookUp>
+std::optional<absl::Status> CheckNamedOrganization(const LookUp& look_up,
+                                                   const std::optional<absl::string_view>& org_id) {
   FieldViolations violations;
   if (!org_id.has_value()) {
     violations.Add("x-org-id",
@@ -101,10 +123,36 @@ absl::StatusOr<std::string> NamedOrganization(CredentialStore& store,
     CheckOrgId("x-org-id", *org_id, violations);
   }
   if (!violations.empty()) return violations.ToStatus();
-  const auto organization = store.GetOrganization(*org_id, wait);
-  if (absl::IsNotFound(organization.status())) return OrganizationNotFound();
-  if (!organization.ok()) return organization.status();
-  return std::string(*org_id);
+  const InMemory<record::v1::Organization> organization = look_up.Organization(*org_id);
+  if (!organization.has_value()) return std::nullopt;
+  if (absl::IsNotFound(organization->status())) return OrganizationNotFound();
+  return organization->status();
+}
+
+template <typename LookUp>
+std::optional<absl::StatusOr<Caller>> AuthorizeBy(const LookUp& look_up,
+                                                  const Credentials& credentials, Access access) {
+  const InMemory<record::v1::ApiKey> key = Authenticate(look_up, credentials);
+  if (!key.has_value()) return std::nullopt;
+  if (!key->ok()) return key->status();
+  const record::v1::ApiKey& known = ***key;
+  if (!IsAllowed(known.role(), access)) {
+    return MakeError(absl::StatusCode::kPermissionDenied, "ROLE_NOT_ALLOWED",
+                     absl::StrCat("This call takes an API key of role ", RolesFor(access)));
+  }
+  if (known.role() == record::v1::ROLE_SERVICE) {
+    const std::optional<absl::Status> named = CheckNamedOrganization(look_up, credentials.org_id);
+    if (!named.has_value()) return std::nullopt;
+    if (!named->ok()) return *named;
+    return Caller{
+        .key_id = known.key_id(), .role = known.role(), .org_id = std::string(*credentials.org_id)};
+  }
+  // A key of one organisation that names another gets what it would get for one that is not there.
+  if (credentials.org_id.has_value() && *credentials.org_id != known.org_id() &&
+      access != Access::kAdminister) {
+    return OrganizationNotFound();
+  }
+  return Caller{.key_id = known.key_id(), .role = known.role(), .org_id = known.org_id()};
 }
 
 // Whether there is an ADMIN key that was not revoked.
@@ -148,28 +196,15 @@ absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata) {
   return Credentials{text, key_id, *org_id};
 }
 
+std::optional<absl::StatusOr<Caller>> AuthorizeInMemory(CredentialStore& store,
+                                                        const Credentials& credentials,
+                                                        Access access) {
+  return AuthorizeBy(FromMemory{store}, credentials, access);
+}
+
 absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
-                                 Access access, Wait wait) {
-  const auto key = Authenticate(store, credentials, wait);
-  if (!key.ok()) return key.status();
-  const record::v1::ApiKey& known = **key;
-  if (!IsAllowed(known.role(), access)) {
-    return MakeError(absl::StatusCode::kPermissionDenied, "ROLE_NOT_ALLOWED",
-                     absl::StrCat("This call takes an API key of role ", RolesFor(access)));
-  }
-  Caller caller = {.key_id = known.key_id(), .role = known.role(), .org_id = known.org_id()};
-  if (known.role() == record::v1::ROLE_SERVICE) {
-    absl::StatusOr<std::string> org_id = NamedOrganization(store, credentials.org_id, wait);
-    if (!org_id.ok()) return org_id.status();
-    caller.org_id = *std::move(org_id);
-    return caller;
-  }
-  // A key of one organisation that names another gets what it would get for one that is not there.
-  if (credentials.org_id.has_value() && *credentials.org_id != known.org_id() &&
-      access != Access::kAdminister) {
-    return OrganizationNotFound();
-  }
-  return caller;
+                                 Access access) {
+  return *AuthorizeBy(FromDatabase{store}, credentials, access);
 }
 
 absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now) {

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
 #include "core/api_key.h"
+#include "core/call_context.h"
 #include "storage/credential_store.h"
 
 namespace authurl {
@@ -30,13 +31,9 @@ struct Caller {
   record::v1::Role role = record::v1::ROLE_UNSPECIFIED;
   // The organisation that the call acts for; empty for ADMIN.
   std::string org_id;
-  // Of the call itself: what a handler logs names it.
-  absl::string_view request_id = {};
-  // After this nobody waits for the reply.
-  absl::Time deadline = absl::InfiniteFuture();
-  // Whether the handler's thread may wait for the store. If not, a handler that would have to
-  // returns WouldBlock(), and is run once more where it may.
-  Wait wait = Wait::kYes;
+  // Of the call itself: how long somebody waits for it, and what the log knows it by. Not null; the
+  // call's own lives as long as the call.
+  const CallContext* context = &CallContext::Background();
 };
 
 // What a call's metadata says; nothing of it is proven yet. Views into the metadata.
@@ -54,11 +51,16 @@ absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata);
 // Looks the key up and checks, in this order: the key (UNAUTHENTICATED API_KEY_INVALID), its role
 // (PERMISSION_DENIED ROLE_NOT_ALLOWED), its organisation (INVALID_ARGUMENT INVALID_PAYLOAD when a
 // SERVICE key names none; NOT_FOUND ORGANIZATION_NOT_FOUND when it names one that is not there, or
-// any key one that is not its own). With Wait::kNo it does not block on the store, and says
-// WouldBlock() where it would have to. What is not a key at all is refused before the store is
-// asked: noise costs nothing.
+// any key one that is not its own). What is not a key at all is refused before the store is
+// asked: noise costs nothing. The caller's context is left to whoever knows the call.
+//
+// From memory alone: nothing where the database would have to be asked.
+std::optional<absl::StatusOr<Caller>> AuthorizeInMemory(CredentialStore& store,
+                                                        const Credentials& credentials,
+                                                        Access access);
+// May wait for the database.
 absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
-                                 Access access, Wait wait);
+                                 Access access);
 
 // Makes sure that the ADMIN key in `key_text` is in the store. InvalidArgumentError if the text is
 // not an API key; FailedPreconditionError if the key is there but has another role, or was revoked

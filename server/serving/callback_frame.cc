@@ -3,6 +3,8 @@
 #include <grpcpp/impl/codegen/rpc_service_method.h>
 #include <grpcpp/impl/codegen/server_callback.h>
 #include <grpcpp/impl/codegen/server_callback_handlers.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,29 +12,63 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace authurl {
 namespace {
 
-// One call; lives until gRPC is done with it.
-class UnaryCall final : public grpc::ServerUnaryReactor {
+// The bytes of a request, in one piece. Nearly all come as one, and then nothing is copied.
+grpc::Slice InOnePiece(const grpc::ByteBuffer& buffer) {
+  grpc::Slice slice;
+  if (!buffer.TrySingleSlice(&slice).ok()) (void)buffer.DumpToSingleSlice(&slice);
+  return slice;
+}
+
+absl::string_view AsText(const grpc::Slice& slice) {
+  return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
+}
+
+// One call; lives until gRPC is done with it: until the reply was sent and a cancellation was told.
+class UnaryCall final : public grpc::ServerUnaryReactor, private Reply {
  public:
-  void FinishThen(const grpc::Status& status, absl::AnyInvocable<void()> on_sent) {
-    on_sent_ = std::move(on_sent);
-    // May delete this.
-    Finish(status);
-  }
+  UnaryCall(Pipeline& pipeline, const Method& method, grpc::CallbackServerContext& context,
+            const grpc::ByteBuffer& request, grpc::ByteBuffer& response)
+      : context_(context),
+        response_(response),
+        request_(InOnePiece(request)),
+        call_(pipeline, method,
+              {.metadata = context.client_metadata(),
+               .request = AsText(request_),
+               .deadline = absl::FromChrono(context.deadline())},
+              *this) {}
+
+  void Serve() { call_.Serve(); }
 
  private:
-  // What OnDone() does is short, so gRPC need not hand it to another thread.
-  bool InternalInlineable() override { return true; }
-
-  void OnDone() override {
-    if (on_sent_) on_sent_();
-    delete this;
+  void AddHeader(const char* key, const std::string& value) override {
+    context_.AddInitialMetadata(key, value);
   }
 
-  absl::AnyInvocable<void()> on_sent_;
+  void SetMessage(const google::protobuf::MessageLite& message) override {
+    grpc::Slice slice(static_cast<size_t>(message.GetCachedSize()));
+    message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
+    response_ = grpc::ByteBuffer(&slice, 1);
+  }
+
+  // May delete this.
+  void Send(const grpc::Status& status) override { Finish(status); }
+
+  // What the reactions do is short, so gRPC need not hand them to another thread.
+  bool InternalInlineable() override { return true; }
+
+  void OnCancel() override { call_.CallerIsGone(); }
+  void OnDone() override { delete this; }
+
+  grpc::CallbackServerContext& context_;
+  grpc::ByteBuffer& response_;
+  const grpc::Slice request_;
+  Call call_;
 };
 
 class CallbackService final : public grpc::Service {
@@ -69,12 +105,8 @@ class CallbackService final : public grpc::Service {
 
   grpc::ServerUnaryReactor* Start(const Method& method, grpc::CallbackServerContext& context,
                                   const grpc::ByteBuffer& request, grpc::ByteBuffer& response) {
-    auto* call = new UnaryCall;
-    pipeline_.Serve(method,
-                    {context, request, response,
-                     [call](const grpc::Status& status, absl::AnyInvocable<void()> on_sent) {
-                       call->FinishThen(status, std::move(on_sent));
-                     }});
+    auto* call = new UnaryCall(pipeline_, method, context, request, response);
+    call->Serve();
     return call;
   }
 

@@ -8,7 +8,8 @@
 #include <memory>
 #include <vector>
 
-#include "server/serving/rpc.h"
+#include "server/serving/method.h"
+#include "server/serving/pipeline.h"
 
 namespace authurl {
 

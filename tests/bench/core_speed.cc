@@ -82,7 +82,8 @@ AuthUrl MintFor(const AuthRequest& request, const record::v1::SocialNetworkSetti
                 const ChosenRedirectUri& redirect_uri) {
   const Fixture& server = Started();
   return MintAuthUrl(server.sealer, request, settings, redirect_uri, server.random, server.now,
-                     absl::Minutes(10));
+                     absl::Minutes(10))
+      .value();
 }
 
 // --- the whole ---

@@ -328,7 +328,7 @@ TEST_F(StartupErrorsTest, TlsFilesAreUnusable) {
 
 TEST_F(StartupErrorsTest, ValueIsOutOfRange) {
   ExpectRefused({"--state_ttl=2h"}, kWrongFlags, HasSubstr("--state_ttl"));
-  ExpectRefused({"--workers=0"}, kWrongFlags, HasSubstr("--workers"));
+  ExpectRefused({"--write_workers=0"}, kWrongFlags, HasSubstr("--write_workers"));
   ExpectRefused({"--log_level=loud"}, kWrongFlags, HasSubstr("--log_level"));
   ExpectRefused({"--public_base_url=http://app.example.com"}, kWrongFlags,
                 HasSubstr("--public_base_url"));
@@ -340,7 +340,7 @@ TEST_F(StartupErrorsTest, WordOnTheCommandLineIsNoFlag) {
 
 // These lines are Abseil's.
 TEST_F(StartupErrorsTest, FlagIsUnknownOrItsValueNoValue) {
-  for (const char* flag : {"--no_such_flag=1", "--workers=many", "--state_ttl=soon"}) {
+  for (const char* flag : {"--no_such_flag=1", "--write_workers=many", "--state_ttl=soon"}) {
     const FailedStart failed = ServerProcess::StartExpectingFailure(folder_, {flag});
     EXPECT_EQ(failed.exit_code, 1) << flag;
     EXPECT_THAT(failed.output, AllOf(HasSubstr("ERROR"), ShowsNoInternals()));

@@ -1,8 +1,5 @@
 // Any calls of a server, one after the other: the handlers of all services over a real store. Each
 // is answered, or refused with a reason; none hits upon an internal fault.
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/slice.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -26,12 +23,12 @@
 #include "server/api/auth_url_service.h"
 #include "server/api/organization_service.h"
 #include "server/api/social_network_service.h"
-#include "server/serving/rpc.h"
 #include "storage/credential_store.h"
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/fuzz/keys.h"
 #include "tests/fuzz/message_input.h"
 #include "tests/fuzz/must.h"
+#include "tests/support/plain_call.h"
 
 namespace authurl::fuzz {
 namespace {
@@ -41,22 +38,6 @@ using google::protobuf::Message;
 
 // So that what can't be deleted does not pile up.
 constexpr int kInputsPerDatabase = 5000;
-
-grpc::ByteBuffer ToBuffer(const std::string& bytes) {
-  const grpc::Slice slice(bytes);
-  return {&slice, 1};
-}
-
-std::string ToBytes(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  Must(buffer.Dump(&slices).ok(), "a response has bytes");
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) {
-    absl::StrAppend(&bytes,
-                    absl::string_view(reinterpret_cast<const char*>(slice.begin()), slice.size()));
-  }
-  return bytes;
-}
 
 // The text field of that name; null where there is none.
 const FieldDescriptor* TextField(const Message& message, const std::string& name) {
@@ -124,12 +105,12 @@ class Server final {
         absl::StripSuffix(absl::string_view(request->GetDescriptor()->name()), "Request"));
     const auto method = methods_.find(rpc);
     Must(method != methods_.end(), "there is an rpc ", rpc);
-    grpc::ByteBuffer response;
+    testing::KeptReply reply;
     const Caller caller = {.key_id = "AbCdEf012345", .org_id = org_id};
     const absl::Status status =
-        method->second.run(caller, ToBuffer(request->SerializeAsString()), response);
+        testing::RunMethod(method->second, caller, request->SerializeAsString(), reply);
     if (!status.ok()) return MustBeForTheCaller(status);
-    CheckResponse(rpc, ToBytes(response));
+    CheckResponse(rpc, reply.message());
   }
 
   static void SetLast(const std::string& name, const std::string& value, Message& request) {

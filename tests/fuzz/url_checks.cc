@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "core/catalog/endpoint.h"
+#include "core/errors.h"
 #include "core/flow/auth_state.h"
 #include "core/flow/auth_url.h"
 #include "core/flow/explanation.h"
@@ -128,8 +129,15 @@ std::string ValueOf(const Parameters& parameters, absl::string_view name) {
 
 Parameters MintAndCheck(const AuthRequest& request, const SocialNetworkSettings& settings,
                         const ChosenRedirectUri& redirect_uri) {
-  const AuthUrl minted = MintAuthUrl(FixedSealer(), request, settings, redirect_uri,
-                                     testing::SeededRandom(1), kNow, absl::Minutes(10));
+  const absl::StatusOr<AuthUrl> url =
+      MintAuthUrl(FixedSealer(), request, settings, redirect_uri, testing::SeededRandom(1), kNow,
+                  absl::Minutes(10));
+  if (!url.ok()) {
+    Must(ReasonOf(url.status()) == "AUTH_URL_TOO_LONG", url.status().ToString());
+    return {};
+  }
+  const AuthUrl& minted = *url;
+  Must(minted.url.size() <= kMaxAuthUrlBytes, "a URL is not longer than URLs may be");
   const Parameters parameters = Decoded(QueryOf(minted.url, request, settings));
   CheckNames(minted.url, parameters);
   CheckValues(parameters, request, settings, redirect_uri);

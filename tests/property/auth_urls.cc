@@ -206,8 +206,10 @@ absl::StatusOr<Minted> Mint(const NetworkCatalog& catalog, const Sealer& sealer,
     seeded(out);
     if (out.size() == kNonceBytes) std::copy(out.begin(), out.end(), minted.nonce.begin());
   };
-  minted.auth_url =
+  absl::StatusOr<AuthUrl> auth_url =
       MintAuthUrl(sealer, *fitting, *settings, *redirect_uri, observed, kNow, kLifetime);
+  if (!auth_url.ok()) return auth_url.status();
+  minted.auth_url = *std::move(auth_url);
   return minted;
 }
 

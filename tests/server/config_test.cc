@@ -41,10 +41,13 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
       {"--key_ring_file is missing", [](Config& c) { c.key_ring_file = ""; }},
       {"--log_level is \"loud\"", [](Config& c) { c.log_level = "loud"; }},
       {"--log_level is \"\"", [](Config& c) { c.log_level = ""; }},
-      {"--workers is 0", [](Config& c) { c.workers = 0; }},
+      {"--read_workers is 0", [](Config& c) { c.read_workers = 0; }},
+      {"--write_workers is 0", [](Config& c) { c.write_workers = 0; }},
       {"--cache_mib is -1", [](Config& c) { c.cache_mib = -1; }},
-      {"--workers is 257", [](Config& c) { c.workers = 257; }},
-      {"--max_queued_calls is -1", [](Config& c) { c.max_queued_calls = -1; }},
+      {"--read_workers is 257", [](Config& c) { c.read_workers = 257; }},
+      {"--write_workers is 257", [](Config& c) { c.write_workers = 257; }},
+      {"--max_queued_reads is -1", [](Config& c) { c.max_queued_reads = -1; }},
+      {"--max_queued_writes is 0", [](Config& c) { c.max_queued_writes = 0; }},
       {"--max_request_bytes is 10", [](Config& c) { c.max_request_bytes = 10; }},
       {"--max_metadata_bytes is 65537", [](Config& c) { c.max_metadata_bytes = 65537; }},
       {"--max_connections is 0", [](Config& c) { c.max_connections = 0; }},
@@ -105,7 +108,8 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
 TEST(ConfigTest, LimitsThemselvesAreGood) {
   Config config = GoodConfig();
   config.state_ttl = absl::Hours(1);
-  config.workers = 256;
+  config.read_workers = 256;
+  config.write_workers = 256;
   config.max_metadata_bytes = 64 * 1024;
   config.drain_delay = absl::ZeroDuration();
   config.public_base_url = "https://example.com/authurl";

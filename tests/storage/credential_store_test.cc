@@ -340,62 +340,62 @@ TEST_F(CredentialStoreTest, DeletingAnOrganizationTakesEverythingOfIt) {
   EXPECT_OK(store_->FindSocialNetwork("other", "google", "", ""));
 }
 
-TEST_F(CredentialStoreTest, WithoutWaitingOnlyWhatIsInMemoryIsAnswered) {
+TEST_F(CredentialStoreTest, InMemoryOnlyWhatWasReadBeforeIsFound) {
   Fill(*store_);
-  const auto key = [&](Wait wait) { return store_->GetApiKey("acme-key", wait); };
-  const auto organization = [&](Wait wait) { return store_->GetOrganization("acme", wait); };
-  const auto settings = [&](Wait wait) {
-    return store_->FindSocialNetwork("acme", "google", "", "", wait);
-  };
-  EXPECT_TRUE(IsWouldBlock(key(Wait::kNo).status()));
-  EXPECT_TRUE(IsWouldBlock(organization(Wait::kNo).status()));
-  EXPECT_TRUE(IsWouldBlock(settings(Wait::kNo).status()));
-  ASSERT_OK(key(Wait::kYes));
-  ASSERT_OK(organization(Wait::kYes));
-  ASSERT_OK(settings(Wait::kYes));
+  EXPECT_FALSE(store_->FindApiKeyInMemory("acme-key").has_value());
+  EXPECT_FALSE(store_->FindOrganizationInMemory("acme").has_value());
+  EXPECT_FALSE(store_->FindSocialNetworkInMemory("acme", "google", "", "").has_value());
+  ASSERT_OK(store_->GetApiKey("acme-key"));
+  ASSERT_OK(store_->GetOrganization("acme"));
+  ASSERT_OK(store_->FindSocialNetwork("acme", "google", "", ""));
   // That the file is gone is not noticed: it is not asked.
   std::filesystem::rename(path_, folder_.File("away.db"));
-  ASSERT_OK_AND_ASSIGN(const auto the_key, key(Wait::kNo));
-  EXPECT_THAT(*the_key, EqualsProto(TestApiKey("acme-key", "acme")));
-  ASSERT_OK_AND_ASSIGN(const auto the_organization, organization(Wait::kNo));
-  EXPECT_THAT(*the_organization, EqualsProto(TestOrganization("acme")));
-  ASSERT_OK_AND_ASSIGN(const auto the_settings, settings(Wait::kNo));
-  EXPECT_THAT(*the_settings, EqualsProto(TestSettings("acme", "acme-google", "google")));
-  EXPECT_TRUE(
-      IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", "", Wait::kNo).status()));
+  const auto key = store_->FindApiKeyInMemory("acme-key");
+  ASSERT_TRUE(key.has_value());
+  ASSERT_OK(*key);
+  EXPECT_THAT(***key, EqualsProto(TestApiKey("acme-key", "acme")));
+  const auto organization = store_->FindOrganizationInMemory("acme");
+  ASSERT_TRUE(organization.has_value());
+  ASSERT_OK(*organization);
+  EXPECT_THAT(***organization, EqualsProto(TestOrganization("acme")));
+  const auto settings = store_->FindSocialNetworkInMemory("acme", "google", "", "");
+  ASSERT_TRUE(settings.has_value());
+  ASSERT_OK(*settings);
+  EXPECT_THAT(***settings, EqualsProto(TestSettings("acme", "acme-google", "google")));
+  EXPECT_FALSE(store_->FindSocialNetworkInMemory("acme", "github", "", "").has_value());
   EXPECT_THAT(store_->FindSocialNetwork("acme", "github", "", ""),
               HasReason("STORAGE_UNAVAILABLE"));
   // Trouble with the database is not kept.
-  EXPECT_TRUE(
-      IsWouldBlock(store_->FindSocialNetwork("acme", "github", "", "", Wait::kNo).status()));
+  EXPECT_FALSE(store_->FindSocialNetworkInMemory("acme", "github", "", "").has_value());
 }
 
 TEST_F(CredentialStoreTest, ThatSomethingIsAbsentIsRememberedWithTheSameError) {
-  const auto reads = {
-      std::function([&](Wait wait) { return store_->GetApiKey("acme-key", wait).status(); }),
-      std::function([&](Wait wait) { return store_->GetOrganization("acme", wait).status(); }),
-      std::function([&](Wait wait) {
-        return store_->FindSocialNetwork("acme", "google", "", "", wait).status();
-      })};
-  for (const auto& read : reads) {
-    EXPECT_TRUE(IsWouldBlock(read(Wait::kNo)));
-    const absl::Status first = read(Wait::kYes);
+  const auto status_of = [](const auto& found) -> std::optional<absl::Status> {
+    if (!found.has_value()) return std::nullopt;
+    return found->status();
+  };
+  struct TwoReads {
+    std::function<absl::Status()> read;
+    std::function<std::optional<absl::Status>()> in_memory;
+  };
+  const TwoReads reads[] = {
+      {[&] { return store_->GetApiKey("acme-key").status(); },
+       [&] { return status_of(store_->FindApiKeyInMemory("acme-key")); }},
+      {[&] { return store_->GetOrganization("acme").status(); },
+       [&] { return status_of(store_->FindOrganizationInMemory("acme")); }},
+      {[&] { return store_->FindSocialNetwork("acme", "google", "", "").status(); },
+       [&] { return status_of(store_->FindSocialNetworkInMemory("acme", "google", "", "")); }}};
+  for (const TwoReads& each : reads) {
+    EXPECT_EQ(each.in_memory(), std::nullopt);
+    const absl::Status first = each.read();
     EXPECT_THAT(first, StatusIs(absl::StatusCode::kNotFound, _));
     EXPECT_FALSE(ReasonOf(first).empty());
-    EXPECT_EQ(read(Wait::kNo), first);
-    EXPECT_EQ(read(Wait::kYes), first);
+    EXPECT_EQ(each.in_memory(), first);
+    EXPECT_EQ(each.read(), first);
   }
   EXPECT_EQ(store_->Snapshot().cache.negative_hits, 6u);
   Fill(*store_);
-  for (const auto& read : reads) EXPECT_OK(read(Wait::kYes));
-}
-
-TEST_F(CredentialStoreTest, WouldBlockIsNoOtherError) {
-  EXPECT_TRUE(IsWouldBlock(WouldBlock()));
-  EXPECT_FALSE(IsWouldBlock(absl::OkStatus()));
-  EXPECT_FALSE(IsWouldBlock(absl::UnknownError("")));
-  EXPECT_FALSE(IsWouldBlock(absl::UnknownError("unknown")));
-  EXPECT_FALSE(IsWouldBlock(StorageUnavailable("cause")));
+  for (const TwoReads& each : reads) EXPECT_OK(each.read());
 }
 
 TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
@@ -404,8 +404,7 @@ TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
   for (int i = 0; i < 2; ++i) {
     EXPECT_THAT(store_->FindSocialNetwork("acme", "google", "", ""),
                 DoesNotOpen("social_networks"));
-    EXPECT_TRUE(
-        IsWouldBlock(store_->FindSocialNetwork("acme", "google", "", "", Wait::kNo).status()));
+    EXPECT_FALSE(store_->FindSocialNetworkInMemory("acme", "google", "", "").has_value());
   }
   EXPECT_EQ(store_->Snapshot().cache.entries, 0u);
 }

@@ -208,16 +208,16 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
     return std::nullopt;
   }
 
-  // At first without waiting, as the request path does, or not.
+  // At first in memory, as the request path does, or not.
   template <typename Record>
-  void Read(const History& history,
-            const std::function<absl::StatusOr<std::shared_ptr<const Record>>(Wait)>& read,
-            const std::function<std::string(const Record&)>& name, bool without_waiting) {
+  void Read(const History& history, const std::function<InMemory<Record>()>& find_in_memory,
+            const std::function<absl::StatusOr<std::shared_ptr<const Record>>()>& read,
+            const std::function<std::string(const Record&)>& name, bool in_memory_first) {
     const size_t from = history.acknowledged();
-    absl::StatusOr<std::shared_ptr<const Record>> record = WouldBlock();
-    if (without_waiting) record = read(Wait::kNo);
-    if (IsWouldBlock(record.status())) record = read(Wait::kYes);
-    const std::optional<std::string> state = StateOf<Record>(record, name);
+    InMemory<Record> record;
+    if (in_memory_first) record = find_in_memory();
+    if (!record.has_value()) record = read();
+    const std::optional<std::string> state = StateOf<Record>(*record, name);
     if (!state) return;
     ++reads_;
     if (*state == kAbsent) ++absences_;
@@ -228,29 +228,29 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
   }
 
   void ReadSomething(const Family& family, uint32_t dice) {
-    const bool without_waiting = dice & 4;
+    const bool in_memory_first = dice & 4;
     switch (dice % 4) {
       case 0:
         return Read<Organization>(
-            family.organization,
-            [&](Wait wait) { return store_->GetOrganization(family.org_id, wait); },
+            family.organization, [&] { return store_->FindOrganizationInMemory(family.org_id); },
+            [&] { return store_->GetOrganization(family.org_id); },
             [](const Organization& organization) { return organization.display_name(); },
-            without_waiting);
+            in_memory_first);
       case 1:
         return Read<ApiKey>(
-            family.key, [&](Wait wait) { return store_->GetApiKey(family.key_id(), wait); },
+            family.key, [&] { return store_->FindApiKeyInMemory(family.key_id()); },
+            [&] { return store_->GetApiKey(family.key_id()); },
             [](const ApiKey& key) {
               return absl::StrCat(key.display_name(), key.revoked_at_ms() == 0 ? "" : "!");
             },
-            without_waiting);
+            in_memory_first);
       default:
         return Read<SocialNetworkSettings>(
             family.settings,
-            [&](Wait wait) {
-              return store_->FindSocialNetwork(family.org_id, kNetwork, "", "", wait);
-            },
+            [&] { return store_->FindSocialNetworkInMemory(family.org_id, kNetwork, "", ""); },
+            [&] { return store_->FindSocialNetwork(family.org_id, kNetwork, "", ""); },
             [](const SocialNetworkSettings& settings) { return settings.client_key(); },
-            without_waiting);
+            in_memory_first);
     }
   }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "core/catalog/network_entry.h"
 #include "core/crypto/pkce.h"
+#include "core/errors.h"
 #include "core/flow/auth_state.h"
 #include "tests/support/auth_fixture.h"
 #include "tests/support/status_matchers.h"
@@ -37,6 +38,12 @@ class AuthUrlTest : public testing::AuthFixture {
   AuthUrl Mint(const v1::GetAuthUrlRequest& request,
                const record::v1::SocialNetworkSettings& settings,
                const std::string& redirect_uri = kRedirectUri) const {
+    return TryMint(request, settings, redirect_uri).value();
+  }
+
+  absl::StatusOr<AuthUrl> TryMint(const v1::GetAuthUrlRequest& request,
+                                  const record::v1::SocialNetworkSettings& settings,
+                                  const std::string& redirect_uri = kRedirectUri) const {
     const Network* network = catalog_.FindVariant(request.network(), settings.variant());
     return MintAuthUrl(sealer_, {network, &request}, settings,
                        {v1::PARAMETER_SOURCE_REQUEST, redirect_uri}, testing::CountingRandom(),
@@ -190,16 +197,34 @@ TEST_F(AuthUrlTest, ANetworkThatTakesLettersAndDigitsOnlyGetsAReference) {
 
 TEST_F(AuthUrlTest, NoStateIsLongerThanUrlsBear) {
   v1::GetAuthUrlRequest request = Request("linkedin");
-  for (int i = 0; i < 64; ++i) request.add_scopes(absl::StrCat("scope_", i, std::string(200, 's')));
+  for (int i = 0; i < 64; ++i) request.add_scopes(absl::StrCat("scope_", i, std::string(70, 's')));
   EXPECT_TRUE(Mint(request, Settings("linkedin")).to_store.has_value());
 }
 
 TEST_F(AuthUrlTest, ExpiryIsInWholeSecondsAsTheStateKeepsIt) {
   const v1::GetAuthUrlRequest request = Request("linkedin");
-  const AuthUrl minted = MintAuthUrl(sealer_, {catalog_.Find("linkedin"), &request},
-                                     Settings("linkedin"), redirect_uri_, testing::CountingRandom(),
-                                     now_ + absl::Milliseconds(999), absl::Minutes(10));
-  EXPECT_EQ(minted.expires_at, now_ + absl::Minutes(10));
+  const absl::StatusOr<AuthUrl> minted = MintAuthUrl(
+      sealer_, {catalog_.Find("linkedin"), &request}, Settings("linkedin"), redirect_uri_,
+      testing::CountingRandom(), now_ + absl::Milliseconds(999), absl::Minutes(10));
+  ASSERT_TRUE(minted.ok());
+  EXPECT_EQ(minted->expires_at, now_ + absl::Minutes(10));
+}
+
+TEST_F(AuthUrlTest, UrlOfMoreThan8192BytesIsRefusedAndItsLongestPartNamed) {
+  v1::GetAuthUrlRequest request = Request("google");
+  // Each byte of the hint is one of the URL.
+  request.set_login_hint("h");
+  const size_t shortest = Mint(request, Settings("google")).url.size();
+  ASSERT_LT(shortest, kMaxAuthUrlBytes);
+  request.set_login_hint(std::string(kMaxAuthUrlBytes - shortest + 1, 'h'));
+  EXPECT_EQ(Mint(request, Settings("google")).url.size(), kMaxAuthUrlBytes);
+  request.set_login_hint(request.login_hint() + "h");
+  const absl::Status status = TryMint(request, Settings("google")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(status), "AUTH_URL_TOO_LONG");
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("8193 bytes"), HasSubstr("parameter login_hint"),
+                    HasSubstr("from the request")));
 }
 
 TEST_F(AuthUrlTest, AParameterBoundToScopesIsSentWithThemOnly) {

@@ -2,13 +2,16 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "core/catalog/endpoint.h"
+#include "core/flow/auth_url.h"
 #include "server/api/auth_url_service.h"
 #include "server/observe/log.h"
 #include "storage/sqlite/sqlite_backend.h"
@@ -202,7 +205,7 @@ class BatchHandlerTest : public ::testing::Test {
     record::v1::Organization organization;
     organization.set_org_id("acme");
     ASSERT_OK(store_->CreateOrganization(organization));
-    for (const char* network : {"x", "reddit"}) {
+    for (const char* network : {"x", "reddit", "wechat"}) {
       record::v1::SocialNetworkSettings settings;
       settings.set_id(absl::StrCat("sn_", network));
       settings.set_org_id("acme");
@@ -213,7 +216,7 @@ class BatchHandlerTest : public ::testing::Test {
       ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
     }
     caller_.org_id = "acme";
-    caller_.request_id = "request-7";
+    caller_.context = &context_;
   }
 
   // As a fault of the disk would.
@@ -230,13 +233,31 @@ class BatchHandlerTest : public ::testing::Test {
   Backend* backend_ = nullptr;
   std::unique_ptr<CredentialStore> store_;
   Metrics metrics_;
+  const CallContext context_{absl::InfiniteFuture(), "request-7"};
   Caller caller_;
   v1::BatchGetAuthUrlsRequest request_;
   v1::BatchGetAuthUrlsResponse response_;
 
-  AuthUrlService Service() {
-    return AuthUrlService(catalog_, sealer_, *store_, metrics_, absl::Now, FillRandom, "",
+  AuthUrlService Service(RandomSource random = FillRandom) {
+    for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
+    return AuthUrlService(catalog_, sealer_, *store_, metrics_, absl::Now, std::move(random), "",
                           absl::Minutes(10));
+  }
+  double UrlsCounted() const {
+    double urls = 0;
+    for (const prometheus::MetricFamily& family : metrics_.Collect()) {
+      if (family.name != "authurl_auth_urls_total") continue;
+      for (const prometheus::ClientMetric& metric : family.metric) urls += metric.counter.value;
+    }
+    return urls;
+  }
+  // Both of its steps.
+  Ending Batch() {
+    const AuthUrlService service = Service();
+    Answer<v1::BatchGetAuthUrlsResponse> answer =
+        service.BatchGetAuthUrls(caller_, request_, response_);
+    if (auto* ending = std::get_if<Ending>(&answer)) return std::move(*ending);
+    return std::get<1>(answer)(response_);
   }
 };
 
@@ -245,7 +266,7 @@ TEST_F(BatchHandlerTest, InternalErrorShowsTheFixedTextAndItsCauseIsInTheLogOnce
   for (const char* network : {"x", "reddit"}) request_.add_networks(network);
   ::testing::internal::CaptureStderr();
   StartLog("info");
-  const absl::Status status = Service().BatchGetAuthUrls(caller_, request_, response_);
+  const absl::Status status = Batch().status;
   StopLog();
   const std::string log = ::testing::internal::GetCapturedStderr();
   ASSERT_OK(status);
@@ -272,7 +293,7 @@ TEST_F(BatchHandlerTest, StoreThatIsOutOfReachFillsOneLineOfTheLog) {
   }
   ::testing::internal::CaptureStderr();
   StartLog("info");
-  const absl::Status status = Service().BatchGetAuthUrls(caller_, request_, response_);
+  const absl::Status status = Batch().status;
   StopLog();
   const std::string log = ::testing::internal::GetCapturedStderr();
   ASSERT_OK(status);
@@ -286,12 +307,116 @@ TEST_F(BatchHandlerTest, StoreThatIsOutOfReachFillsOneLineOfTheLog) {
 
 TEST_F(BatchHandlerTest, DeadlineThatHasPassedStopsIt) {
   request_.add_networks("x");
-  caller_.deadline = absl::Now() - absl::Seconds(1);
-  const absl::Status status = Service().BatchGetAuthUrls(caller_, request_, response_);
+  const CallContext expired(absl::Now() - absl::Seconds(1));
+  caller_.context = &expired;
+  const absl::Status status = Batch().status;
   EXPECT_THAT(status, HasReason("DEADLINE_EXCEEDED"));
   EXPECT_THAT(status,
               StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("after 0 of 1 networks")));
   EXPECT_THAT(response_.results(), IsEmpty());
+}
+
+TEST_F(BatchHandlerTest, UrlsAreCountedWhenTheyAreSentAndNotBefore) {
+  for (const char* network : {"x", "wechat"}) request_.add_networks(network);
+  Ending ending = Batch();
+  ASSERT_OK(ending.status);
+  EXPECT_EQ(UrlsCounted(), 0);
+  ASSERT_TRUE(ending.when_sent);
+  ending.when_sent();
+  EXPECT_EQ(UrlsCounted(), 2);
+}
+
+TEST_F(BatchHandlerTest, WhatNobodyWaitsForAnyMoreIsNeitherMintedNorCounted) {
+  for (const char* network : {"x", "reddit"}) request_.add_networks(network);
+  CallContext context(absl::InfiniteFuture());
+  caller_.context = &context;
+  int drawn = 0;
+  // The caller goes away while the first URL is made.
+  const AuthUrlService service = Service([&](std::span<uint8_t> out) {
+    FillRandom(out);
+    ++drawn;
+    context.Cancel();
+  });
+  const auto answer = service.BatchGetAuthUrls(caller_, request_, response_);
+  const Ending* ending = std::get_if<Ending>(&answer);
+  ASSERT_NE(ending, nullptr);
+  EXPECT_THAT(ending->status, HasReason("CALL_CANCELLED"));
+  EXPECT_FALSE(ending->when_sent);
+  EXPECT_EQ(response_.results_size(), 1);
+}
+
+TEST_F(BatchHandlerTest, StatesThatCanNotBeStoredFailTheirOwnResultsOnly) {
+  for (const char* network : {"x", "wechat", "reddit"}) request_.add_networks(network);
+  const AuthUrlService service = Service();
+  auto answer = service.BatchGetAuthUrls(caller_, request_, response_);
+  // All is minted, nothing is stored.
+  for (const auto& result : response_.results()) EXPECT_TRUE(result.has_auth_url());
+  ASSERT_EQ(answer.index(), 1u);
+  std::filesystem::rename(folder_.database(), folder_.database() + ".away");
+  Ending ending = std::get<1>(answer)(response_);
+  ASSERT_OK(ending.status);
+  EXPECT_TRUE(response_.results(0).has_auth_url());
+  EXPECT_THAT(ErrorOf(response_.results(1)), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_TRUE(response_.results(2).has_auth_url());
+  ending.when_sent();
+  EXPECT_EQ(UrlsCounted(), 2);
+}
+
+TEST_F(BatchHandlerTest, StoredStateOfGetAuthUrlIsMintedOnceAndOnlyStoredWhereItMayWait) {
+  int drawn = 0;
+  const AuthUrlService service = Service([&](std::span<uint8_t> out) {
+    FillRandom(out);
+    ++drawn;
+  });
+  v1::GetAuthUrlRequest request;
+  request.set_network("wechat");
+  EXPECT_FALSE(service.LookUpInMemory(caller_, request).has_value());
+  ASSERT_OK(service.LookUp(caller_, request));
+  EXPECT_EQ(drawn, 0);
+  const auto found = service.LookUpInMemory(caller_, request);
+  ASSERT_TRUE(found.has_value());
+  ASSERT_OK(*found);
+  v1::GetAuthUrlResponse response;
+  auto answer = service.Mint(caller_, **found, response);
+  const int drawn_by_minting = drawn;
+  EXPECT_GT(drawn_by_minting, 0);
+  const std::string minted = response.auth_url();
+  const std::string state = minted.substr(minted.find("state=") + 6);
+  const std::string reference = state.substr(0, state.find_first_of("&#"));
+  EXPECT_THAT(store_->GetAuthState(reference), HasReason("AUTH_STATE_NOT_FOUND"));
+  ASSERT_EQ(answer.index(), 1u);
+  const Ending ending = std::get<1>(answer)(response);
+  EXPECT_OK(ending.status);
+  EXPECT_EQ(drawn, drawn_by_minting);
+  EXPECT_EQ(response.auth_url(), minted);
+  EXPECT_OK(store_->GetAuthState(reference));
+}
+
+TEST_F(BatchHandlerTest, StateOfACallerWhoHasGoneIsNotStored) {
+  request_.add_networks("wechat");
+  CallContext context(absl::InfiniteFuture());
+  caller_.context = &context;
+  const AuthUrlService service = Service();
+  auto answer = service.BatchGetAuthUrls(caller_, request_, response_);
+  ASSERT_EQ(answer.index(), 1u);
+  context.Cancel();
+  (void)std::get<1>(answer)(response_);
+  EXPECT_THAT(ErrorOf(response_.results(0)), HasReason("CALL_CANCELLED"));
+}
+
+// As many of the longest results as a batch can have.
+TEST(BatchReplyTest, IsNeverTooLargeToSend) {
+  v1::BatchGetAuthUrlsResponse response;
+  for (int i = 0; i < kMaxBatchNetworks; ++i) {
+    auto& result = *response.add_results();
+    result.set_network(std::string(32, 'n'));
+    result.set_instance(std::string(253, 'i'));
+    result.set_social_network_id(std::string(64, 's'));
+    result.set_configuration_name(std::string(256, 'c'));
+    result.mutable_auth_url()->set_auth_url(std::string(kMaxAuthUrlBytes, 'u'));
+    result.mutable_auth_url()->mutable_expires_at()->set_seconds(int64_t{1} << 40);
+  }
+  EXPECT_LT(response.ByteSizeLong(), kMaxReplyBytes / 2);
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ MetricSources AllSources() {
   sources.version = "1.2.3";
   sources.revision = "abc";
   sources.caches["social_networks"] = [] { return CacheReading(); };
-  sources.worker_pool = [] { return WorkerPoolReading(); };
+  sources.lanes["reads"] = [] { return LaneReading(); };
   sources.sqlite = [] { return SqliteReading(); };
   sources.auth_states = [] { return AuthStatesReading(); };
   sources.key_ring = [] { return KeyRingReading(); };

@@ -75,9 +75,10 @@ TEST(SourceMetricsTest, CachesAreToldApartByName) {
 
 TEST(SourceMetricsTest, EveryReadingArrivesUnderItsName) {
   MetricSources sources;
-  sources.worker_pool = [] {
-    return WorkerPoolReading{.queued = 1, .queue_capacity = 2, .threads = 3, .shed = 4};
+  sources.lanes["reads"] = [] {
+    return LaneReading{.queued = 1, .capacity = 2, .threads = 3, .shed = 4, .dropped = 5};
   };
+  sources.lanes["writes"] = [] { return LaneReading{.queued = 6}; };
   sources.sqlite = [] {
     return SqliteReading{.commits = 5, .writes = 6, .reads = 7, .busy = 8, .errors = 9};
   };
@@ -85,10 +86,12 @@ TEST(SourceMetricsTest, EveryReadingArrivesUnderItsName) {
   sources.key_ring = [] { return KeyRingReading{.keys = 12, .primary_key_id = 13}; };
   sources.connections = [] { return ConnectionsReading{.open = 14, .limit = 15, .refused = 16}; };
   ASSERT_OK_AND_ASSIGN(const MetricsPage page, Read(SourceMetrics(sources)));
-  EXPECT_EQ(page.Value("authurl_worker_queue_length"), 1);
-  EXPECT_EQ(page.Value("authurl_worker_queue_capacity"), 2);
-  EXPECT_EQ(page.Value("authurl_worker_threads"), 3);
-  EXPECT_EQ(page.Value("authurl_worker_shed_calls_total"), 4);
+  EXPECT_EQ(page.Value("authurl_lane_queue_length", {{"lane", "reads"}}), 1);
+  EXPECT_EQ(page.Value("authurl_lane_queue_capacity", {{"lane", "reads"}}), 2);
+  EXPECT_EQ(page.Value("authurl_lane_threads", {{"lane", "reads"}}), 3);
+  EXPECT_EQ(page.Value("authurl_lane_shed_calls_total", {{"lane", "reads"}}), 4);
+  EXPECT_EQ(page.Value("authurl_lane_dropped_calls_total", {{"lane", "reads"}}), 5);
+  EXPECT_EQ(page.Value("authurl_lane_queue_length", {{"lane", "writes"}}), 6);
   EXPECT_EQ(page.Value("authurl_sqlite_commits_total"), 5);
   EXPECT_EQ(page.Value("authurl_sqlite_writes_total"), 6);
   EXPECT_EQ(page.Value("authurl_sqlite_reads_total"), 7);

@@ -121,10 +121,10 @@ TEST(MetricsTest, UrlsAreCountedByNetworkAndStateAndOnlyForKnownNetworks) {
   Metrics metrics;
   metrics.AddNetwork("x");
   metrics.AddNetwork("wechat");
-  metrics.AuthUrlMade("x", StateKind::kSealed);
-  metrics.AuthUrlMade("x", StateKind::kSealed);
-  metrics.AuthUrlMade("wechat", StateKind::kStored);
-  metrics.AuthUrlMade("a caller's own words", StateKind::kSealed);
+  metrics.AuthUrlsOf("x", StateKind::kSealed).Add();
+  metrics.AuthUrlsOf("x", StateKind::kSealed).Add();
+  metrics.AuthUrlsOf("wechat", StateKind::kStored).Add();
+  metrics.AuthUrlsOf("a caller's own words", StateKind::kSealed).Add();
   ASSERT_OK_AND_ASSIGN(const MetricsPage page, Read(metrics));
   EXPECT_EQ(page.Value("authurl_auth_urls_total", {{"network", "x"}, {"state", "sealed"}}), 2);
   EXPECT_EQ(page.Value("authurl_auth_urls_total", {{"network", "wechat"}, {"state", "stored"}}), 1);
@@ -173,7 +173,7 @@ Counted CountManyCalls(Metrics& metrics, const std::vector<MethodId>& methods, u
     metrics.CallStarted(methods[method]);
     metrics.CallFinished(methods[method], static_cast<grpc::StatusCode>(code),
                          absl::Microseconds(microseconds));
-    metrics.AuthUrlMade("x", random() % 2 == 0 ? StateKind::kSealed : StateKind::kStored);
+    metrics.AuthUrlsOf("x", random() % 2 == 0 ? StateKind::kSealed : StateKind::kStored).Add();
     ++counted.calls[method][code];
     counted.microseconds += microseconds;
   }
