@@ -13,8 +13,8 @@ namespace authurl {
 
 struct Ending {
   absl::Status status;
-  // Called after the reply was sent to a caller who was still there, and not otherwise: counts what
-  // was handed out. Must not throw.
+  // Called after the reply was sent to a caller that was still there, and not otherwise: counts
+  // what was handed out. Must not throw.
   absl::AnyInvocable<void()> when_sent = {};
 };
 
@@ -28,7 +28,7 @@ class Answerable {
   // Called once. Afterwards this may be gone.
   virtual void End(Ending ending) = 0;
   // Keeps `react` until the call ends. It is called once when the caller goes away before, at once
-  // if he has gone already.
+  // if it has gone already.
   virtual void WhenCallerGoes(absl::AnyInvocable<void()> react) = 0;
 
  protected:
@@ -66,14 +66,14 @@ class Unanswered final {
 class Completion final {
  public:
   // Takes over the place in the lane that was entered for the call.
-  Completion(Unanswered call, OutboundLane& lane) : place_(&lane), call_(std::move(call)) {}
+  Completion(Unanswered call, OutboundLane& lane) : call_(std::move(call)), place_(&lane) {}
 
   void End(Ending ending) {
     place_.reset();
     call_.End(std::move(ending));
   }
   // For work that goes on without its caller (detached_work.h): `react` is called once when the
-  // caller goes away before the end, on any thread, at once if he has gone already.
+  // caller goes away before the end, on any thread, at once if it has gone already.
   // REQUIRES: End() was not called.
   void WhenCallerGoes(absl::AnyInvocable<void()> react) {
     call_.call().WhenCallerGoes(std::move(react));
@@ -83,8 +83,9 @@ class Completion final {
   struct LeaveLane {
     void operator()(OutboundLane* lane) const { lane->Leave(); }
   };
-  std::unique_ptr<OutboundLane, LeaveLane> place_;
   Unanswered call_;
+  // Given free first.
+  std::unique_ptr<OutboundLane, LeaveLane> place_;
 };
 
 }  // namespace authurl

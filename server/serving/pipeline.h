@@ -1,14 +1,14 @@
 // pipeline.h: the one pipeline that every rpc goes through.
 //
-//   admit → (rate limit) → authenticate → authorise → handle → map → send → count and log what was
-//   sent
+//   admit → (rate limit) → authenticate → authorise → handle → map → send → count and log
+//
+// Counted and logged is what was sent.
 //
 // It takes calls from a frame (callback_frame.h) as plain values and knows nothing of gRPC's ways
 // of serving. A call begins on the frame's thread, where nothing may wait, and goes to another lane
 // (lanes.h) only for the step that needs it.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <optional>
@@ -19,6 +19,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/call_context.h"
 #include "core/crypto/crypto.h"
@@ -71,7 +72,7 @@ class Call final : private LaneTask, private Answerable {
   void End(Ending ending) override;
   void WhenCallerGoes(absl::AnyInvocable<void()> react) override;
 
-  // The code that the caller has got, or would have got had he waited.
+  // The code that the caller has got; of one that has gone, why.
   grpc::StatusCode SentCode() const;
   void LogWhatWasSent(grpc::StatusCode code) const;
 

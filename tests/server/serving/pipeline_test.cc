@@ -120,6 +120,10 @@ class PipelineTest : public ::testing::Test {
     return CallRaw(channel_, path, "", more, timeout);
   }
   RawReply CallMemory() const { return Call({}, kPatience, kMemoryPath); }
+  // Until every call that was answered is counted and logged.
+  bool AllAreDone() {
+    return Eventually([this] { return admission_.WaitUntilEmpty(absl::ZeroDuration()); });
+  }
   // The same call without gRPC, which the test serves and cancels.
   std::unique_ptr<PlainCall> NewPlainCall(const char* path,
                                           absl::Time deadline = absl::InfiniteFuture()) const {
@@ -244,6 +248,7 @@ TEST_F(PipelineTest, StatusWithoutReasonIsInternalAndItsCauseIsInTheLogOnly) {
   ::testing::internal::CaptureStderr();
   StartLog("info");
   const RawReply reply = Call({{"x-request-id", "req-7"}});
+  EXPECT_TRUE(AllAreDone());
   StopLog();
   const std::string log = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(reply.status.error_code(), grpc::INTERNAL);
@@ -257,7 +262,9 @@ TEST_F(PipelineTest, EveryCallIsLoggedOnceAndWithoutSecrets) {
   ::testing::internal::CaptureStderr();
   StartLog("info");
   EXPECT_TRUE(Call({{"x-request-id", "good"}, {"x-other", "hush"}}).status.ok());
+  EXPECT_TRUE(AllAreDone());
   CallRaw(channel_, kReadPath, "", {{"x-request-id", "bad"}});
+  EXPECT_TRUE(AllAreDone());
   StopLog();
   const std::string log = ::testing::internal::GetCapturedStderr();
   const std::vector<std::string> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
