@@ -108,6 +108,11 @@ v1::ExplainAuthUrlResponse ExplainAuthUrl(const AuthRequest& request,
   }
   AddWarnings(network, replacing.empty() ? &ChooseScopes(request, settings) : nullptr,
               redirect_uri.uri(), warnings);
+  if (const size_t bytes = BuildAuthUrl(parts).size(); bytes > kMaxAuthUrlBytes) {
+    AddOnce(absl::StrCat("GetAuthUrl refuses this URL: even without its state it has ", bytes,
+                         " bytes, and at most ", kMaxAuthUrlBytes, " are handed out"),
+            warnings);
+  }
   const auto& allowed = settings.allowed_redirect_uris();
   if (!settings.default_redirect_uri().empty()) {
     AddRefusals("default_redirect_uri", settings.default_redirect_uri(), network, warnings);

@@ -17,8 +17,8 @@ inline constexpr absl::string_view kStatePlaceholder = "<state>";
 inline constexpr absl::string_view kCodeChallengePlaceholder = "<code_challenge>";
 
 // The parameters come from the very list that the URL is built from (core/flow/auth_url.h).
-// Warnings are those of ConfigurationWarnings() that apply to this request, and the configuration's
-// redirect URIs that the network has come to refuse.
+// Warnings are those of ConfigurationWarnings() that apply to this request, the configuration's
+// redirect URIs that the network has come to refuse, and a URL that is too long whatever its state.
 v1::ExplainAuthUrlResponse ExplainAuthUrl(const AuthRequest& request,
                                           const record::v1::SocialNetworkSettings& settings,
                                           const ChosenRedirectUri& redirect_uri);

@@ -19,6 +19,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class AuthUrlExplanationTest : public testing::AuthFixture {
  protected:
@@ -139,6 +140,14 @@ TEST_F(AuthUrlExplanationTest, ScopesThatAreNotSentAreNotWarnedOf) {
                                     "extra_params.config_id")));
   settings.add_scopes("manage_pages");
   EXPECT_THAT(ConfigurationWarnings(*catalog_.Find("facebook"), settings), IsEmpty());
+}
+
+TEST_F(AuthUrlExplanationTest, WarnsOfAUrlThatIsTooLongWhateverItsState) {
+  v1::GetAuthUrlRequest request = Request("google");
+  const auto refused = Contains(HasSubstr("GetAuthUrl refuses this URL"));
+  EXPECT_THAT(Explain(request, Settings("google")).warnings(), Not(refused));
+  for (int i = 0; i < 64; ++i) request.add_scopes(absl::StrCat("s", i, std::string(200, 's')));
+  EXPECT_THAT(Explain(request, Settings("google")).warnings(), refused);
 }
 
 TEST_F(AuthUrlExplanationTest, SaysThatALegacyNetworkIsOne) {

@@ -7,13 +7,16 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "core/catalog/endpoint.h"
+#include "core/errors.h"
 #include "core/flow/auth_url.h"
 #include "server/api/auth_url_service.h"
 #include "server/observe/log.h"
+#include "server/serving/grpc_status.h"
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
 
@@ -415,6 +418,15 @@ TEST(BatchReplyTest, IsNeverTooLargeToSend) {
     result.set_configuration_name(std::string(256, 'c'));
     result.mutable_auth_url()->set_auth_url(std::string(kMaxAuthUrlBytes, 'u'));
     result.mutable_auth_url()->mutable_expires_at()->set_seconds(int64_t{1} << 40);
+  }
+  EXPECT_LT(response.ByteSizeLong(), kMaxReplyBytes / 2);
+
+  FieldViolations violations;
+  for (int i = 0; i < 1000; ++i) {
+    violations.Add(absl::StrCat("scopes[", i, "]"), std::string(200, 'w'));
+  }
+  for (auto& result : *response.mutable_results()) {
+    *result.mutable_error() = ToRpcStatus(violations.ToStatus());
   }
   EXPECT_LT(response.ByteSizeLong(), kMaxReplyBytes / 2);
 }
