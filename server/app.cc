@@ -165,9 +165,9 @@ absl::Status App::Open(const OpenBackend& open_backend) {
   store_ = *std::move(store);
 
   if (config_.admin_key_file.empty()) {
-    const auto keys = store_->ListApiKeys(std::nullopt, "", 1);
-    if (!keys.ok()) return keys.status();
-    if (!keys->empty()) return absl::OkStatus();
+    const absl::StatusOr<bool> has_keys = store_->HasApiKeys(CallContext::Background());
+    if (!has_keys.ok()) return has_keys.status();
+    if (*has_keys) return absl::OkStatus();
     return absl::FailedPreconditionError(
         absl::StrCat("the database ", config_.database,
                      " has no API key yet: make one with authurl-keygen api-key FILE and name it "
@@ -264,16 +264,18 @@ MetricSources App::SourcesOfMetrics() {
                          .dropped = stats.dropped};
     };
   }
-  sources.sqlite = [this] {
+  sources.storage = [this] {
     const BackendStats backend = store_->Snapshot().backend;
-    return SqliteReading{.commits = backend.commits,
-                         .writes = backend.writes,
-                         .reads = backend.reads,
-                         .busy = backend.busy,
-                         .errors = backend.errors};
+    return StorageReading{.commits = backend.commits,
+                          .writes = backend.writes,
+                          .reads = backend.reads,
+                          .busy = backend.busy,
+                          .errors = backend.errors};
   };
-  sources.auth_states = [this] {
-    return AuthStatesReading{.purged = store_->Snapshot().purged_auth_states};
+  sources.purges = [this] {
+    const CredentialStore::Stats store = store_->Snapshot();
+    return PurgesReading{.auth_states = store.purged_auth_states,
+                         .organization_records = store.purged_records};
   };
   sources.store = [this] {
     const StoreHealth health = store_health_.load(std::memory_order_relaxed);

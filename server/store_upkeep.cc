@@ -16,8 +16,8 @@ namespace {
 constexpr absl::Duration kHealthInterval = absl::Seconds(1);
 constexpr int kResealBatch = 100;
 constexpr absl::Duration kResealRetry = absl::Minutes(1);
-// Steps are small, so that no call has to wait long for its own write. Where one was not enough,
-// the next comes soon.
+// Steps are small, so that no call has to wait long for its own write. Where there was something to
+// do, the next comes soon.
 constexpr int kPurgeLimit = 500;
 constexpr absl::Duration kPurgePause = absl::Milliseconds(100);
 constexpr absl::Duration kPurgeInterval = absl::Seconds(5);
@@ -43,7 +43,21 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
     : store_(store), clock_(std::move(clock)), on_health_(std::move(on_health)) {
   watcher_ = std::thread([this] { Watch(); });
   resealer_ = std::thread([this] { Reseal(); });
-  purger_ = std::thread([this] { PurgeAuthStates(); });
+  state_purger_ = std::thread([this] {
+    Purge("auth_states", [this]() -> absl::StatusOr<bool> {
+      const absl::StatusOr<int> purged = store_.PurgeAuthStates(clock_(), kPurgeLimit);
+      if (!purged.ok()) return purged.status();
+      return *purged == kPurgeLimit;
+    });
+  });
+  organization_purger_ = std::thread([this] {
+    Purge("deleted_organizations", [this]() -> absl::StatusOr<bool> {
+      const absl::StatusOr<int> purged = store_.PurgeOrganizations(kPurgeLimit);
+      if (!purged.ok()) return purged.status();
+      // A step takes one table at most, and the organisation itself only when nothing else is left.
+      return *purged > 0;
+    });
+  });
 }
 
 StoreUpkeep::~StoreUpkeep() {
@@ -54,7 +68,8 @@ StoreUpkeep::~StoreUpkeep() {
   stop_.notify_all();
   watcher_.join();
   resealer_.join();
-  purger_.join();
+  state_purger_.join();
+  organization_purger_.join();
 }
 
 void StoreUpkeep::Watch() {
@@ -96,14 +111,14 @@ void StoreUpkeep::Reseal() {
   if (total > 0 || is_new) Log(LogLevel::kInfo, "resealed", {{"records", total}});
 }
 
-void StoreUpkeep::PurgeAuthStates() {
+void StoreUpkeep::Purge(const char* what, const std::function<absl::StatusOr<bool>()>& step) {
   bool failing = false;
   absl::Duration pause;
   do {
-    const absl::StatusOr<int> purged = store_.PurgeAuthStates(clock_(), kPurgeLimit);
-    pause = purged.ok() && *purged == kPurgeLimit ? kPurgePause : kPurgeInterval;
-    if (std::exchange(failing, !purged.ok()) || purged.ok()) continue;
-    Log(LogLevel::kWarning, "purge_failed", {{"cause", CauseOf(purged.status())}});
+    const absl::StatusOr<bool> more = step();
+    pause = more.ok() && *more ? kPurgePause : kPurgeInterval;
+    if (std::exchange(failing, !more.ok()) || more.ok()) continue;
+    Log(LogLevel::kWarning, "purge_failed", {{"of", what}, {"cause", CauseOf(more.status())}});
   } while (!WaitOrStopping(pause));
 }
 

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/system/clock.h"
 #include "storage/credential_store.h"
@@ -20,7 +21,8 @@ enum class StoreHealth {
 };
 
 // Watches the store's health, seals old records anew under the first key, and removes expired
-// states: each on a thread of its own, because any of them may have to wait for the disk.
+// states and what deleted organisations left: each on a thread of its own, because any of them may
+// have to wait for the disk.
 class StoreUpkeep final {
  public:
   // `on_health` is told, on one thread, whenever the health has changed; it is good at first.
@@ -34,7 +36,9 @@ class StoreUpkeep final {
  private:
   void Watch();
   void Reseal();
-  void PurgeAuthStates();
+  // Calls `step` again and again: soon where it returns that there is more to do. `what` names it in
+  // the log.
+  void Purge(const char* what, const std::function<absl::StatusOr<bool>()>& step);
   // Whether this is stopping, after `duration` at most.
   bool WaitOrStopping(absl::Duration duration);
 
@@ -47,7 +51,8 @@ class StoreUpkeep final {
   bool stopping_ = false;  // Guarded by mutex_.
   std::thread watcher_;
   std::thread resealer_;
-  std::thread purger_;
+  std::thread state_purger_;
+  std::thread organization_purger_;
 };
 
 }  // namespace authurl

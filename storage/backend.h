@@ -1,61 +1,92 @@
-// backend.h: what the credential store needs from a database: rows with identity columns and opaque
-// bytes.
+// backend.h: what the credential store needs from a database: a few operations over tables that
+// are described by data (storage/table.h).
 //
 // A backend knows no secrets, no protobuf and no rules of the domain. Every backend must pass the
 // conformance suite in tests/storage/backend_conformance.h, which holds the obligations below as
 // tests.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "core/call_context.h"
+#include "storage/table.h"
 
 namespace authurl {
 
-struct OrganizationRow {
+// Values of the columns of one of a table's lookups, in one organisation.
+struct LookupValues {
+  size_t lookup;  // Position in Table::lookups.
   std::string org_id;
-  std::string sealed;
+  std::vector<Value> values;
 };
 
-struct ApiKeyRow {
-  std::string key_id;
-  std::string org_id;  // Empty for keys of no organisation.
-  uint64_t version = 1;
-  std::string sealed;
-};
+// One part of a Batch.
 
-struct SocialNetworkRow {
+struct Insert {
+  const Table* table;
+  Row row;
+};
+// Replaces version, columns and parts.
+struct Update {
+  const Table* table;
+  Row row;
+  uint64_t expected_version;
+};
+struct Delete {
+  const Table* table;
+  std::string org_id;
   std::string id;
+  // Where set: the row must be there, in this version. Where not, it may be absent.
+  std::optional<uint64_t> expected_version = {};
+};
+// Changes nothing.
+struct ExpectVersion {
+  const Table* table;
   std::string org_id;
-  std::string network;
-  std::string instance;  // Empty for networks without instances.
-  std::string name;
-  int64_t default_rank = 0;
-  uint64_t version = 1;
-  std::string settings;
-  // Filled by GetSocialNetworkSecret and ListSocialNetworksUnder only; a write needs it.
-  std::string secret;
+  std::string id;
+  uint64_t version;
+};
+// At most so many rows are found. With `from` or `to`, only those count whose value in the lookup's
+// order column is at least or at most that. Takes time for as many rows. Changes nothing.
+struct ExpectAtMost {
+  const Table* table;
+  LookupValues key;
+  int64_t rows;
+  std::optional<int64_t> from = {};
+  std::optional<int64_t> to = {};
 };
 
-// The most configurations that an organisation may have of one (network, instance), so that looking
-// through them takes no time.
-inline constexpr int kMaxNamesOfNetwork = 100;
+// Done in order, each seeing what those before it did.
+using Batch = std::vector<std::variant<Insert, Update, Delete, ExpectVersion, ExpectAtMost>>;
 
-struct AuthStateRow {
-  std::string digest;  // Any bytes.
-  std::string org_id;
-  int64_t expires_at_ms = 0;
-  std::string sealed;
+struct CommitResult {
+  // OK: all is done. UNAVAILABLE: nothing is, or it is unknown. CANCELLED, DEADLINE_EXCEEDED: the
+  // context ended before it began. Else nothing is done, and the part at `refused` says why:
+  // ALREADY_EXISTS (Insert, Update: an id or unique values are taken), NOT_FOUND (no such row),
+  // ABORTED (another version than expected), RESOURCE_EXHAUSTED (ExpectAtMost: there are more).
+  absl::Status status;
+  size_t refused = 0;
+  // Of each ExpectAtMost, in order, how many it found, as far as it counted.
+  std::vector<int64_t> counts = {};
 };
 
-// A page of the rows that are sealed under one key.
-template <typename Row>
-struct RowsUnderKey {
+// How much of a list one call reads.
+struct PageLimit {
+  int rows;
+  // The page ends with the row that makes it as large or larger; its parts and columns count.
+  size_t bytes = size_t{1} << 20;
+};
+
+struct RowPage {
   std::vector<Row> rows;
   // Where the next page begins: to be passed on as it is. Empty: this page was the last one.
   std::string next;
@@ -64,8 +95,8 @@ struct RowsUnderKey {
 // Since the backend was opened.
 struct BackendStats {
   uint64_t commits = 0;         // Transactions that were committed.
-  uint64_t writes = 0;          // Writes in them; many where writers shared one.
-  uint64_t largest_commit = 0;  // The most writes in one.
+  uint64_t writes = 0;          // Batches in them; many where writers shared one.
+  uint64_t largest_commit = 0;  // The most batches in one.
   uint64_t waiting_writes = 0;  // Those that wait for a transaction now.
   uint64_t reads = 0;
   uint64_t errors = 0;  // Failures of the database itself,
@@ -77,13 +108,15 @@ struct BackendStats {
 //   honours fsync, a power loss. One that returned an error had no effect, or its effect is unknown
 //   only after UNAVAILABLE.
 // - Reads see every write that returned OK before they began.
-// - Ids and names are compared byte for byte.
-// - Lists come in ascending byte order of the id, begin after `after` (exclusive; empty: at the
-//   start) and hold at most `limit` rows.
-// - Errors (codes only, no reasons): NOT_FOUND for an absent row, ALREADY_EXISTS for a taken key,
-//   ABORTED where what an update expects to find is not what is stored. UNAVAILABLE
-//   (StorageUnavailable in core/errors.h, with the cause) for all that the database itself does
-//   wrong.
+// - Ids and texts are compared byte for byte.
+// - Lists hold at most as many rows as the limit says, and at least one where there is one and the
+//   limit allows any.
+// - `parts`: how many of a table's parts are read, the first ones; the others are left out.
+// - Nothing is begun for a context that has ended, and reads that are under way stop: CANCELLED or
+//   DEADLINE_EXCEEDED. A write that has begun is waited for.
+// - Errors (codes only, no reasons): NOT_FOUND for an absent row, and those of CommitResult.
+//   UNAVAILABLE (StorageUnavailable in core/errors.h, with the cause) for all that the database
+//   itself does wrong.
 // - Safe to use from many threads at once.
 class Backend {
  public:
@@ -93,82 +126,43 @@ class Backend {
   virtual absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) = 0;
   virtual absl::Status PutMeta(absl::string_view name, absl::string_view value) = 0;
 
-  virtual absl::Status InsertOrganization(const OrganizationRow& row) = 0;
-  virtual absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) = 0;
-  virtual absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
-                                                                         int limit) = 0;
-  // Replaces sealed where the stored bytes are `expected_sealed`.
-  virtual absl::Status UpdateOrganization(const OrganizationRow& row,
-                                          absl::string_view expected_sealed) = 0;
-  // Removes the organisation, its keys, its configurations and its auth states in one step.
-  virtual absl::Status DeleteOrganization(absl::string_view org_id) = 0;
+  // `org_id` matters for ids that are unique in one organisation only.
+  virtual absl::StatusOr<Row> Get(const CallContext& context, const Table& table,
+                                  absl::string_view org_id, absl::string_view id, size_t parts) = 0;
+  // The first row that a lookup finds, in its order.
+  virtual absl::StatusOr<Row> Find(const CallContext& context, const Table& table,
+                                   const LookupValues& key, size_t parts) = 0;
+  // The highest value in the order column of the rows that a lookup finds. REQUIRES: it has one.
+  virtual absl::StatusOr<int64_t> FindHighest(const CallContext& context, const Table& table,
+                                              const LookupValues& key) = 0;
+  // The rows of an organisation (empty: of none), or all, in ascending byte order of the id, after
+  // the id `after` (empty: from the start). `next` is the id of the last row.
+  // REQUIRES: an organisation, where ids are unique in one only.
+  virtual absl::StatusOr<RowPage> List(const CallContext& context, const Table& table,
+                                       std::optional<absl::string_view> org_id,
+                                       absl::string_view after, PageLimit limit, size_t parts) = 0;
+  // Those whose due column is below `before`, those that are due first first. Without parts.
+  virtual absl::StatusOr<std::vector<Row>> ListDue(const CallContext& context, const Table& table,
+                                                   int64_t before, int limit) = 0;
+  // The values that the rows of an organisation have in the first column of a lookup, each once, in
+  // ascending order. REQUIRES: a text. Takes time for the number of values, however many rows there
+  // are.
+  virtual absl::StatusOr<std::vector<std::string>> ListValues(const CallContext& context,
+                                                              const Table& table, size_t lookup,
+                                                              absl::string_view org_id) = 0;
 
-  // NOT_FOUND when org_id is not empty and names no organisation.
-  virtual absl::Status InsertApiKey(const ApiKeyRow& row) = 0;
-  virtual absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) = 0;
-  // With `org_id`: only the keys of that organisation (empty: of none).
-  virtual absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(
-      std::optional<absl::string_view> org_id, absl::string_view after, int limit) = 0;
-  // Replaces version and sealed where the stored version is `expected_version`.
-  virtual absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) = 0;
+  // The ids of the keys that rows of a resealed table are under, each once, in ascending order. A
+  // value of less than two bytes is under no key. Takes time for the number of keys, however many
+  // rows there are.
+  virtual absl::StatusOr<std::vector<uint8_t>> ListKeysInUse(const Table& table) = 0;
+  // Rows under a key, whole, in an order of the backend's own, from the position `from` on: empty,
+  // or the `next` of the page before. Whatever is inserted, changed or deleted between two pages: a
+  // row that was there at the first page, and still is, under the same key, comes in one of them.
+  virtual absl::StatusOr<RowPage> ListUnderKey(const Table& table, uint8_t key_id,
+                                               absl::string_view from, PageLimit limit) = 0;
 
-  // Returns how many there were of (org_id, network, instance). NOT_FOUND when org_id names no
-  // organisation; ALREADY_EXISTS when (org_id, id) or (org_id, network, instance, name) is taken;
-  // RESOURCE_EXHAUSTED when there are kMaxNamesOfNetwork of (org_id, network, instance); ABORTED
-  // unless its default_rank is below (kFirst) or above (kLast) those of all of them.
-  enum class Place { kFirst, kLast };
-  virtual absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) = 0;
-  // Without the secret.
-  virtual absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
-                                                            absl::string_view id) = 0;
-  // The one of that name, or the default one: that with the lowest default_rank, and of those with
-  // the same the one with the lowest id. Without the secret.
-  virtual absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      std::optional<absl::string_view> name) = 0;
-  // The highest default_rank of (org_id, network, instance). NOT_FOUND when there is no row.
-  virtual absl::StatusOr<int64_t> GetHighestDefaultRank(absl::string_view org_id,
-                                                        absl::string_view network,
-                                                        absl::string_view instance) = 0;
-  // The whole row.
-  virtual absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
-                                                                  absl::string_view id) = 0;
-  // Without the secrets.
-  virtual absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
-                                                                           absl::string_view after,
-                                                                           int limit) = 0;
-  // Replaces name, default_rank, version, settings and secret where the stored version is
-  // `expected_version`. ALREADY_EXISTS when (org_id, network, instance, name) is another's.
-  virtual absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
-                                           uint64_t expected_version) = 0;
-  virtual absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) = 0;
-
-  // NOT_FOUND when org_id names no organisation; ALREADY_EXISTS when the digest is taken.
-  virtual absl::Status InsertAuthState(const AuthStateRow& row) = 0;
-  // One that has expired as well, until it is deleted.
-  virtual absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) = 0;
-  // Deletes at most `limit` of those with expires_at_ms < `before_ms`, first those that expired
-  // first. Returns how many it deleted. Takes time for `limit` rows, however many there are.
-  virtual absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) = 0;
-
-  // Which keys the rows are sealed under. A sealed value names its key itself, in its second byte
-  // (core/crypto/sealer.h); of a configuration the settings count, and auth states not at all. A
-  // value of less than two bytes is under no key.
-  //
-  // The ids of the keys, each once, in ascending order. Takes time for the number of keys, however
-  // many rows there are.
-  virtual absl::StatusOr<std::vector<uint8_t>> ListKeysInUse() = 0;
-  // At most `limit` rows under a key, whole, in an order of the backend's own, from the position
-  // `from` on: empty, or the `next` of the page before. Whatever is inserted, changed or deleted
-  // between two pages: a row that was there at the first page, and still is, under the same key,
-  // comes in one of them. Takes time for `limit` rows.
-  virtual absl::StatusOr<RowsUnderKey<OrganizationRow>> ListOrganizationsUnder(
-      uint8_t key_id, absl::string_view from, int limit) = 0;
-  virtual absl::StatusOr<RowsUnderKey<ApiKeyRow>> ListApiKeysUnder(uint8_t key_id,
-                                                                   absl::string_view from,
-                                                                   int limit) = 0;
-  virtual absl::StatusOr<RowsUnderKey<SocialNetworkRow>> ListSocialNetworksUnder(
-      uint8_t key_id, absl::string_view from, int limit) = 0;
+  // All parts or none, in one transaction.
+  virtual CommitResult Commit(const CallContext& context, const Batch& batch) = 0;
 
   // OK when the database can be read and written. That it can't be written may come out only by a
   // write that fails; that it can again, by this. Cheap; called every second.

@@ -1,6 +1,7 @@
 #include "storage/credential_store.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/hash/hash.h"
@@ -11,6 +12,7 @@
 #include "storage/client_secrets.h"
 #include "storage/key_ring_check.h"
 #include "storage/store_errors.h"
+#include "storage/tables.h"
 
 namespace authurl {
 namespace {
@@ -19,23 +21,45 @@ using record::v1::ApiKey;
 using record::v1::Organization;
 using record::v1::SocialNetworkSettings;
 
-// Only other processes and the sealing anew can make an update start over, and each time they got
-// on.
-constexpr int kMaxAttempts = 16;
-
 // What stands for a reference in the database.
-std::string DigestOf(absl::string_view reference) {
-  return std::string(AsChars(Sha256(reference)));
-}
+std::string DigestOf(absl::string_view reference) { return HexEncode(AsChars(Sha256(reference))); }
 
 // In place of a name: the default one of a network and instance. No name has this character.
 constexpr absl::string_view kDefaultConfiguration = "*";
 
-// What a request finds a configuration by.
-RecordId<SocialNetworkSettings> IdOf(absl::string_view org_id, absl::string_view network,
-                                     absl::string_view instance, absl::string_view configuration) {
-  if (IsSocialNetworkId(configuration)) return {.id = org_id, .configuration = configuration};
-  return {org_id, network, instance, configuration.empty() ? kDefaultConfiguration : configuration};
+// What requests find records by.
+RecordId<Stored<Organization>> OrganizationId(absl::string_view org_id) {
+  return RecordId<Stored<Organization>>(org_id);
+}
+
+RecordId<Stored<ApiKey>> ApiKeyId(absl::string_view key_id) {
+  return RecordId<Stored<ApiKey>>(key_id);
+}
+
+RecordId<Stored<SocialNetworkSettings>> ConfigurationId(absl::string_view org_id,
+                                                        absl::string_view network,
+                                                        absl::string_view instance,
+                                                        absl::string_view configuration) {
+  using Id = RecordId<Stored<SocialNetworkSettings>>;
+  if (IsSocialNetworkId(configuration)) return Id(org_id, "", "", configuration);
+  return Id(org_id, network, instance,
+            configuration.empty() ? kDefaultConfiguration : configuration);
+}
+
+// All that requests may find a configuration by.
+std::array<RecordKey, 3> KeysOf(const Row& row) {
+  const std::string& network = row.text(SocialNetworkColumn::kNetwork);
+  const std::string& instance = row.text(SocialNetworkColumn::kInstance);
+  const std::string& name = row.text(SocialNetworkColumn::kName);
+  return {ConfigurationId(row.org_id, network, instance, ""),
+          ConfigurationId(row.org_id, network, instance, name),
+          ConfigurationId(row.org_id, "", "", row.id)};
+}
+
+// The record alone, of what memory has.
+template <typename Record>
+std::shared_ptr<const Record> RecordOf(const StoredPtr<Record>& stored) {
+  return std::shared_ptr<const Record>(stored, &stored->record);
 }
 
 // `status` with its NOT_FOUND or ALREADY_EXISTS, which say nothing to a caller, replaced by the
@@ -46,104 +70,29 @@ absl::Status Explain(const absl::Status& status, absl::StatusCode code,
 }
 
 // A rank below that of the configuration that is the default now.
-int64_t RankBefore(const SocialNetworkRow& first) { return first.default_rank - 1; }
-
-absl::Status TooManyAttempts() {
-  return StorageUnavailable("the record was changed again and again during an update");
+int64_t RankBefore(const Row& first) {
+  return first.integer(SocialNetworkColumn::kDefaultRank) - 1;
 }
 
-// A damaged index leads to a row that is sound in itself but not the one asked for.
-absl::Status AnotherRow(absl::string_view table) {
-  return absl::InternalError(
-      absl::StrCat("the database answered with another row of ", table,
-                   " than the one asked for: it was damaged; restore it from a backup"));
+LookupValues ByRank(absl::string_view org_id, absl::string_view network,
+                    absl::string_view instance) {
+  return {.lookup = SocialNetworkLookup::kByRank,
+          .org_id = std::string(org_id),
+          .values = {std::string(network), std::string(instance)}};
 }
 
-// The row of the key, with the errors that are meant for callers.
-absl::StatusOr<ApiKeyRow> FetchApiKey(Backend& backend, absl::string_view key_id) {
-  absl::StatusOr<ApiKeyRow> row = backend.GetApiKey(key_id);
-  if (!row.ok()) {
-    return Explain(row.status(), absl::StatusCode::kNotFound, ApiKeyNotFound(key_id));
-  }
-  if (row->key_id != key_id) return AnotherRow("api_keys");
-  return row;
-}
-
-// What the backend answered when asked for a configuration by its id, checked likewise.
-absl::StatusOr<SocialNetworkRow> Checked(absl::StatusOr<SocialNetworkRow> row,
-                                         absl::string_view org_id, absl::string_view id) {
-  if (!row.ok()) {
-    return Explain(row.status(), absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
-  }
-  if (row->org_id != org_id || row->id != id) return AnotherRow("social_networks");
-  return row;
-}
-
-template <typename Rows, typename OpenRow>
-auto OpenAll(const Rows& rows, OpenRow open)
-    -> absl::StatusOr<std::vector<typename decltype(open(rows->front()))::value_type>> {
-  if (!rows.ok()) return rows.status();
-  std::vector<typename decltype(open(rows->front()))::value_type> records;
-  records.reserve(rows->size());
-  for (const auto& row : *rows) {
-    auto record = open(row);
-    if (!record.ok()) return record.status();
-    records.push_back(*std::move(record));
-  }
-  return records;
-}
-
-template <typename T>
-absl::StatusOr<std::shared_ptr<const T>> Shared(absl::StatusOr<T> record) {
-  if (!record.ok()) return record.status();
-  return std::make_shared<const T>(*std::move(record));
-}
-
-template <typename T, typename NotFound>
-absl::StatusOr<std::shared_ptr<const T>> OrNotFound(std::shared_ptr<const T> found,
-                                                    NotFound not_found) {
-  if (found == nullptr) return not_found();
-  return found;
-}
-
-// What the cache keeps.
-template <typename T, typename NotFound>
-InMemory<T> FindInMemory(RecordCache& cache, const RecordId<T>& id, NotFound not_found) {
-  std::optional<std::shared_ptr<const T>> found = cache.Find(id);
-  if (!found.has_value()) return std::nullopt;
-  return OrNotFound(*std::move(found), not_found);
-}
-
-// A read through the cache.
-template <typename T, typename LoadRecord, typename NotFound>
-absl::StatusOr<std::shared_ptr<const T>> Read(RecordCache& cache, const RecordId<T>& id,
-                                              LoadRecord load, NotFound not_found) {
-  if (InMemory<T> found = FindInMemory(cache, id, not_found)) return *std::move(found);
-  absl::StatusOr<std::shared_ptr<const T>> loaded = cache.Load(id, load);
-  if (!loaded.ok()) return loaded.status();
-  return OrNotFound(*std::move(loaded), not_found);
-}
-
-// What was found by its id may be of another network.
-template <typename NotFound>
-absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> OfNetwork(
-    absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> found, absl::string_view network,
-    absl::string_view instance, NotFound not_found) {
-  if (found.ok() && ((*found)->network() != network || (*found)->instance() != instance)) {
-    return not_found();
-  }
-  return found;
+size_t HashOfNetwork(absl::string_view org_id, absl::string_view network,
+                     absl::string_view instance) {
+  return absl::HashOf(org_id, network, instance);
 }
 
 }  // namespace
 
 CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer,
                                  RandomSource random, size_t cache_bytes)
-    : backend_(std::move(backend)),
-      random_(std::move(random)),
-      records_(sealer, random_),
-      resealer_(*backend_, sealer, records_, random_),
-      cache_(cache_bytes) {}
+    : random_(std::move(random)),
+      records_(std::move(backend), sealer, random_, cache_bytes),
+      resealer_(records_.backend(), sealer, records_.sealer(), random_, StoreTables()) {}
 
 absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(
     std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
@@ -154,258 +103,368 @@ absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(
       new CredentialStore(std::move(backend), sealer, std::move(random), cache_bytes));
 }
 
-std::mutex& CredentialStore::RankLock(absl::string_view org_id, absl::string_view network,
-                                      absl::string_view instance) {
-  return rank_locks_[absl::HashOf(org_id, network, instance) % rank_locks_.size()];
+absl::Status CredentialStore::CreateOrganization(const CallContext& context,
+                                                 const Organization& organization) {
+  const std::string& org_id = organization.org_id();
+  std::array<uint8_t, 8> bytes;
+  random_(bytes);
+  uint64_t generation = 0;
+  for (const uint8_t byte : bytes) generation = generation << 8 | byte;
+  // Positive, and not that of organisations from before generations.
+  const auto positive = static_cast<int64_t>(generation >> 1 | 1);
+  const Batch batch = {Insert{&kOrganizations, records_.sealer().Seal(organization, positive, 1)}};
+  const CommitResult result = records_.Commit(context, batch, {OrganizationId(org_id)});
+  if (!absl::IsAlreadyExists(result.status)) return result.status;
+  const auto living = records_.GetOrganization(context, org_id);
+  if (living.ok()) return OrganizationExists(org_id);
+  return Explain(living.status(), absl::StatusCode::kNotFound, OrganizationBeingDeleted(org_id));
 }
 
-std::mutex& CredentialStore::UpdateLock(absl::string_view scope, absl::string_view id) {
-  return update_locks_[absl::HashOf(scope, id) % update_locks_.size()];
+CredentialStore::Found<Organization> CredentialStore::GetOrganization(const CallContext& context,
+                                                                      absl::string_view org_id) {
+  const auto stored = records_.GetOrganization(context, org_id);
+  if (!stored.ok()) {
+    return Explain(stored.status(), absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
+  }
+  return RecordOf(*stored);
 }
 
-// Every write below invalidates what it may have changed, whatever its status: one that failed may
-// have had an effect all the same, and one that found a record there, or gone, must not be followed
-// by a read that says otherwise.
-
-absl::Status CredentialStore::CreateOrganization(const Organization& organization) {
-  const absl::Status status = backend_->InsertOrganization(records_.Seal(organization));
-  cache_.Invalidate(RecordId<Organization>{organization.org_id()});
-  return Explain(status, absl::StatusCode::kAlreadyExists,
-                 OrganizationExists(organization.org_id()));
-}
-
-absl::StatusOr<std::shared_ptr<const Organization>> CredentialStore::GetOrganization(
+CredentialStore::InMemory<Organization> CredentialStore::FindOrganizationInMemory(
     absl::string_view org_id) {
-  return Read(
-      cache_, RecordId<Organization>{org_id}, [&] { return LoadOrganization(org_id); },
-      [&] { return OrganizationNotFound(org_id); });
+  const auto stored = records_.OrganizationInMemory(org_id);
+  if (!stored) return std::nullopt;
+  if (*stored == nullptr) return OrganizationNotFound(org_id);
+  return RecordOf(*stored);
 }
 
-InMemory<Organization> CredentialStore::FindOrganizationInMemory(absl::string_view org_id) {
-  return FindInMemory(cache_, RecordId<Organization>{org_id},
-                      [&] { return OrganizationNotFound(org_id); });
+absl::StatusOr<Listed<Organization>> CredentialStore::ListOrganizations(const CallContext& context,
+                                                                        absl::string_view after,
+                                                                        PageLimit limit) {
+  return records_.List<Organization>(context, std::nullopt, after, limit);
 }
 
-absl::StatusOr<std::shared_ptr<const Organization>> CredentialStore::LoadOrganization(
-    absl::string_view org_id) {
-  const absl::StatusOr<OrganizationRow> row = backend_->GetOrganization(org_id);
-  if (absl::IsNotFound(row.status())) return nullptr;
-  if (!row.ok()) return row.status();
-  if (row->org_id != org_id) return AnotherRow("organizations");
-  return Shared(records_.Open(*row));
-}
-
-absl::StatusOr<std::vector<Organization>> CredentialStore::ListOrganizations(
-    absl::string_view after, int limit) {
-  return OpenAll(backend_->ListOrganizations(after, limit),
-                 [this](const OrganizationRow& row) { return records_.Open(row); });
-}
-
-absl::Status CredentialStore::DeleteOrganization(absl::string_view org_id) {
-  const absl::Status status = backend_->DeleteOrganization(org_id);
-  cache_.InvalidateIf([&](const RecordCache::Key& key, const google::protobuf::Message* record) {
-    if (key.kind != RecordKind::kApiKey) return key.id == org_id;
-    // A key that is known to be absent is absent still.
-    return record != nullptr && static_cast<const ApiKey&>(*record).org_id() == org_id;
-  });
-  return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
-}
-
-absl::Status CredentialStore::CreateApiKey(const ApiKey& key) {
-  const absl::Status status = backend_->InsertApiKey(records_.Seal(key, 1));
-  cache_.Invalidate(RecordId<ApiKey>{key.key_id()});
-  if (absl::IsAlreadyExists(status)) return ApiKeyExists(key.key_id());
-  return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(key.org_id()));
-}
-
-absl::StatusOr<std::shared_ptr<const ApiKey>> CredentialStore::GetApiKey(absl::string_view key_id) {
-  return Read(
-      cache_, RecordId<ApiKey>{key_id}, [&] { return LoadApiKey(key_id); },
-      [&] { return ApiKeyNotFound(key_id); });
-}
-
-InMemory<ApiKey> CredentialStore::FindApiKeyInMemory(absl::string_view key_id) {
-  return FindInMemory(cache_, RecordId<ApiKey>{key_id}, [&] { return ApiKeyNotFound(key_id); });
-}
-
-absl::StatusOr<std::shared_ptr<const ApiKey>> CredentialStore::LoadApiKey(
-    absl::string_view key_id) {
-  const absl::StatusOr<ApiKeyRow> row = FetchApiKey(*backend_, key_id);
-  if (absl::IsNotFound(row.status())) return nullptr;
-  if (!row.ok()) return row.status();
-  return Shared(records_.Open(*row));
-}
-
-absl::StatusOr<std::vector<ApiKey>> CredentialStore::ListApiKeys(
-    std::optional<absl::string_view> org_id, absl::string_view after, int limit) {
-  return OpenAll(backend_->ListApiKeys(org_id, after, limit),
-                 [&](const ApiKeyRow& row) -> absl::StatusOr<ApiKey> {
-                   if (org_id && row.org_id != *org_id) return AnotherRow("api_keys");
-                   return records_.Open(row);
-                 });
-}
-
-absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(absl::string_view key_id,
-                                                     std::optional<absl::string_view> org_id,
-                                                     absl::Time now) {
-  const std::lock_guard lock(UpdateLock("", key_id));
+absl::Status CredentialStore::DeleteOrganization(const CallContext& context,
+                                                 absl::string_view org_id, absl::Time now) {
+  const auto not_found = [&](const absl::Status& status) {
+    return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
+  };
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const absl::StatusOr<ApiKeyRow> row = FetchApiKey(*backend_, key_id);
-    if (!row.ok()) return row.status();
-    if (org_id && row->org_id != *org_id) return ApiKeyNotFound(key_id);
-    absl::StatusOr<ApiKey> key = records_.Open(*row);
-    if (!key.ok() || key->revoked_at_ms() != 0) return key;
-    key->set_revoked_at_ms(absl::ToUnixMillis(now));
-    const absl::Status status =
-        backend_->UpdateApiKey(records_.Seal(*key, row->version + 1), row->version);
-    cache_.Invalidate(RecordId<ApiKey>{key_id});
-    if (status.ok()) return key;
-    if (absl::IsAborted(status)) continue;
-    return Explain(status, absl::StatusCode::kNotFound, ApiKeyNotFound(key_id));
+    const absl::StatusOr<Row> row = records_.Fetch(context, kOrganizations, org_id, org_id, 1);
+    if (!row.ok()) return not_found(row.status());
+    if (row->integer(OrganizationColumn::kPurgeAtMs) != kNeverDue) {
+      return OrganizationNotFound(org_id);
+    }
+    // One whose record is damaged can be deleted, too.
+    const absl::StatusOr<Stored<Organization>> stored = records_.Open<Organization>(*row);
+    Organization organization;
+    if (stored.ok()) organization = stored->record;
+    organization.set_org_id(row->org_id);
+    organization.set_deleted_at_ms(absl::ToUnixMillis(now));
+    const Batch batch = {Update{
+        &kOrganizations, records_.sealer().Seal(organization, row->generation, row->version + 1),
+        row->version}};
+    const CommitResult result = records_.Commit(context, batch, {OrganizationId(org_id)});
+    if (!absl::IsAborted(result.status)) return not_found(result.status);
   }
   return TooManyAttempts();
 }
 
-absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(SocialNetworkSettings settings,
+absl::StatusOr<int> CredentialStore::PurgeOrganizations(int limit) {
+  const CallContext& context = CallContext::Background();
+  Backend& backend = records_.backend();
+  const auto deleted = backend.ListDue(context, kOrganizations, kNeverDue, 1);
+  if (!deleted.ok()) return deleted.status();
+  if (deleted->empty()) return 0;
+  const Row& organization = deleted->front();
+  const auto max_rows = static_cast<size_t>(std::max(limit, 1));
+  Batch batch;
+  for (const Table* table : StoreTables().subspan(1)) {
+    const auto room = static_cast<int>(max_rows - batch.size());
+    const absl::StatusOr<RowPage> page =
+        backend.List(context, *table, organization.id, "", {.rows = room}, 0);
+    if (!page.ok()) return page.status();
+    for (const Row& row : page->rows) batch.push_back(Delete{table, row.org_id, row.id});
+  }
+  // The organisation itself goes last: until then its id is not free. Nothing can be added to it.
+  if (batch.size() < max_rows) {
+    batch.push_back(
+        Delete{&kOrganizations, organization.org_id, organization.id, organization.version});
+  }
+  // None of it is found any more, in memory or not.
+  const CommitResult result = records_.Commit(context, batch, {});
+  // Another server was faster.
+  if (absl::IsNotFound(result.status) || absl::IsAborted(result.status)) return 0;
+  if (!result.status.ok()) return result.status;
+  purged_records_.fetch_add(batch.size(), std::memory_order_relaxed);
+  return static_cast<int>(batch.size());
+}
+
+absl::Status CredentialStore::CreateApiKey(const CallContext& context, const ApiKey& key) {
+  const absl::StatusOr<CommitResult> result = records_.CommitFor(
+      context, key.org_id(),
+      [&](int64_t generation) {
+        return Batch{Insert{&kApiKeys, records_.sealer().Seal(key, generation, 1)}};
+      },
+      {ApiKeyId(key.key_id())});
+  if (!result.ok()) {
+    return Explain(result.status(), absl::StatusCode::kNotFound,
+                   OrganizationNotFound(key.org_id()));
+  }
+  return Explain(result->status, absl::StatusCode::kAlreadyExists, ApiKeyExists(key.key_id()));
+}
+
+CredentialStore::Found<ApiKey> CredentialStore::GetApiKey(const CallContext& context,
+                                                          absl::string_view key_id) {
+  const auto not_found = [&](const absl::Status& status) {
+    return Explain(status, absl::StatusCode::kNotFound, ApiKeyNotFound(key_id));
+  };
+  const auto stored =
+      records_.Read<ApiKey>(context, ApiKeyId(key_id), [&]() -> absl::StatusOr<Stored<ApiKey>> {
+        const absl::StatusOr<Row> row = records_.Fetch(context, kApiKeys, "", key_id, 1);
+        if (!row.ok()) return row.status();
+        return records_.Open<ApiKey>(*row);
+      });
+  if (!stored.ok()) return not_found(stored.status());
+  const absl::Status owner =
+      records_.CheckOwner(context, (*stored)->record.org_id(), (*stored)->generation);
+  if (!owner.ok()) return not_found(owner);
+  return RecordOf(*stored);
+}
+
+CredentialStore::InMemory<ApiKey> CredentialStore::FindApiKeyInMemory(absl::string_view key_id) {
+  const auto stored = records_.cache().Find(ApiKeyId(key_id));
+  if (!stored) return std::nullopt;
+  if (*stored == nullptr) return ApiKeyNotFound(key_id);
+  const std::optional<bool> lives =
+      records_.HasOwnerInMemory((*stored)->record.org_id(), (*stored)->generation);
+  if (!lives) return std::nullopt;
+  if (!*lives) return ApiKeyNotFound(key_id);
+  return RecordOf(*stored);
+}
+
+absl::StatusOr<Listed<ApiKey>> CredentialStore::ListApiKeys(const CallContext& context,
+                                                            std::optional<absl::string_view> org_id,
+                                                            absl::string_view after,
+                                                            PageLimit limit) {
+  return records_.List<ApiKey>(context, org_id, after, limit);
+}
+
+absl::StatusOr<bool> CredentialStore::HasApiKeys(const CallContext& context) {
+  const absl::StatusOr<RowPage> page =
+      records_.backend().List(context, kApiKeys, std::nullopt, "", {.rows = 1}, 0);
+  if (!page.ok()) return page.status();
+  return !page->rows.empty();
+}
+
+absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(const CallContext& context,
+                                                     absl::string_view key_id,
+                                                     std::optional<absl::string_view> org_id,
+                                                     absl::Time now) {
+  const auto not_found = [&](const absl::Status& status) {
+    return Explain(status, absl::StatusCode::kNotFound, ApiKeyNotFound(key_id));
+  };
+  const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(key_id));
+  if (lock == nullptr) return context.Check();
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const absl::StatusOr<Row> row = records_.Fetch(context, kApiKeys, "", key_id, 1);
+    if (!row.ok()) return not_found(row.status());
+    if (org_id && row->org_id != *org_id) return ApiKeyNotFound(key_id);
+    const absl::Status owner = records_.CheckOwner(context, row->org_id, row->generation);
+    if (!owner.ok()) return not_found(owner);
+    absl::StatusOr<ApiKey> key = records_.sealer().Open<ApiKey>(*row);
+    if (!key.ok() || key->revoked_at_ms() != 0) return key;
+    key->set_revoked_at_ms(absl::ToUnixMillis(now));
+    const Batch batch = {Update{
+        &kApiKeys, records_.sealer().Seal(*key, row->generation, row->version + 1), row->version}};
+    const CommitResult result = records_.Commit(context, batch, {ApiKeyId(key_id)});
+    if (result.status.ok()) return key;
+    if (!absl::IsAborted(result.status)) return not_found(result.status);
+  }
+  return TooManyAttempts();
+}
+
+absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(const CallContext& context,
+                                                          SocialNetworkSettings settings,
                                                           absl::string_view client_secret,
                                                           bool make_default) {
-  std::unique_lock lock(RankLock(settings.org_id(), settings.network(), settings.instance()),
-                        std::defer_lock);
-  if (make_default) lock.lock();
+  const std::string& org_id = settings.org_id();
+  RecordLocks::Lease lock;
+  if (make_default) {
+    lock =
+        rank_locks_.Take(context, HashOfNetwork(org_id, settings.network(), settings.instance()));
+    if (lock == nullptr) return context.Check();
+  }
   // Ranks follow the order of creation. Most are the first of their network, or the newest: only
   // where the clock went back must the others be looked at.
   settings.set_default_rank(settings.created_at_ms());
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     if (make_default || attempt > 0) {
-      const absl::StatusOr<int64_t> rank = RankOfNew(settings, make_default);
+      const absl::StatusOr<int64_t> rank = RankOfNew(context, settings, make_default);
       if (!rank.ok()) return rank.status();
       settings.set_default_rank(*rank);
     }
-    const SocialNetworkRow row = records_.Seal(settings, ClientSecrets(client_secret));
-    const absl::StatusOr<int> others = backend_->InsertSocialNetwork(
-        row, make_default ? Backend::Place::kFirst : Backend::Place::kLast);
-    Invalidate(row);
-    if (others.ok()) return make_default || *others == 0;
-    if (absl::IsAborted(others.status())) continue;
-    if (absl::IsAlreadyExists(others.status())) {
+    const ClientSecrets secrets(client_secret);
+    const LookupValues by_rank = ByRank(org_id, settings.network(), settings.instance());
+    const int64_t rank = settings.default_rank();
+    const Row named = Kept<SocialNetworkSettings>::RowOf(settings);
+    const absl::StatusOr<CommitResult> result = records_.CommitFor(
+        context, org_id,
+        [&](int64_t generation) {
+          ExpectAtMost in_its_place{&kSocialNetworks, by_rank, 1};
+          (make_default ? in_its_place.to : in_its_place.from) = rank;
+          return Batch{
+              Insert{&kSocialNetworks, records_.sealer().Seal(settings, generation, secrets)},
+              ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork}, in_its_place};
+        },
+        KeysOf(named));
+    if (!result.ok()) {
+      return Explain(result.status(), absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
+    }
+    if (result->status.ok()) return make_default || result->counts[0] == 1;
+    if (absl::IsAlreadyExists(result->status)) {
       return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
     }
-    if (absl::IsResourceExhausted(others.status())) {
+    if (!absl::IsResourceExhausted(result->status)) return result->status;
+    if (result->refused == 1) {
       return TooManyOfNetwork(settings.network(), settings.instance(), kMaxNamesOfNetwork);
     }
-    return Explain(others.status(), absl::StatusCode::kNotFound,
-                   OrganizationNotFound(settings.org_id()));
   }
   return TooManyAttempts();
 }
 
-absl::StatusOr<int64_t> CredentialStore::RankOfNew(const SocialNetworkSettings& settings,
+absl::StatusOr<int64_t> CredentialStore::RankOfNew(const CallContext& context,
+                                                   const SocialNetworkSettings& settings,
                                                    bool make_default) {
+  Backend& backend = records_.backend();
+  const LookupValues by_rank = ByRank(settings.org_id(), settings.network(), settings.instance());
   if (make_default) {
-    const absl::StatusOr<SocialNetworkRow> first = backend_->FindSocialNetwork(
-        settings.org_id(), settings.network(), settings.instance(), std::nullopt);
+    const absl::StatusOr<Row> first = backend.Find(context, kSocialNetworks, by_rank, 0);
     if (first.ok()) return RankBefore(*first);
     if (!absl::IsNotFound(first.status())) return first.status();
   }
-  const absl::StatusOr<int64_t> last =
-      backend_->GetHighestDefaultRank(settings.org_id(), settings.network(), settings.instance());
+  const absl::StatusOr<int64_t> last = backend.FindHighest(context, kSocialNetworks, by_rank);
   if (absl::IsNotFound(last.status())) return settings.created_at_ms();
   if (!last.ok()) return last.status();
   return std::max(settings.created_at_ms(), *last + 1);
 }
 
-void CredentialStore::Invalidate(const SocialNetworkRow& row) {
-  for (const absl::string_view configuration :
-       {kDefaultConfiguration, absl::string_view(row.name)}) {
-    cache_.Invalidate(
-        RecordId<SocialNetworkSettings>{row.org_id, row.network, row.instance, configuration});
-  }
-  cache_.Invalidate(RecordId<SocialNetworkSettings>{.id = row.org_id, .configuration = row.id});
+absl::StatusOr<Row> CredentialStore::FetchSocialNetwork(const CallContext& context,
+                                                        absl::string_view org_id,
+                                                        absl::string_view id, size_t parts) {
+  absl::StatusOr<Row> row = records_.Fetch(context, kSocialNetworks, org_id, id, parts);
+  absl::Status status = row.status();
+  if (status.ok()) status = records_.CheckOwner(context, row->org_id, row->generation);
+  if (status.ok()) return row;
+  return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
 }
 
-absl::StatusOr<SocialNetworkSettings> CredentialStore::GetSocialNetwork(absl::string_view org_id,
+absl::StatusOr<SocialNetworkSettings> CredentialStore::GetSocialNetwork(const CallContext& context,
+                                                                        absl::string_view org_id,
                                                                         absl::string_view id) {
-  const absl::StatusOr<SocialNetworkRow> row =
-      Checked(backend_->GetSocialNetwork(org_id, id), org_id, id);
+  const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, 1);
   if (!row.ok()) return row.status();
-  return records_.OpenSettings(*row);
+  return records_.sealer().Open<SocialNetworkSettings>(*row);
 }
 
-absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::FindSocialNetwork(
-    absl::string_view org_id, absl::string_view network, absl::string_view instance,
-    absl::string_view configuration) {
+CredentialStore::Found<SocialNetworkSettings> CredentialStore::FindSocialNetwork(
+    const CallContext& context, absl::string_view org_id, absl::string_view network,
+    absl::string_view instance, absl::string_view configuration) {
   const auto not_found = [&] { return NetworkNotConfigured(network, instance, configuration); };
-  return OfNetwork(
-      Read(
-          cache_, IdOf(org_id, network, instance, configuration),
-          [&] { return LoadSocialNetwork(org_id, network, instance, configuration); }, not_found),
-      network, instance, not_found);
+  const auto id = ConfigurationId(org_id, network, instance, configuration);
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const auto stored = records_.Read<SocialNetworkSettings>(context, id, [&] {
+      return LoadSocialNetwork(context, org_id, network, instance, configuration);
+    });
+    if (absl::IsNotFound(stored.status())) return not_found();
+    if (!stored.ok()) return stored.status();
+    const auto organization = records_.GetOrganization(context, org_id);
+    if (absl::IsNotFound(organization.status())) return not_found();
+    if (!organization.ok()) return organization.status();
+    if ((*stored)->generation != (*organization)->generation) {
+      // Of an organisation that was deleted and made again.
+      records_.cache().Invalidate(id);
+      continue;
+    }
+    // By its id, it may be one of another network.
+    const SocialNetworkSettings& settings = (*stored)->record;
+    if (settings.network() != network || settings.instance() != instance) return not_found();
+    return RecordOf(*stored);
+  }
+  return TooManyAttempts();
 }
 
-InMemory<SocialNetworkSettings> CredentialStore::FindSocialNetworkInMemory(
+CredentialStore::InMemory<SocialNetworkSettings> CredentialStore::FindSocialNetworkInMemory(
     absl::string_view org_id, absl::string_view network, absl::string_view instance,
     absl::string_view configuration) {
+  const auto stored =
+      records_.cache().Find(ConfigurationId(org_id, network, instance, configuration));
+  if (!stored) return std::nullopt;
   const auto not_found = [&] { return NetworkNotConfigured(network, instance, configuration); };
-  InMemory<SocialNetworkSettings> found =
-      FindInMemory(cache_, IdOf(org_id, network, instance, configuration), not_found);
-  if (!found.has_value()) return std::nullopt;
-  return OfNetwork(*std::move(found), network, instance, not_found);
+  if (*stored == nullptr) return not_found();
+  if (records_.HasOwnerInMemory(org_id, (*stored)->generation) != true) return std::nullopt;
+  const SocialNetworkSettings& settings = (*stored)->record;
+  if (settings.network() != network || settings.instance() != instance) return not_found();
+  return RecordOf(*stored);
 }
 
-absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::LoadSocialNetwork(
-    absl::string_view org_id, absl::string_view network, absl::string_view instance,
-    absl::string_view configuration) {
-  if (IsSocialNetworkId(configuration)) return LoadSocialNetworkById(org_id, configuration);
-  const std::optional<absl::string_view> name =
-      configuration.empty() ? std::nullopt : std::optional(configuration);
-  const absl::StatusOr<SocialNetworkRow> row =
-      backend_->FindSocialNetwork(org_id, network, instance, name);
-  if (absl::IsNotFound(row.status())) return nullptr;
+absl::StatusOr<Stored<SocialNetworkSettings>> CredentialStore::LoadSocialNetwork(
+    const CallContext& context, absl::string_view org_id, absl::string_view network,
+    absl::string_view instance, absl::string_view configuration) {
+  if (IsSocialNetworkId(configuration)) {
+    const absl::StatusOr<Row> row =
+        records_.Fetch(context, kSocialNetworks, org_id, configuration, 1);
+    if (!row.ok()) return row.status();
+    return records_.Open<SocialNetworkSettings>(*row);
+  }
+  LookupValues key = ByRank(org_id, network, instance);
+  if (!configuration.empty()) {
+    key.lookup = SocialNetworkLookup::kByName;
+    key.values.emplace_back(std::string(configuration));
+  }
+  const absl::StatusOr<Row> row = records_.backend().Find(context, kSocialNetworks, key, 1);
   if (!row.ok()) return row.status();
-  const bool same = row->org_id == org_id && row->network == network && row->instance == instance &&
-                    (!name || row->name == *name);
-  if (!same) return AnotherRow("social_networks");
-  return Shared(records_.OpenSettings(*row));
+  const bool same = row->org_id == org_id &&
+                    std::equal(key.values.begin(), key.values.end(), row->columns.begin());
+  if (!same) return AnotherRow(kSocialNetworks);
+  return records_.Open<SocialNetworkSettings>(*row);
 }
 
-absl::StatusOr<std::shared_ptr<const SocialNetworkSettings>> CredentialStore::LoadSocialNetworkById(
-    absl::string_view org_id, absl::string_view id) {
-  absl::StatusOr<SocialNetworkSettings> settings = GetSocialNetwork(org_id, id);
-  if (absl::IsNotFound(settings.status())) return nullptr;
-  return Shared(std::move(settings));
-}
-
-absl::StatusOr<std::string> CredentialStore::GetDefaultSocialNetworkId(absl::string_view org_id,
+absl::StatusOr<std::string> CredentialStore::GetDefaultSocialNetworkId(const CallContext& context,
+                                                                       absl::string_view org_id,
                                                                        absl::string_view network,
                                                                        absl::string_view instance) {
-  absl::StatusOr<SocialNetworkRow> row =
-      backend_->FindSocialNetwork(org_id, network, instance, std::nullopt);
+  absl::StatusOr<Row> row =
+      records_.backend().Find(context, kSocialNetworks, ByRank(org_id, network, instance), 0);
   if (absl::IsNotFound(row.status())) return "";
   if (!row.ok()) return row.status();
   return std::move(row->id);
 }
 
-absl::StatusOr<std::vector<SocialNetworkSettings>> CredentialStore::ListSocialNetworks(
-    absl::string_view org_id, absl::string_view after, int limit) {
-  return OpenAll(backend_->ListSocialNetworks(org_id, after, limit),
-                 [&](const SocialNetworkRow& row) -> absl::StatusOr<SocialNetworkSettings> {
-                   if (row.org_id != org_id) return AnotherRow("social_networks");
-                   return records_.OpenSettings(row);
-                 });
+absl::StatusOr<Listed<SocialNetworkSettings>> CredentialStore::ListSocialNetworks(
+    const CallContext& context, absl::string_view org_id, absl::string_view after,
+    PageLimit limit) {
+  return records_.List<SocialNetworkSettings>(context, org_id, after, limit);
+}
+
+absl::StatusOr<std::vector<std::string>> CredentialStore::ListConfiguredNetworks(
+    const CallContext& context, absl::string_view org_id) {
+  return records_.backend().ListValues(context, kSocialNetworks, SocialNetworkLookup::kByName,
+                                       org_id);
 }
 
 absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSocialNetwork(
-    absl::string_view org_id, absl::string_view id, absl::Time now,
+    const CallContext& context, absl::string_view org_id, absl::string_view id, absl::Time now,
     const std::function<absl::Status(SocialNetworkSettings&)>& change,
     std::optional<absl::string_view> new_client_secret, bool make_default) {
-  const std::lock_guard lock(UpdateLock(org_id, id));
+  const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(org_id, id));
+  if (lock == nullptr) return context.Check();
+  const size_t all_parts = kSocialNetworks.parts.size();
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const absl::StatusOr<SocialNetworkRow> row =
-        Checked(backend_->GetSocialNetworkSecret(org_id, id), org_id, id);
+    const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, all_parts);
     if (!row.ok()) return row.status();
-    const absl::StatusOr<SocialNetworkSettings> old = records_.OpenSettings(*row);
+    const auto old = records_.sealer().Open<SocialNetworkSettings>(*row);
     if (!old.ok()) return old.status();
-    absl::StatusOr<ClientSecrets> secrets = records_.OpenSecrets(*row);
+    absl::StatusOr<ClientSecrets> secrets = records_.sealer().OpenSecrets(*row);
     if (!secrets.ok()) return secrets.status();
 
     SocialNetworkSettings settings = *old;
@@ -418,23 +477,36 @@ absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSoc
     settings.set_updated_at_ms(absl::ToUnixMillis(now));
     settings.set_version(old->version() + 1);
     settings.set_default_rank(old->default_rank());
-    std::unique_lock rank_lock(RankLock(org_id, row->network, row->instance), std::defer_lock);
-    if (make_default) rank_lock.lock();
-    const absl::StatusOr<SocialNetworkRow> first =
-        backend_->FindSocialNetwork(org_id, row->network, row->instance, std::nullopt);
+    const LookupValues by_rank = ByRank(org_id, old->network(), old->instance());
+    RecordLocks::Lease rank_lock;
+    if (make_default) {
+      rank_lock = rank_locks_.Take(context, HashOfNetwork(org_id, old->network(), old->instance()));
+      if (rank_lock == nullptr) return context.Check();
+    }
+    const absl::StatusOr<Row> first = records_.backend().Find(context, kSocialNetworks, by_rank, 0);
     if (!first.ok()) {
       return Explain(first.status(), absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
     }
-    if (make_default && first->id != id) settings.set_default_rank(RankBefore(*first));
+    const bool becomes_default = make_default && first->id != id;
+    if (becomes_default) settings.set_default_rank(RankBefore(*first));
     if (new_client_secret) secrets->Replace(*new_client_secret, old->version(), now);
     secrets->Expire(now);
 
-    const SocialNetworkRow changed = records_.Seal(settings, *secrets);
-    const absl::Status status = backend_->UpdateSocialNetwork(changed, row->version);
-    Invalidate(*row);
-    Invalidate(changed);
+    Row changed = records_.sealer().Seal(settings, row->generation, *secrets);
+    const auto keys_before = KeysOf(*row);
+    const Row named = Kept<SocialNetworkSettings>::RowOf(settings);
+    const auto keys_after = KeysOf(named);
+    std::vector<RecordKey> keys(keys_before.begin(), keys_before.end());
+    keys.insert(keys.end(), keys_after.begin(), keys_after.end());
+    Batch batch = {Update{&kSocialNetworks, std::move(changed), row->version}};
+    if (becomes_default) {
+      batch.push_back(
+          ExpectAtMost{&kSocialNetworks, by_rank, 1, std::nullopt, settings.default_rank()});
+    }
+    const absl::Status status = records_.Commit(context, batch, keys).status;
     if (status.ok()) return UpdatedSocialNetwork{settings, make_default || first->id == id};
-    if (absl::IsAborted(status)) continue;
+    // Another one became the default, or this was changed.
+    if (absl::IsResourceExhausted(status) || absl::IsAborted(status)) continue;
     if (absl::IsAlreadyExists(status)) {
       return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
     }
@@ -443,25 +515,31 @@ absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSoc
   return TooManyAttempts();
 }
 
-absl::Status CredentialStore::DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) {
+absl::Status CredentialStore::DeleteSocialNetwork(const CallContext& context,
+                                                  absl::string_view org_id, absl::string_view id) {
   // Requests find it by its network and its name, so these must be known. They stay the same under
-  // the lock.
-  const std::lock_guard lock(UpdateLock(org_id, id));
-  const absl::StatusOr<SocialNetworkRow> row =
-      Checked(backend_->GetSocialNetwork(org_id, id), org_id, id);
-  if (!row.ok()) return row.status();
-  const absl::Status status = backend_->DeleteSocialNetwork(org_id, id);
-  Invalidate(*row);
-  return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
+  // the lock, or the version is another one.
+  const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(org_id, id));
+  if (lock == nullptr) return context.Check();
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, 0);
+    if (!row.ok()) return row.status();
+    const Batch batch = {Delete{&kSocialNetworks, row->org_id, row->id, row->version}};
+    const absl::Status status = records_.Commit(context, batch, KeysOf(*row)).status;
+    if (absl::IsAborted(status)) continue;
+    return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
+  }
+  return TooManyAttempts();
 }
 
-absl::StatusOr<std::string> CredentialStore::GetClientSecret(absl::string_view org_id,
+absl::StatusOr<std::string> CredentialStore::GetClientSecret(const CallContext& context,
+                                                             absl::string_view org_id,
                                                              absl::string_view id,
                                                              uint64_t version) {
-  const absl::StatusOr<SocialNetworkRow> row =
-      Checked(backend_->GetSocialNetworkSecret(org_id, id), org_id, id);
+  const absl::StatusOr<Row> row =
+      FetchSocialNetwork(context, org_id, id, kSocialNetworks.parts.size());
   if (!row.ok()) return row.status();
-  const absl::StatusOr<ClientSecrets> secrets = records_.OpenSecrets(*row);
+  const absl::StatusOr<ClientSecrets> secrets = records_.sealer().OpenSecrets(*row);
   if (!secrets.ok()) return secrets.status();
   std::optional<std::string> secret;
   if (version >= 1 && version <= row->version) secret = secrets->Find(version);
@@ -469,43 +547,70 @@ absl::StatusOr<std::string> CredentialStore::GetClientSecret(absl::string_view o
   return *std::move(secret);
 }
 
-absl::Status CredentialStore::PutAuthState(const StoredAuthState& state) {
-  const absl::Status status =
-      backend_->InsertAuthState({.digest = DigestOf(state.reference),
-                                 .org_id = state.org_id,
-                                 .expires_at_ms = absl::ToUnixMillis(state.expires_at),
-                                 .sealed = state.sealed});
-  if (absl::IsAlreadyExists(status)) {
+absl::Status CredentialStore::PutAuthStates(const CallContext& context,
+                                            absl::Span<const StoredAuthState> states) {
+  if (states.empty()) return absl::OkStatus();
+  const std::string& org_id = states[0].org_id;
+  const absl::StatusOr<CommitResult> result = records_.CommitFor(
+      context, org_id,
+      [&](int64_t generation) {
+        Batch batch;
+        for (const StoredAuthState& state : states) {
+          batch.push_back(Insert{&kAuthStates,
+                                 {.org_id = org_id,
+                                  .generation = generation,
+                                  .id = DigestOf(state.reference),
+                                  .columns = {absl::ToUnixMillis(state.expires_at)},
+                                  .parts = {state.sealed}}});
+        }
+        return batch;
+      },
+      {});
+  if (!result.ok()) {
+    return Explain(result.status(), absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
+  }
+  if (absl::IsAlreadyExists(result->status)) {
     return absl::InternalError("the reference of an OAuth state was made twice: it is not random");
   }
-  return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(state.org_id));
+  return result->status;
 }
 
-absl::StatusOr<std::string> CredentialStore::GetAuthState(absl::string_view reference) {
-  // Not checked like other rows: what comes from another row does not open with this reference.
-  absl::StatusOr<AuthStateRow> row = backend_->GetAuthState(DigestOf(reference));
-  if (!row.ok()) return Explain(row.status(), absl::StatusCode::kNotFound, AuthStateNotFound());
-  return std::move(row->sealed);
+absl::StatusOr<std::string> CredentialStore::GetAuthState(const CallContext& context,
+                                                          absl::string_view reference) {
+  const absl::StatusOr<Row> row =
+      records_.Fetch(context, kAuthStates, "", DigestOf(reference), kAuthStates.parts.size());
+  absl::Status status = row.status();
+  if (status.ok()) status = records_.CheckOwner(context, row->org_id, row->generation);
+  if (!status.ok()) return Explain(status, absl::StatusCode::kNotFound, AuthStateNotFound());
+  // Not checked further: what comes from another row does not open with this reference.
+  return row->parts[0];
 }
 
 absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) {
-  absl::StatusOr<int> purged = backend_->DeleteExpiredAuthStates(absl::ToUnixMillis(now), limit);
-  if (purged.ok()) {
-    purged_auth_states_.fetch_add(static_cast<uint64_t>(*purged), std::memory_order_relaxed);
-  }
-  return purged;
+  const CallContext& context = CallContext::Background();
+  const absl::StatusOr<std::vector<Row>> expired =
+      records_.backend().ListDue(context, kAuthStates, absl::ToUnixMillis(now), limit);
+  if (!expired.ok()) return expired.status();
+  if (expired->empty()) return 0;
+  Batch batch;
+  for (const Row& row : *expired) batch.push_back(Delete{&kAuthStates, row.org_id, row.id});
+  const absl::Status status = records_.Commit(context, batch, {}).status;
+  if (!status.ok()) return status;
+  purged_auth_states_.fetch_add(batch.size(), std::memory_order_relaxed);
+  return static_cast<int>(batch.size());
 }
 
 absl::StatusOr<ResealStep> CredentialStore::ResealNext(int batch) { return resealer_.Next(batch); }
 
-absl::Status CredentialStore::Probe() { return backend_->Probe(); }
+absl::Status CredentialStore::Probe() { return records_.backend().Probe(); }
 
-absl::Status CredentialStore::ProbeReads() { return backend_->ProbeReads(); }
+absl::Status CredentialStore::ProbeReads() { return records_.backend().ProbeReads(); }
 
 CredentialStore::Stats CredentialStore::Snapshot() const {
-  return {.cache = cache_.Snapshot(),
-          .backend = backend_->Stats(),
-          .purged_auth_states = purged_auth_states_.load(std::memory_order_relaxed)};
+  return {.cache = records_.cache().Snapshot(),
+          .backend = records_.backend().Stats(),
+          .purged_auth_states = purged_auth_states_.load(std::memory_order_relaxed),
+          .purged_records = purged_records_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace authurl

@@ -9,24 +9,29 @@
 //
 // What every request needs is answered from a bounded cache (storage/record_cache.h) where it can
 // be: GetApiKey, GetOrganization, FindSocialNetwork. It never holds a secret. A write that
-// returned, with whatever status, is seen by every call that begins later. Those named …InMemory
-// answer from it alone: nothing where the database would have to be asked, and an error where it is
-// known that there is no such record.
+// returned, with whatever status, is seen by every call that begins later.
 //
-// All functions are safe to call from many threads at once. All but Find…InMemory and Snapshot may
-// block on the disk: never call one on a gRPC thread. Errors that are meant for callers carry
-// reasons (core/errors.h): ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, API_KEY_EXISTS,
-// API_KEY_NOT_FOUND, SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND, NETWORK_NOT_CONFIGURED,
-// TOO_MANY_CONFIGURATIONS, CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
+// Deleting an organisation marks it: from then on it is gone for every caller, with all that is its
+// own, which is then purged in small steps (PurgeOrganizations). Every row carries the generation
+// of its organisation, a random number, so that what is left of one never meets another that is
+// made later under the same id.
+//
+// Lists give what opens and name what does not: one damaged record spoils nothing else.
+//
+// All functions are safe to call from many threads at once. They may block on the disk, but for
+// those named InMemory, until the context ends: then they return CANCELLED or DEADLINE_EXCEEDED,
+// and what has not begun is not begun. Errors that are meant for callers carry reasons
+// (core/errors.h): ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, ORGANIZATION_BEING_DELETED,
+// API_KEY_EXISTS, API_KEY_NOT_FOUND, SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND,
+// NETWORK_NOT_CONFIGURED, TOO_MANY_CONFIGURATIONS, CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND,
+// STORAGE_UNAVAILABLE.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,24 +40,28 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "authurl/record/v1/record.pb.h"
+#include "core/call_context.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
 #include "core/flow/auth_state.h"
 #include "storage/backend.h"
-#include "storage/record_cache.h"
-#include "storage/record_sealer.h"
+#include "storage/record_locks.h"
+#include "storage/record_store.h"
 #include "storage/resealer.h"
 
 namespace authurl {
 
-// What is known from memory alone; nothing where the database would have to be asked.
-template <typename Record>
-using InMemory = std::optional<absl::StatusOr<std::shared_ptr<const Record>>>;
-
 class CredentialStore final {
  public:
   static constexpr size_t kDefaultCacheBytes = size_t{64} << 20;
+
+  template <typename Record>
+  using Found = absl::StatusOr<std::shared_ptr<const Record>>;
+  // What is known from memory alone; nothing where the database would have to be asked.
+  template <typename Record>
+  using InMemory = std::optional<Found<Record>>;
 
   struct UpdatedSocialNetwork {
     record::v1::SocialNetworkSettings settings;
@@ -62,7 +71,9 @@ class CredentialStore final {
   struct Stats {
     RecordCache::Stats cache;
     BackendStats backend;
-    uint64_t purged_auth_states = 0;  // Since the store was opened.
+    // Since the store was opened.
+    uint64_t purged_auth_states = 0;
+    uint64_t purged_records = 0;  // Of deleted organisations.
   };
 
   // Takes the backend and checks that the sealer's key ring is the one the database was made with.
@@ -73,25 +84,39 @@ class CredentialStore final {
       std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
       size_t cache_bytes = kDefaultCacheBytes);
 
-  absl::Status CreateOrganization(const record::v1::Organization& organization);
-  absl::StatusOr<std::shared_ptr<const record::v1::Organization>> GetOrganization(
-      absl::string_view org_id);
+  // ORGANIZATION_BEING_DELETED while what one of the same id left behind is not purged.
+  absl::Status CreateOrganization(const CallContext& context,
+                                  const record::v1::Organization& organization);
+  Found<record::v1::Organization> GetOrganization(const CallContext& context,
+                                                  absl::string_view org_id);
+  // Allocates nothing. Likewise below.
   InMemory<record::v1::Organization> FindOrganizationInMemory(absl::string_view org_id);
-  // Lists begin after the id `after` (empty: at the start) and hold at most `limit` records.
-  absl::StatusOr<std::vector<record::v1::Organization>> ListOrganizations(absl::string_view after,
-                                                                          int limit);
-  // With all its keys, configurations and OAuth states. Looks through the whole cache.
-  absl::Status DeleteOrganization(absl::string_view org_id);
+  // Lists begin after the id `after` (empty: at the start). Those that are being deleted are left
+  // out, so that a page may have few records, or none, and not be the last.
+  absl::StatusOr<Listed<record::v1::Organization>> ListOrganizations(const CallContext& context,
+                                                                     absl::string_view after,
+                                                                     PageLimit limit);
+  absl::Status DeleteOrganization(const CallContext& context, absl::string_view org_id,
+                                  absl::Time now);
+  // Removes at most `limit` records of a deleted organisation, the one that was deleted first, in one
+  // small transaction; with the last of them the organisation itself. Returns how many it did; 0
+  // once none is left.
+  absl::StatusOr<int> PurgeOrganizations(int limit);
 
   // ORGANIZATION_NOT_FOUND when the key names an organisation that is not there; ALREADY_EXISTS
   // API_KEY_EXISTS when the key id is taken.
-  absl::Status CreateApiKey(const record::v1::ApiKey& key);
-  absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> GetApiKey(absl::string_view key_id);
+  absl::Status CreateApiKey(const CallContext& context, const record::v1::ApiKey& key);
+  Found<record::v1::ApiKey> GetApiKey(const CallContext& context, absl::string_view key_id);
   InMemory<record::v1::ApiKey> FindApiKeyInMemory(absl::string_view key_id);
-  absl::StatusOr<std::vector<record::v1::ApiKey>> ListApiKeys(
-      std::optional<absl::string_view> org_id, absl::string_view after, int limit);
+  // Those of an organisation (empty: of none), or all.
+  absl::StatusOr<Listed<record::v1::ApiKey>> ListApiKeys(const CallContext& context,
+                                                         std::optional<absl::string_view> org_id,
+                                                         absl::string_view after, PageLimit limit);
+  // Whether there is any, readable or not.
+  absl::StatusOr<bool> HasApiKeys(const CallContext& context);
   // The key as it is then. With `org_id`, a key of another organisation is API_KEY_NOT_FOUND.
-  absl::StatusOr<record::v1::ApiKey> RevokeApiKey(absl::string_view key_id,
+  absl::StatusOr<record::v1::ApiKey> RevokeApiKey(const CallContext& context,
+                                                  absl::string_view key_id,
                                                   std::optional<absl::string_view> org_id,
                                                   absl::Time now);
 
@@ -99,26 +124,36 @@ class CredentialStore final {
   // It becomes the default one of its network and instance where it is the first, or `make_default`
   // is set.
   // Returns whether it did.
-  absl::StatusOr<bool> CreateSocialNetwork(record::v1::SocialNetworkSettings settings,
+  absl::StatusOr<bool> CreateSocialNetwork(const CallContext& context,
+                                           record::v1::SocialNetworkSettings settings,
                                            absl::string_view client_secret,
                                            bool make_default = false);
-  absl::StatusOr<record::v1::SocialNetworkSettings> GetSocialNetwork(absl::string_view org_id,
+  absl::StatusOr<record::v1::SocialNetworkSettings> GetSocialNetwork(const CallContext& context,
+                                                                     absl::string_view org_id,
                                                                      absl::string_view id);
   // The request path. `configuration` is the name or the id of one of the organisation's for this
   // network and instance; empty: the default one. NETWORK_NOT_CONFIGURED when there is none. Never
   // reads the secret.
-  absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> FindSocialNetwork(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      absl::string_view configuration);
+  Found<record::v1::SocialNetworkSettings> FindSocialNetwork(const CallContext& context,
+                                                             absl::string_view org_id,
+                                                             absl::string_view network,
+                                                             absl::string_view instance,
+                                                             absl::string_view configuration);
   InMemory<record::v1::SocialNetworkSettings> FindSocialNetworkInMemory(
       absl::string_view org_id, absl::string_view network, absl::string_view instance,
       absl::string_view configuration);
   // The id of the default one of a network and instance; empty when there is none.
-  absl::StatusOr<std::string> GetDefaultSocialNetworkId(absl::string_view org_id,
+  absl::StatusOr<std::string> GetDefaultSocialNetworkId(const CallContext& context,
+                                                        absl::string_view org_id,
                                                         absl::string_view network,
                                                         absl::string_view instance);
-  absl::StatusOr<std::vector<record::v1::SocialNetworkSettings>> ListSocialNetworks(
-      absl::string_view org_id, absl::string_view after, int limit);
+  absl::StatusOr<Listed<record::v1::SocialNetworkSettings>> ListSocialNetworks(
+      const CallContext& context, absl::string_view org_id, absl::string_view after,
+      PageLimit limit);
+  // The networks that the organisation has a configuration of, each once. Opens none: takes time
+  // for the number of networks.
+  absl::StatusOr<std::vector<std::string>> ListConfiguredNetworks(const CallContext& context,
+                                                                  absl::string_view org_id);
   // Applies `change` to the current settings and stores the result as the next version, atomically:
   // `change` may be called again when another update came between, and must not call the store. An
   // error that `change` returns is passed on and nothing stored. Identity, times, version and rank
@@ -126,22 +161,24 @@ class CredentialStore final {
   // replaced ones are kept for kMaxStateLifetime (core/flow/auth_state.h), then dropped with the
   // next update.
   absl::StatusOr<UpdatedSocialNetwork> UpdateSocialNetwork(
-      absl::string_view org_id, absl::string_view id, absl::Time now,
+      const CallContext& context, absl::string_view org_id, absl::string_view id, absl::Time now,
       const std::function<absl::Status(record::v1::SocialNetworkSettings&)>& change,
       std::optional<absl::string_view> new_client_secret, bool make_default = false);
-  absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id);
+  absl::Status DeleteSocialNetwork(const CallContext& context, absl::string_view org_id,
+                                   absl::string_view id);
   // For completing a flow, and for tests: the secret that belongs to a version of the
   // configuration. NOT_FOUND CLIENT_SECRET_NOT_FOUND when there is no such version, or its secret
   // was dropped. The caller wipes it.
-  absl::StatusOr<std::string> GetClientSecret(absl::string_view org_id, absl::string_view id,
-                                              uint64_t version);
+  absl::StatusOr<std::string> GetClientSecret(const CallContext& context, absl::string_view org_id,
+                                              absl::string_view id, uint64_t version);
 
-  // Keeps a state that its network can't carry. ORGANIZATION_NOT_FOUND when its organisation is
-  // gone. Only a digest of the reference is written.
-  absl::Status PutAuthState(const StoredAuthState& state);
+  // Keeps states that their networks can't carry, all in one transaction. REQUIRES: they are of one
+  // organisation. ORGANIZATION_NOT_FOUND when it is gone. Only digests of the references are
+  // written.
+  absl::Status PutAuthStates(const CallContext& context, absl::Span<const StoredAuthState> states);
   // The sealed bytes kept under a reference, which may have expired. NOT_FOUND AUTH_STATE_NOT_FOUND
   // when there are none.
-  absl::StatusOr<std::string> GetAuthState(absl::string_view reference);
+  absl::StatusOr<std::string> GetAuthState(const CallContext& context, absl::string_view reference);
   // Removes at most `limit` states that expired before `now`, in one small transaction. Returns how
   // many it did; fewer than `limit` once none is left.
   absl::StatusOr<int> PurgeAuthStates(absl::Time now, int limit);
@@ -167,37 +204,29 @@ class CredentialStore final {
   CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
                   size_t cache_bytes);
 
-  // What the cache needs when it has not got it; null where there is none.
-  absl::StatusOr<std::shared_ptr<const record::v1::ApiKey>> LoadApiKey(absl::string_view key_id);
-  absl::StatusOr<std::shared_ptr<const record::v1::Organization>> LoadOrganization(
-      absl::string_view org_id);
-  absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> LoadSocialNetwork(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      absl::string_view configuration);
-  absl::StatusOr<std::shared_ptr<const record::v1::SocialNetworkSettings>> LoadSocialNetworkById(
-      absl::string_view org_id, absl::string_view id);
-  absl::StatusOr<int64_t> RankOfNew(const record::v1::SocialNetworkSettings& settings,
+  // What FindSocialNetwork finds in the database.
+  absl::StatusOr<Stored<record::v1::SocialNetworkSettings>> LoadSocialNetwork(
+      const CallContext& context, absl::string_view org_id, absl::string_view network,
+      absl::string_view instance, absl::string_view configuration);
+  // The row of a configuration, checked as RecordStore::Fetch() and CheckOwner() do.
+  // SOCIAL_NETWORK_NOT_FOUND.
+  absl::StatusOr<Row> FetchSocialNetwork(const CallContext& context, absl::string_view org_id,
+                                         absl::string_view id, size_t parts);
+  // The rank that makes a new configuration the first or the last one of its network.
+  absl::StatusOr<int64_t> RankOfNew(const CallContext& context,
+                                    const record::v1::SocialNetworkSettings& settings,
                                     bool make_default);
-  // One of many, the same for the same network and instance: to be held from choosing a rank until
-  // it is written. Taken after an UpdateLock(), never before.
-  std::mutex& RankLock(absl::string_view org_id, absl::string_view network,
-                       absl::string_view instance);
-  // Whatever requests may have found the configuration by.
-  void Invalidate(const SocialNetworkRow& row);
-
-  // One of many, the same for the same record. To be held from reading a record until it is written
-  // back, so that of concurrent updates none has to start over, and those of different records can
-  // share a transaction.
-  std::mutex& UpdateLock(absl::string_view scope, absl::string_view id);
-
-  const std::unique_ptr<Backend> backend_;
   const RandomSource random_;
-  const RecordSealer records_;
+  RecordStore records_;
   Resealer resealer_;
-  RecordCache cache_;
-  std::array<std::mutex, 256> update_locks_;
-  std::array<std::mutex, 1024> rank_locks_;
+  // To be held from reading a record until it is written back, so that of concurrent updates none
+  // has to start over, and those of different records can share a transaction.
+  RecordLocks update_locks_;
+  // Of a network and instance: to be held from choosing a rank until it is written. Taken after an
+  // update lock, never before.
+  RecordLocks rank_locks_;
   std::atomic<uint64_t> purged_auth_states_ = 0;
+  std::atomic<uint64_t> purged_records_ = 0;
 };
 
 }  // namespace authurl

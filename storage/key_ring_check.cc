@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "storage/tables.h"
 
 namespace authurl {
 namespace {
@@ -24,11 +25,14 @@ absl::Status Refused(absl::string_view what) {
 
 // A database without a proof must be a new one.
 absl::Status CheckNoRecords(Backend& backend) {
-  const auto organizations = backend.ListOrganizations("", 1);
-  if (!organizations.ok()) return organizations.status();
-  const auto keys = backend.ListApiKeys(std::nullopt, "", 1);
-  if (!keys.ok()) return keys.status();
-  if (organizations->empty() && keys->empty()) return absl::OkStatus();
+  bool is_empty = true;
+  for (const Table* table : {&kOrganizations, &kApiKeys}) {
+    const auto page =
+        backend.List(CallContext::Background(), *table, std::nullopt, "", {.rows = 1}, 0);
+    if (!page.ok()) return page.status();
+    if (!page->rows.empty()) is_empty = false;
+  }
+  if (is_empty) return absl::OkStatus();
   return Refused(
       "its proof of the key ring is missing, so the database was damaged; restore it from a "
       "backup");

@@ -4,47 +4,34 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <condition_variable>
-#include <limits>
-#include <list>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
-#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/status/status.h"
+#include "storage/context_wait.h"
 #include "storage/record_size.h"
 
 namespace authurl {
 namespace {
 
-using Key = RecordCache::Key;
-using Record = google::protobuf::Message;
-using Result = absl::StatusOr<std::shared_ptr<const Record>>;
+using Record = std::shared_ptr<const void>;
+using Result = absl::StatusOr<LoadedRecord<void>>;
 
-constexpr size_t kMaxShards = 64;
-// A shard keeps only what fits into it, so it should be far larger than the largest record.
-constexpr size_t kMinShardBytes = size_t{1} << 20;
-// The part of the budget that absent records can't lose to present ones, nor win from them. So
-// neither can a flood of lookups for what does not exist push out what does, nor the other way
-// round.
+// A shard is far larger than the largest record, since it keeps only what fits into it. It is no
+// larger however large the budget: growing its table takes time in proportion to its entries, some
+// thousands.
+constexpr size_t kShardBytes = size_t{1} << 20;
+// The part of the budget that absent records can't lose to present ones, nor win from them.
 constexpr size_t kAbsentShare = 16;
-
-size_t ShardCount(size_t budget) {
-  return std::bit_floor(std::clamp(budget / kMinShardBytes, size_t{1}, kMaxShards));
-}
-
-size_t HashOf(const Key& key) {
-  return absl::HashOf(key.kind, key.id, key.network, key.instance, key.configuration);
-}
-
-bool operator==(const Key& a, const Key& b) {
-  return a.kind == b.kind && a.id == b.id && a.network == b.network && a.instance == b.instance &&
-         a.configuration == b.configuration;
-}
+// Where so many in a row are used, the next one goes although it is used, too. As many lookups find
+// their record as without this bound, be they as popular as Zipf's law says or nearly all the same.
+constexpr int kSecondChances = 16;
+// How often the shard may be locked to make room for one entry: enough to empty it.
+constexpr int kMaxRounds = 256;
 
 // A std::shared_mutex whose waiting writer keeps new readers out: else a steady stream of hits
 // could hold up the invalidation of what they find without end.
@@ -64,109 +51,104 @@ class SharedMutex final {
   pthread_rwlock_t lock_ = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 };
 
-// A key that owns its texts, in one string.
+// A key with its hash, as the table is asked for it.
+struct Lookup {
+  explicit Lookup(const RecordKey& the_key)
+      : key(the_key), hash(absl::HashOf(the_key.type, the_key.texts)) {}
+
+  const RecordKey& key;
+  const size_t hash;
+};
+
+// The same, with texts of its own, in one string.
 class OwnedKey final {
  public:
-  explicit OwnedKey(const Key& key)
-      : kind_(key.kind),
-        id_size_(static_cast<uint32_t>(key.id.size())),
-        network_size_(static_cast<uint32_t>(key.network.size())),
-        instance_size_(static_cast<uint32_t>(key.instance.size())) {
-    texts_.reserve(key.id.size() + key.network.size() + key.instance.size() +
-                   key.configuration.size());
-    for (const absl::string_view text : {key.id, key.network, key.instance, key.configuration}) {
-      texts_.append(text.data(), text.size());
+  explicit OwnedKey(const Lookup& lookup) : hash_(lookup.hash), type_(lookup.key.type) {
+    const auto& texts = lookup.key.texts;
+    size_t size = 0;
+    for (const absl::string_view text : texts) size += text.size();
+    texts_.reserve(size);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      texts_.append(texts[i].data(), texts[i].size());
+      ends_[i] = static_cast<uint32_t>(texts_.size());
     }
   }
 
-  Key view() const {
-    const absl::string_view texts = texts_;
-    return {kind_, texts.substr(0, id_size_), texts.substr(id_size_, network_size_),
-            texts.substr(id_size_ + network_size_, instance_size_),
-            texts.substr(id_size_ + network_size_ + instance_size_)};
+  bool Is(const Lookup& lookup) const { return hash_ == lookup.hash && view() == lookup.key; }
+  size_t hash() const { return hash_; }
+  RecordKey view() const {
+    RecordKey key{type_, {}};
+    size_t begin = 0;
+    for (size_t i = 0; i < ends_.size(); ++i) {
+      key.texts[i] = absl::string_view(texts_.data() + begin, ends_[i] - begin);
+      begin = ends_[i];
+    }
+    return key;
   }
   size_t allocated() const { return AllocatedBytes(texts_); }
 
  private:
-  RecordKind kind_;
-  uint32_t id_size_;
-  uint32_t network_size_;
-  uint32_t instance_size_;
+  size_t hash_;
+  const void* type_;
   std::string texts_;
+  std::array<uint32_t, RecordKey::kMaxTexts> ends_ = {};
 };
 
 struct Entry {
-  Entry(const Key& the_key, size_t the_hash, std::shared_ptr<const Record> the_record);
+  Entry(const Lookup& lookup, const LoadedRecord<void>& loaded);
 
-  const size_t hash;
   const OwnedKey key;
-  const std::shared_ptr<const Record> record;  // Null: there is none.
+  const Record record;  // Null: there is none.
   const size_t bytes;
   // Found since it was last considered for eviction.
   std::atomic<bool> used = false;
 };
 using Entries = std::list<Entry>;
 
-size_t BytesOf(RecordKind kind, const Record* record) {
-  if (record == nullptr) return 0;
-  switch (kind) {
-    case RecordKind::kApiKey:
-      return SharedBytes(static_cast<const record::v1::ApiKey&>(*record));
-    case RecordKind::kOrganization:
-      return SharedBytes(static_cast<const record::v1::Organization&>(*record));
-    case RecordKind::kSocialNetwork:
-      return SharedBytes(static_cast<const record::v1::SocialNetworkSettings&>(*record));
-  }
-  return 0;
-}
+// What the table holds: with the hash, so that it grows without a look at the entries, which are
+// all over the memory.
+struct Slot {
+  size_t hash;
+  Entries::iterator entry;
+};
 
-// An entry's part of the table: a pointer and a byte, in a table that is 7/16 to 7/8 full.
-constexpr size_t kSlotBytes = 16;
+struct SlotHash {
+  using is_transparent = void;
+  size_t operator()(const Lookup& lookup) const { return lookup.hash; }
+  size_t operator()(const Slot& slot) const { return slot.hash; }
+};
+
+struct SlotEqual {
+  using is_transparent = void;
+  bool operator()(const Slot& slot, const Lookup& lookup) const {
+    return slot.hash == lookup.hash && slot.entry->key.Is(lookup);
+  }
+  bool operator()(const Lookup& lookup, const Slot& slot) const { return (*this)(slot, lookup); }
+  bool operator()(const Slot& a, const Slot& b) const { return a.entry == b.entry; }
+};
+
+// An entry's part of the table: a slot and a byte, in a table that is 7/16 to 7/8 full.
+constexpr size_t kSlotBytes = (sizeof(Slot) + 1) * 8 / 5;
 // A list's node is its value and two pointers.
 constexpr size_t kNodeBytes = AllocatedBytes(sizeof(Entry) + 2 * sizeof(void*));
 
-Entry::Entry(const Key& the_key, size_t the_hash, std::shared_ptr<const Record> the_record)
-    : hash(the_hash),
-      key(the_key),
-      record(std::move(the_record)),
-      bytes(kNodeBytes + kSlotBytes + key.allocated() + BytesOf(key.view().kind, record.get())) {}
-
-// A key with its hash, as the table is asked for it.
-struct Lookup {
-  const Key& key;
-  size_t hash;
-};
-
-struct EntryHash {
-  using is_transparent = void;
-  size_t operator()(const Lookup& lookup) const { return lookup.hash; }
-  size_t operator()(const Entries::iterator& entry) const { return entry->hash; }
-};
-
-struct EntryEqual {
-  using is_transparent = void;
-  bool operator()(const Entries::iterator& entry, const Lookup& lookup) const {
-    return entry->hash == lookup.hash && entry->key.view() == lookup.key;
-  }
-  bool operator()(const Lookup& lookup, const Entries::iterator& entry) const {
-    return (*this)(entry, lookup);
-  }
-  bool operator()(const Entries::iterator& a, const Entries::iterator& b) const {
-    return (*this)(a, Lookup{b->key.view(), b->hash});
-  }
-};
+Entry::Entry(const Lookup& lookup, const LoadedRecord<void>& loaded)
+    : key(lookup),
+      record(loaded.record),
+      bytes(kNodeBytes + kSlotBytes + key.allocated() + loaded.bytes) {}
 
 // A load in flight.
 class Flight final {
  public:
-  Flight(const Key& key, size_t hash) : key_(key), hash_(hash) {}
+  explicit Flight(const Lookup& lookup) : key_(lookup) {}
 
-  bool Is(const Lookup& lookup) const { return hash_ == lookup.hash && key_.view() == lookup.key; }
+  const OwnedKey& key() const { return key_; }
 
-  Result Wait() {
+  // Nothing where the context ends before.
+  std::optional<Result> Wait(const CallContext& context) {
     std::unique_lock lock(mutex_);
-    landed_.wait(lock, [this] { return result_.has_value(); });
-    return *result_;
+    WaitFor(landed_, lock, context, [this] { return result_.has_value(); });
+    return result_;
   }
 
   void Land(const Result& result) {
@@ -179,7 +161,6 @@ class Flight final {
 
  private:
   const OwnedKey key_;
-  const size_t hash_;
   std::mutex mutex_;
   std::condition_variable landed_;
   std::optional<Result> result_;
@@ -187,52 +168,84 @@ class Flight final {
 
 }  // namespace
 
+// That a key is being written by one call of RunWrite().
+struct RecordCache::WriteMark {
+  WriteMark(const Lookup& lookup, Shard& the_shard) : key(lookup), shard(the_shard) {}
+
+  const OwnedKey key;
+  Shard& shard;
+};
+
 // Aligned, so that no two shards share a cache line. What every hit changes comes first.
 class alignas(64) RecordCache::Shard final {
  public:
   void set_budget(size_t bytes) { budget_ = bytes; }
 
-  std::optional<std::shared_ptr<const Record>> Find(const Lookup& lookup) {
+  std::optional<Record> Find(const Lookup& lookup) {
     const std::shared_lock lock(mutex_);
     return FindLocked(lookup);
   }
 
-  Result Load(const Lookup& lookup, Loader<Record> load) {
+  absl::StatusOr<Record> Load(const CallContext& context, const Lookup& lookup, Loader<void> load) {
+    while (true) {
+      std::optional<absl::StatusOr<Record>> loaded = LoadOrJoin(context, lookup, load);
+      if (loaded) return *std::move(loaded);
+      if (absl::Status status = context.Check(); !status.ok()) return status;
+    }
+  }
+
+  // Nothing where the load that it joined, or the wait for it, was broken off: a caller had gone.
+  std::optional<absl::StatusOr<Record>> LoadOrJoin(const CallContext& context, const Lookup& lookup,
+                                                   Loader<void> load) {
     std::shared_ptr<Flight> flight;
     bool joined = false;
     {
       const std::lock_guard lock(mutex_);
       if (auto found = FindLocked(lookup)) return *std::move(found);
       misses_.fetch_add(1, std::memory_order_relaxed);
-      const auto other = FlightOf(lookup);
-      joined = other != flights_.end();
-      flight = joined ? *other : std::make_shared<Flight>(lookup.key, lookup.hash);
-      if (!joined) flights_.push_back(flight);
+      // While it is being written all ask for themselves: who has just learnt from the database
+      // that the write took effect must not be given what another one read before.
+      if (!IsBeingWritten(lookup)) {
+        const auto other = FlightOf(lookup);
+        joined = other != flights_.end();
+        flight = joined ? *other : std::make_shared<Flight>(lookup);
+        if (!joined) flights_.push_back(flight);
+      }
     }
-    if (joined) return flight->Wait();
+    if (flight == nullptr) return RecordOf(load());
+    if (joined) {
+      const std::optional<Result> result = flight->Wait(context);
+      if (!result || absl::IsCancelled(result->status()) ||
+          absl::IsDeadlineExceeded(result->status())) {
+        return std::nullopt;
+      }
+      return RecordOf(*result);
+    }
     Landing landing(*this, *flight, lookup);
-    return landing.result = load();
+    landing.result = load();
+    return RecordOf(landing.result);
+  }
+
+  // Takes the one mark out of `made`. From now on nothing is kept under its key, nor joined what is
+  // being loaded.
+  void BeginWrite(WriteMarks& made, const Lookup& lookup) {
+    Entries dropped;
+    const std::lock_guard lock(mutex_);
+    Forget(lookup, dropped);
+    marks_.splice(marks_.end(), made);
+  }
+
+  // What was loaded meanwhile was not for keeping, so there is nothing more to drop.
+  void EndWrite(WriteMarks::iterator mark) {
+    WriteMarks ended;
+    const std::lock_guard lock(mutex_);
+    ended.splice(ended.end(), marks_, mark);
   }
 
   void Invalidate(const Lookup& lookup) {
     Entries dropped;
     const std::lock_guard lock(mutex_);
-    if (const auto flight = FlightOf(lookup); flight != flights_.end()) flights_.erase(flight);
-    if (const auto found = table_.find(lookup); found != table_.end()) Drop(*found, dropped);
-  }
-
-  void InvalidateIf(absl::FunctionRef<bool(const Key&, const Record*)> matches) {
-    Entries dropped;
-    const std::lock_guard lock(mutex_);
-    // What they will bring is not known yet.
-    flights_.clear();
-    for (Entries* entries : {&present_, &absent_}) {
-      for (auto entry = entries->begin(); entry != entries->end();) {
-        const auto next = std::next(entry);
-        if (matches(entry->key.view(), entry->record.get())) Drop(entry, dropped);
-        entry = next;
-      }
-    }
+    Forget(lookup, dropped);
   }
 
   void AddTo(Stats& stats) const {
@@ -241,7 +254,11 @@ class alignas(64) RecordCache::Shard final {
     stats.misses += misses_.load(std::memory_order_relaxed);
     stats.evictions += evictions_.load(std::memory_order_relaxed);
     stats.bytes += bytes_.load(std::memory_order_relaxed);
-    stats.entries += entries_.load(std::memory_order_relaxed);
+    const uint64_t entries = entries_.load(std::memory_order_relaxed);
+    stats.entries += entries;
+    stats.most_looked_at =
+        std::max(stats.most_looked_at, most_looked_at_.load(std::memory_order_relaxed));
+    stats.entries_of_fullest_shard = std::max(stats.entries_of_fullest_shard, entries);
   }
 
  private:
@@ -264,12 +281,46 @@ class alignas(64) RecordCache::Shard final {
     Result result = absl::InternalError("the load of a record was broken off");
   };
 
+  static absl::StatusOr<Record> RecordOf(const Result& result) {
+    if (!result.ok()) return result.status();
+    return result->record;
+  }
+
+  void Land(const Flight& flight, const Lookup& lookup, const Result& result) {
+    Entries made;
+    if (result.ok() && result->bytes <= budget_) {
+      made.emplace_back(lookup, *result);
+    }
+    // A large entry may take the room of hundreds of small ones. The lock is let go now and then.
+    for (int rounds = kMaxRounds; !TryLand(flight, made, rounds); --rounds) continue;
+  }
+
+  // Keeps the one entry of `made`, unless there is none, or it can't be. False if there is more to
+  // do, and so many `rounds` are left for it.
+  bool TryLand(const Flight& flight, Entries& made, int rounds) {
+    Entries dropped;
+    const std::lock_guard lock(mutex_);
+    const auto landing = std::find_if(flights_.begin(), flights_.end(),
+                                      [&](const auto& other) { return other.get() == &flight; });
+    // A write or an invalidation has begun since: it may have read what was there before.
+    if (landing == flights_.end()) return true;
+    if (!made.empty() && made.front().bytes <= budget_) {
+      if (MakeRoom(made.front(), dropped)) {
+        Keep(made);
+      } else if (rounds > 0) {
+        return false;
+      }
+    }
+    flights_.erase(landing);
+    return true;
+  }
+
   // The functions below need the lock; shared is enough for FindLocked.
 
-  std::optional<std::shared_ptr<const Record>> FindLocked(const Lookup& lookup) {
+  std::optional<Record> FindLocked(const Lookup& lookup) {
     const auto found = table_.find(lookup);
     if (found == table_.end()) return std::nullopt;
-    Entry& entry = **found;
+    Entry& entry = *found->entry;
     // A store only where it changes something: the line stays shared by all who read it.
     if (!entry.used.load(std::memory_order_relaxed)) {
       entry.used.store(true, std::memory_order_relaxed);
@@ -278,57 +329,66 @@ class alignas(64) RecordCache::Shard final {
     return entry.record;
   }
 
-  // There are no more flights than threads, spread over all shards.
+  // There are no more flights than threads, and no more marks than what these write, spread over
+  // all shards.
   Flights::iterator FlightOf(const Lookup& lookup) {
     return std::find_if(flights_.begin(), flights_.end(),
-                        [&](const auto& flight) { return flight->Is(lookup); });
+                        [&](const auto& flight) { return flight->key().Is(lookup); });
+  }
+  bool IsBeingWritten(const Lookup& lookup) const {
+    return std::any_of(marks_.begin(), marks_.end(),
+                       [&](const WriteMark& mark) { return mark.key.Is(lookup); });
   }
 
-  void Land(const Flight& flight, const Lookup& lookup, const Result& result) {
-    Entries made;
-    Entries dropped;
-    if (result.ok()) made.emplace_back(lookup.key, lookup.hash, *result);
-    const std::lock_guard lock(mutex_);
-    const auto landing = std::find_if(flights_.begin(), flights_.end(),
-                                      [&](const auto& other) { return other.get() == &flight; });
-    // Invalidated since it began: it may have read what was there before the write.
-    if (landing == flights_.end()) return;
-    flights_.erase(landing);
-    if (!made.empty() && made.front().bytes <= budget_) Keep(made, dropped);
+  // Drops what is kept, and makes sure that what is being loaded will not be kept nor joined.
+  void Forget(const Lookup& lookup, Entries& dropped) {
+    if (const auto flight = FlightOf(lookup); flight != flights_.end()) flights_.erase(flight);
+    if (const auto found = table_.find(lookup); found != table_.end()) Drop(found->entry, dropped);
   }
 
-  // Takes the one entry out of `made`.
-  void Keep(Entries& made, Entries& dropped) {
+  // Takes the one entry out of `made`, for which there is room.
+  void Keep(Entries& made) {
     const Entry& entry = made.front();
-    MakeRoom(entry, dropped);
     bytes_.fetch_add(entry.bytes, std::memory_order_relaxed);
     entries_.fetch_add(1, std::memory_order_relaxed);
     if (entry.record == nullptr) absent_bytes_ += entry.bytes;
     Entries& list = ListOf(entry);
     list.splice(list.end(), made);
-    table_.insert(std::prev(list.end()));
+    table_.insert(Slot{entry.key.hash(), std::prev(list.end())});
   }
 
   // Evicts those that were not found for the longest time, about: a used one gets a second chance.
-  void MakeRoom(const Entry& entry, Entries& dropped) {
+  // False if there is not enough room yet, and it was enough work for one time.
+  bool MakeRoom(const Entry& entry, Entries& dropped) {
     const size_t new_absent_bytes = entry.record == nullptr ? entry.bytes : 0;
-    while (bytes_.load(std::memory_order_relaxed) + entry.bytes > budget_) {
+    const auto fits = [&] {
+      return bytes_.load(std::memory_order_relaxed) + entry.bytes <= budget_;
+    };
+    int second_chances = kSecondChances;
+    uint64_t looked_at = 0;
+    while (!fits() && looked_at < kMaxLookedAt) {
+      ++looked_at;
       const bool over_share = absent_bytes_ + new_absent_bytes > budget_ / kAbsentShare;
       const bool from_absent = !absent_.empty() && (over_share || present_.empty());
       Entries& list = from_absent ? absent_ : present_;
       const auto oldest = list.begin();
-      if (oldest->used.exchange(false, std::memory_order_relaxed)) {
+      if (second_chances > 0 && oldest->used.exchange(false, std::memory_order_relaxed)) {
+        --second_chances;
         list.splice(list.end(), list, oldest);
         continue;
       }
       Drop(oldest, dropped);
       evictions_.fetch_add(1, std::memory_order_relaxed);
     }
+    if (looked_at > most_looked_at_.load(std::memory_order_relaxed)) {
+      most_looked_at_.store(looked_at, std::memory_order_relaxed);
+    }
+    return fits();
   }
 
   // Moves it to `dropped`, which the caller destroys after unlocking.
   void Drop(Entries::iterator entry, Entries& dropped) {
-    table_.erase(entry);
+    table_.erase(Slot{entry->key.hash(), entry});
     bytes_.fetch_sub(entry->bytes, std::memory_order_relaxed);
     entries_.fetch_sub(1, std::memory_order_relaxed);
     if (entry->record == nullptr) absent_bytes_ -= entry->bytes;
@@ -344,43 +404,61 @@ class alignas(64) RecordCache::Shard final {
   std::atomic<uint64_t> evictions_ = 0;
   std::atomic<uint64_t> bytes_ = 0;
   std::atomic<uint64_t> entries_ = 0;
+  std::atomic<uint64_t> most_looked_at_ = 0;
   size_t budget_ = 0;
   size_t absent_bytes_ = 0;
-  absl::flat_hash_set<Entries::iterator, EntryHash, EntryEqual> table_;
-  Entries present_;  // Those of records, oldest first.
-  Entries absent_;   // Those of keys that have none, likewise.
-  Flights flights_;  // Those that no write has overtaken.
+  absl::flat_hash_set<Slot, SlotHash, SlotEqual> table_;
+  Entries present_;   // Those of records, oldest first.
+  Entries absent_;    // Those of keys that have none, likewise.
+  Flights flights_;   // Those that no write has overtaken.
+  WriteMarks marks_;  // A key that has one has no entry and no flight.
 };
 
 RecordCache::RecordCache(size_t budget_bytes)
-    : shard_count_(ShardCount(budget_bytes)), shards_(new Shard[shard_count_]) {
+    : shard_count_(std::max(budget_bytes / kShardBytes, size_t{1})),
+      shards_(new Shard[shard_count_]) {
   for (size_t i = 0; i < shard_count_; ++i) shards_[i].set_budget(budget_bytes / shard_count_);
 }
 
 RecordCache::~RecordCache() = default;
 
-// The table within the shard uses the lower bits.
+// By the upper half of the hash: the table within the shard uses the lower bits.
 RecordCache::Shard& RecordCache::ShardOf(size_t hash) const {
-  return shards_[(hash >> (std::numeric_limits<size_t>::digits - 8)) & (shard_count_ - 1)];
+  static_assert(sizeof(size_t) == 8);
+  return shards_[((hash >> 32) * shard_count_) >> 32];
 }
 
-std::optional<std::shared_ptr<const Record>> RecordCache::FindAny(const Key& key) {
-  const Lookup lookup{key, HashOf(key)};
+std::optional<Record> RecordCache::FindAny(const RecordKey& key) {
+  const Lookup lookup(key);
   return ShardOf(lookup.hash).Find(lookup);
 }
 
-Result RecordCache::LoadAny(const Key& key, Loader<Record> load) {
-  const Lookup lookup{key, HashOf(key)};
-  return ShardOf(lookup.hash).Load(lookup, load);
+absl::StatusOr<Record> RecordCache::LoadAny(const CallContext& context, const RecordKey& key,
+                                            Loader<void> load) {
+  const Lookup lookup(key);
+  return ShardOf(lookup.hash).Load(context, lookup, load);
 }
 
-void RecordCache::InvalidateAny(const Key& key) {
-  const Lookup lookup{key, HashOf(key)};
+void RecordCache::Invalidate(const RecordKey& key) {
+  const Lookup lookup(key);
   ShardOf(lookup.hash).Invalidate(lookup);
 }
 
-void RecordCache::InvalidateIf(absl::FunctionRef<bool(const Key&, const Record*)> matches) {
-  for (size_t i = 0; i < shard_count_; ++i) shards_[i].InvalidateIf(matches);
+// Allocates everything before the first mark is set, so that none is left behind.
+RecordCache::BeingWritten::BeingWritten(RecordCache& cache, absl::Span<const RecordKey> keys) {
+  std::vector<WriteMarks> made(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const Lookup lookup(keys[i]);
+    made[i].emplace_back(lookup, cache.ShardOf(lookup.hash));
+    marks_.push_back(made[i].begin());
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    marks_[i]->shard.BeginWrite(made[i], Lookup(keys[i]));
+  }
+}
+
+RecordCache::BeingWritten::~BeingWritten() {
+  for (const WriteMarks::iterator mark : marks_) mark->shard.EndWrite(mark);
 }
 
 RecordCache::Stats RecordCache::Snapshot() const {

@@ -1,23 +1,43 @@
 // record_sealer.h: turns records into rows that hold nothing but identity in the clear, and back.
 //
-// Each record is sealed as a whole. Its table, organisation, id, part and version are associated
-// data, so a sealed value opens only in the place it was made for; and what comes out must name the
-// same identity as its row.
+// Each part of a row is sealed as a whole. Its table, organisation, generation, id, part and
+// version are associated data, so a sealed value opens only in the place it was made for; and what
+// comes out must name the same identity as its row.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "authurl/record/v1/record.pb.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
-#include "storage/backend.h"
 #include "storage/client_secrets.h"
+#include "storage/table.h"
 
 namespace authurl {
+
+// Where a record of each type is kept, and what of it stands in the clear: everything of the row
+// but generation and parts, and its version unless the record knows its own.
+template <typename Record>
+struct Kept;
+template <>
+struct Kept<record::v1::Organization> {
+  static const Table& table();
+  static Row RowOf(const record::v1::Organization& organization);
+};
+template <>
+struct Kept<record::v1::ApiKey> {
+  static const Table& table();
+  static Row RowOf(const record::v1::ApiKey& key);
+};
+template <>
+struct Kept<record::v1::SocialNetworkSettings> {
+  static const Table& table();
+  static Row RowOf(const record::v1::SocialNetworkSettings& settings);
+};
 
 // Safe to use from many threads at once. What does not open is an InternalError that names table
 // and id.
@@ -27,20 +47,41 @@ class RecordSealer final {
   RecordSealer(const Sealer& sealer, RandomSource random)
       : sealer_(sealer), random_(std::move(random)) {}
 
-  OrganizationRow Seal(const record::v1::Organization& organization) const;
-  ApiKeyRow Seal(const record::v1::ApiKey& key, uint64_t version) const;
+  // The row of a record, with its first part sealed.
+  template <typename Record>
+  Row Seal(const Record& record, int64_t generation, uint64_t version) const {
+    Row row = Kept<Record>::RowOf(record);
+    row.generation = generation;
+    row.version = version;
+    SealPart(Kept<Record>::table(), 0, record.SerializeAsString(), row);
+    return row;
+  }
   // Both parts, under the version in the settings.
-  SocialNetworkRow Seal(const record::v1::SocialNetworkSettings& settings,
-                        const ClientSecrets& secrets) const;
+  Row Seal(const record::v1::SocialNetworkSettings& settings, int64_t generation,
+           const ClientSecrets& secrets) const;
 
-  absl::StatusOr<record::v1::Organization> Open(const OrganizationRow& row) const;
-  absl::StatusOr<record::v1::ApiKey> Open(const ApiKeyRow& row) const;
-  absl::StatusOr<record::v1::SocialNetworkSettings> OpenSettings(const SocialNetworkRow& row) const;
-  absl::StatusOr<ClientSecrets> OpenSecrets(const SocialNetworkRow& row) const;
+  template <typename Record>
+  absl::StatusOr<Record> Open(const Row& row) const {
+    const Table& table = Kept<Record>::table();
+    absl::StatusOr<std::string> plaintext = OpenPart(table, 0, row);
+    if (!plaintext.ok()) return plaintext.status();
+    Record record;
+    const bool parsed = record.ParseFromString(*plaintext);
+    Wipe(*plaintext);
+    if (!parsed || !IsOf(Kept<Record>::RowOf(record), row)) return DoesNotOpen(table, 0, row);
+    return record;
+  }
+  // Of a row of kSocialNetworks with all its parts.
+  absl::StatusOr<ClientSecrets> OpenSecrets(const Row& row) const;
+
+  // For any table. `plaintext` is wiped.
+  void SealPart(const Table& table, size_t part, std::string plaintext, Row& row) const;
+  absl::StatusOr<std::string> OpenPart(const Table& table, size_t part, const Row& row) const;
 
  private:
-  std::string SealPlaintext(Purpose purpose, std::string plaintext,
-                            absl::string_view context) const;
+  // Whether a record that names the identity in `named` belongs into `row`.
+  static bool IsOf(const Row& named, const Row& row);
+  absl::Status DoesNotOpen(const Table& table, size_t part, const Row& row) const;
 
   const Sealer& sealer_;
   RandomSource random_;

@@ -28,7 +28,7 @@ absl::StatusOr<ResealStep> Resealer::Next(int batch) {
       return looked_at.status();
     }
     budget -= *looked_at;
-    if (!pass_->keys.empty()) continue;
+    if (!pass_->tasks.empty()) continue;
     // The next pass finds what is left, if anything is.
     const absl::Status damage = DamageOf(*std::exchange(pass_, std::nullopt));
     if (!damage.ok()) return damage;
@@ -40,17 +40,26 @@ absl::StatusOr<ResealStep> Resealer::Next(int batch) {
                     .newly_done = std::exchange(newly_done_, false)};
 }
 
-absl::StatusOr<std::vector<uint8_t>> Resealer::OtherKeysInUse() {
-  absl::StatusOr<std::vector<uint8_t>> keys = backend_.ListKeysInUse();
-  if (keys.ok()) std::erase(*keys, sealer_.keys().primary_id());
-  return keys;
+absl::StatusOr<std::vector<Resealer::Task>> Resealer::FindTasks() {
+  std::vector<Task> tasks;
+  // The last task is the first to be done.
+  for (auto at = tables_.rbegin(); at != tables_.rend(); ++at) {
+    const Table* table = *at;
+    if (!table->resealed) continue;
+    const absl::StatusOr<std::vector<uint8_t>> keys = backend_.ListKeysInUse(*table);
+    if (!keys.ok()) return keys.status();
+    for (const uint8_t key : *keys) {
+      if (key != sealer_.keys().primary_id()) tasks.push_back({table, key});
+    }
+  }
+  return tasks;
 }
 
 absl::Status Resealer::BeginPass() {
-  absl::StatusOr<std::vector<uint8_t>> keys = OtherKeysInUse();
-  if (!keys.ok()) return keys.status();
-  if (!keys->empty()) {
-    pass_ = Pass{.keys = *std::move(keys)};
+  absl::StatusOr<std::vector<Task>> tasks = FindTasks();
+  if (!tasks.ok()) return tasks.status();
+  if (!tasks->empty()) {
+    pass_ = Pass{.tasks = *std::move(tasks)};
     return absl::OkStatus();
   }
   // This process seals under the first key only, so it stays like that.
@@ -66,23 +75,12 @@ absl::Status Resealer::BeginPass() {
 }
 
 absl::StatusOr<int> Resealer::ResealPage(int limit) {
-  const uint8_t key = pass_->keys.back();
-  switch (pass_->table) {
-    case Table::kOrganizations:
-      return ResealRows(backend_.ListOrganizationsUnder(key, pass_->from, limit));
-    case Table::kApiKeys:
-      return ResealRows(backend_.ListApiKeysUnder(key, pass_->from, limit));
-    case Table::kSocialNetworks:
-      return ResealRows(backend_.ListSocialNetworksUnder(key, pass_->from, limit));
-  }
-  return absl::InternalError("a table that holds nothing sealed");
-}
-
-template <typename Row>
-absl::StatusOr<int> Resealer::ResealRows(const absl::StatusOr<RowsUnderKey<Row>>& page) {
+  const Task task = pass_->tasks.back();
+  const absl::StatusOr<RowPage> page =
+      backend_.ListUnderKey(*task.table, task.key, pass_->from, {.rows = limit});
   if (!page.ok()) return page.status();
   for (const Row& row : page->rows) {
-    absl::Status status = Reseal(row);
+    absl::Status status = Reseal(*task.table, row);
     // Gone, or changed by somebody else and so under the first key.
     if (absl::IsNotFound(status) || absl::IsAborted(status)) continue;
     if (absl::IsInternal(status)) {
@@ -93,23 +91,20 @@ absl::StatusOr<int> Resealer::ResealRows(const absl::StatusOr<RowsUnderKey<Row>>
     ++resealed_;
   }
   pass_->from = page->next;
-  if (page->next.empty()) GoToNextTable();
+  if (page->next.empty()) pass_->tasks.pop_back();
   return static_cast<int>(page->rows.size());
 }
 
-void Resealer::GoToNextTable() {
-  switch (pass_->table) {
-    case Table::kOrganizations:
-      pass_->table = Table::kApiKeys;
-      return;
-    case Table::kApiKeys:
-      pass_->table = Table::kSocialNetworks;
-      return;
-    case Table::kSocialNetworks:
-      pass_->table = Table::kOrganizations;
-      pass_->keys.pop_back();
-      return;
+absl::Status Resealer::Reseal(const Table& table, const Row& row) {
+  Row resealed = row;
+  for (size_t part = 0; part < table.parts.size(); ++part) {
+    absl::StatusOr<std::string> plaintext = records_.OpenPart(table, part, row);
+    if (!plaintext.ok()) return plaintext.status();
+    records_.SealPart(table, part, *std::move(plaintext), resealed);
   }
+  // The version stays: what is in the row does.
+  const Batch batch = {Update{&table, std::move(resealed), row.version}};
+  return backend_.Commit(CallContext::Background(), batch).status;
 }
 
 absl::Status Resealer::DamageOf(const Pass& pass) const {
@@ -120,26 +115,6 @@ absl::Status Resealer::DamageOf(const Pass& pass) const {
       " not open and can't be sealed under key ", sealer_.keys().primary_id(),
       has_other_keys ? ": keep the other keys in the ring; for example, " : "; for example, ",
       pass.damage.message()));
-}
-
-absl::Status Resealer::Reseal(const OrganizationRow& row) {
-  const auto organization = records_.Open(row);
-  if (!organization.ok()) return organization.status();
-  return backend_.UpdateOrganization(records_.Seal(*organization), row.sealed);
-}
-
-absl::Status Resealer::Reseal(const ApiKeyRow& row) {
-  const auto key = records_.Open(row);
-  if (!key.ok()) return key.status();
-  return backend_.UpdateApiKey(records_.Seal(*key, row.version), row.version);
-}
-
-absl::Status Resealer::Reseal(const SocialNetworkRow& row) {
-  const auto settings = records_.OpenSettings(row);
-  if (!settings.ok()) return settings.status();
-  const auto secrets = records_.OpenSecrets(row);
-  if (!secrets.ok()) return secrets.status();
-  return backend_.UpdateSocialNetwork(records_.Seal(*settings, *secrets), row.version);
 }
 
 }  // namespace authurl

@@ -29,6 +29,13 @@ absl::Status OrganizationNotFound(absl::string_view org_id) {
                    absl::StrCat("there is no organisation ", Quoted(org_id)));
 }
 
+absl::Status OrganizationBeingDeleted(absl::string_view org_id) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "ORGANIZATION_BEING_DELETED",
+                   absl::StrCat("the organisation ", Quoted(org_id),
+                                " was deleted and what it left is still being removed; try again "
+                                "in a minute, or choose another org_id"));
+}
+
 absl::Status ApiKeyExists(absl::string_view key_id) {
   return MakeError(kAlreadyExists, "API_KEY_EXISTS",
                    absl::StrCat("the API key ", Quoted(key_id), " exists"));

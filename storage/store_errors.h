@@ -11,6 +11,7 @@ namespace authurl {
 
 absl::Status OrganizationExists(absl::string_view org_id);
 absl::Status OrganizationNotFound(absl::string_view org_id);
+absl::Status OrganizationBeingDeleted(absl::string_view org_id);
 
 absl::Status ApiKeyExists(absl::string_view key_id);
 absl::Status ApiKeyNotFound(absl::string_view key_id);

@@ -1,11 +1,10 @@
 #include "server/api/auth_url_service.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/catalog/endpoint.h"
@@ -13,6 +12,7 @@
 #include "core/errors.h"
 #include "core/flow/auth_url.h"
 #include "core/flow/explanation.h"
+#include "server/api/paging.h"
 #include "server/api/timestamps.h"
 #include "server/observe/log.h"
 #include "server/serving/grpc_status.h"
@@ -23,24 +23,7 @@ namespace {
 using record::v1::SocialNetworkSettings;
 
 // An organisation may have very many configurations, and each may be large.
-constexpr int kPageSize = 32;
-
-// Shows every configuration of the organisation to `visit`, in the order of their ids, until that
-// returns an error.
-absl::Status ForEachConfiguration(
-    CredentialStore& store, const std::string& org_id,
-    absl::FunctionRef<absl::Status(const SocialNetworkSettings&)> visit) {
-  std::string after;
-  while (true) {
-    const auto page = store.ListSocialNetworks(org_id, after, kPageSize);
-    if (!page.ok()) return page.status();
-    for (const SocialNetworkSettings& settings : *page) {
-      if (absl::Status status = visit(settings); !status.ok()) return status;
-    }
-    if (page->size() < size_t{kPageSize}) return absl::OkStatus();
-    after = page->back().id();
-  }
-}
+constexpr PageLimit kPage = {.rows = 32, .bytes = kMaxPageBytes};
 
 // What the callers of a batch are not shown of its failed results. Results that fail for the same
 // cause are counted, so that a store that is out of reach does not flood the log.
@@ -118,8 +101,8 @@ absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::LookUp(
     const Caller& caller, const v1::GetAuthUrlRequest& request) const {
   const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
   if (!valid.ok()) return valid.status();
-  auto settings = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
-                                           request.configuration());
+  auto settings = store_.FindSocialNetwork(*caller.context, caller.org_id, request.network(),
+                                           request.instance(), request.configuration());
   if (!settings.ok()) return settings.status();
   return Prepare(*valid, *std::move(settings));
 }
@@ -132,7 +115,7 @@ Answer<v1::GetAuthUrlResponse> AuthUrlService::Mint(const Caller& caller, const 
   if (!minted->to_store.has_value()) return Ending{absl::OkStatus(), count};
   return [this, &context = *caller.context, count,
           states = std::vector{*std::move(minted->to_store)}](v1::GetAuthUrlResponse&) {
-    return Ending{StoreStates(context, states), count};
+    return Ending{store_.PutAuthStates(context, states), count};
   };
 }
 
@@ -147,15 +130,6 @@ absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintInto(
   const StateKind kind = auth_url->to_store.has_value() ? StateKind::kStored : StateKind::kSealed;
   return Minted{metrics_.AuthUrlsOf(prepared.settings->network(), kind),
                 std::move(auth_url->to_store)};
-}
-
-absl::Status AuthUrlService::StoreStates(const CallContext& context,
-                                         absl::Span<const StoredAuthState> states) const {
-  for (const StoredAuthState& state : states) {
-    if (absl::Status status = context.Check(); !status.ok()) return status;
-    if (absl::Status status = store_.PutAuthState(state); !status.ok()) return status;
-  }
-  return absl::OkStatus();
 }
 
 std::optional<absl::StatusOr<AuthUrlService::Explained>> AuthUrlService::LookUpExplainedInMemory(
@@ -233,7 +207,7 @@ Answer<v1::BatchGetAuthUrlsResponse> AuthUrlService::BatchGetAuthUrls(
 
 Ending AuthUrlService::StoreBatch(const Caller& caller, MintedBatch batch,
                                   v1::BatchGetAuthUrlsResponse& response) const {
-  const absl::Status stored = StoreStates(*caller.context, batch.states);
+  const absl::Status stored = store_.PutAuthStates(*caller.context, batch.states);
   std::vector<Metrics::UrlCounter>& counters = batch.sealed;
   if (stored.ok()) {
     counters.insert(counters.end(), batch.stored.begin(), batch.stored.end());
@@ -253,12 +227,17 @@ Ending AuthUrlService::StoreBatch(const Caller& caller, MintedBatch batch,
 absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintResult(
     const Caller& caller, const BatchTarget& target, const v1::GetAuthUrlRequest& request,
     v1::BatchGetAuthUrlsResponse::Result& result) const {
+  if (target.is_unreadable) {
+    result.set_social_network_id(target.configuration);
+    return absl::InternalError(
+        absl::StrCat("the configuration ", target.configuration, " does not open"));
+  }
   auto settings = target.settings;
   absl::Status status;
   // A network that the catalog does not know may be any text: the store is not asked for it.
   if (settings == nullptr && catalog_.Find(request.network()) != nullptr) {
-    auto found = store_.FindSocialNetwork(caller.org_id, request.network(), request.instance(),
-                                          request.configuration());
+    auto found = store_.FindSocialNetwork(*caller.context, caller.org_id, request.network(),
+                                          request.instance(), request.configuration());
     status = found.status();
     if (found.ok()) settings = *std::move(found);
   }
@@ -288,36 +267,44 @@ absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTa
         {id, has_instances ? request.instance() : "", request.configuration(), nullptr});
   }
   if (!targets.empty()) return targets;
-  const absl::Status status =
-      ForEachConfiguration(store_, caller.org_id, [&](const SocialNetworkSettings& settings) {
-        if (targets.size() == size_t{kMaxBatchNetworks}) {
-          return MakeError(
-              absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
-              absl::StrCat(
-                  "The organisation has more than ", kMaxBatchNetworks,
-                  " configurations: ask for a part of them, by networks and configuration"));
-        }
-        targets.push_back({settings.network(), settings.instance(), settings.id(),
-                           std::make_shared<const SocialNetworkSettings>(settings)});
-        return absl::OkStatus();
-      });
-  if (!status.ok()) return status;
+  std::string after;
+  do {
+    auto page = store_.ListSocialNetworks(*caller.context, caller.org_id, after, kPage);
+    if (!page.ok()) return page.status();
+    for (SocialNetworkSettings& settings : page->records) {
+      targets.push_back({.network = settings.network(),
+                         .instance = settings.instance(),
+                         .configuration = settings.id(),
+                         .settings = nullptr});
+      targets.back().settings = std::make_shared<const SocialNetworkSettings>(std::move(settings));
+    }
+    for (std::string& id : page->unreadable) {
+      targets.push_back({.network = "",
+                         .instance = "",
+                         .configuration = std::move(id),
+                         .settings = nullptr,
+                         .is_unreadable = true});
+    }
+    if (targets.size() > size_t{kMaxBatchNetworks}) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
+          absl::StrCat("The organisation has more than ", kMaxBatchNetworks,
+                       " configurations: ask for a part of them, by networks and configuration"));
+    }
+    after = std::move(page->next);
+  } while (!after.empty());
   return targets;
 }
 
 absl::Status AuthUrlService::ListNetworks(const Caller& caller, const v1::ListNetworksRequest&,
                                           v1::ListNetworksResponse& response) const {
-  std::set<std::string> configured;
-  const absl::Status status =
-      ForEachConfiguration(store_, caller.org_id, [&](const SocialNetworkSettings& settings) {
-        configured.insert(settings.network());
-        return absl::OkStatus();
-      });
-  if (!status.ok()) return status;
+  const absl::StatusOr<std::vector<std::string>> configured =
+      store_.ListConfiguredNetworks(*caller.context, caller.org_id);
+  if (!configured.ok()) return configured.status();
   for (const catalog::v1::Network* network : catalog_.networks()) {
     v1::Network& shown = *response.add_networks();
     shown = DescribeNetwork(catalog_, *network);
-    shown.set_configured(configured.contains(network->id()));
+    shown.set_configured(std::binary_search(configured->begin(), configured->end(), network->id()));
   }
   return absl::OkStatus();
 }

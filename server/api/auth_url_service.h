@@ -80,9 +80,6 @@ class AuthUrlService final {
       const AuthRequest& request,
       std::shared_ptr<const record::v1::SocialNetworkSettings> settings) const;
   absl::StatusOr<Minted> MintInto(const Prepared& prepared, v1::GetAuthUrlResponse& response) const;
-  // The one place where states are stored: all or an error.
-  absl::Status StoreStates(const CallContext& context,
-                           absl::Span<const StoredAuthState> states) const;
 
   // What one result of a batch is for. `instance` is empty for networks without instances,
   // `configuration` for the default one; `settings` are null where they must be looked up.
@@ -91,6 +88,8 @@ class AuthUrlService final {
     std::string instance;
     std::string configuration;
     std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
+    // Nothing is known of it but its id, which is `configuration`.
+    bool is_unreadable = false;
   };
   // One result of a batch, without its error. It names its configuration, whatever else is wrong.
   absl::StatusOr<Minted> MintResult(const Caller& caller, const BatchTarget& target,

@@ -15,6 +15,8 @@ namespace authurl {
 namespace {
 
 constexpr size_t kMaxDisplayNameBytes = 256;
+// As many as a step of the upkeep takes.
+constexpr int kPurgedAtOnce = 500;
 
 static_assert(static_cast<int>(v1::ROLE_ADMIN) == static_cast<int>(record::v1::ROLE_ADMIN));
 static_assert(static_cast<int>(v1::ROLE_ORG) == static_cast<int>(record::v1::ROLE_ORG));
@@ -65,7 +67,7 @@ OrganizationService::OrganizationService(const Sealer& sealer, CredentialStore& 
     : sealer_(sealer), store_(store), clock_(std::move(clock)), random_(std::move(random)) {}
 
 absl::Status OrganizationService::CreateOrganization(
-    const Caller&, const v1::CreateOrganizationRequest& request,
+    const Caller& caller, const v1::CreateOrganizationRequest& request,
     v1::CreateOrganizationResponse& response) const {
   FieldViolations violations;
   if (request.has_org_id()) CheckOrgId("org_id", request.org_id(), violations);
@@ -75,36 +77,40 @@ absl::Status OrganizationService::CreateOrganization(
   organization.set_org_id(request.has_org_id() ? request.org_id() : NewId("org_", random_));
   organization.set_display_name(request.display_name());
   organization.set_created_at_ms(absl::ToUnixMillis(clock_()));
-  if (absl::Status stored = store_.CreateOrganization(organization); !stored.ok()) return stored;
+  if (absl::Status stored = store_.CreateOrganization(*caller.context, organization); !stored.ok())
+    return stored;
   Copy(organization, *response.mutable_organization());
   return absl::OkStatus();
 }
 
-absl::Status OrganizationService::ListOrganizations(const Caller&,
+absl::Status OrganizationService::ListOrganizations(const Caller& caller,
                                                     const v1::ListOrganizationsRequest& request,
                                                     v1::ListOrganizationsResponse& response) const {
   FieldViolations violations;
   const absl::string_view list = "organizations";
   const Page page = ReadPage(sealer_, list, request.page_size(), request.page_token(), violations);
   if (!violations.empty()) return violations.ToStatus();
-  auto found = store_.ListOrganizations(page.after, page.size + 1);
+  const auto found = store_.ListOrganizations(*caller.context, page.after, page.limit);
   if (!found.ok()) return found.status();
-  response.set_next_page_token(CutPage(sealer_, random_, list, page, *found,
-                                       [](const auto& each) { return each.org_id(); }));
-  for (const auto& organization : *found) Copy(organization, *response.add_organizations());
+  FinishPage(sealer_, random_, list, *found, response);
+  for (const auto& organization : found->records) Copy(organization, *response.add_organizations());
   return absl::OkStatus();
 }
 
-absl::Status OrganizationService::DeleteOrganization(const Caller&,
+absl::Status OrganizationService::DeleteOrganization(const Caller& caller,
                                                      const v1::DeleteOrganizationRequest& request,
                                                      v1::DeleteOrganizationResponse&) const {
   FieldViolations violations;
   CheckOrgId("org_id", request.org_id(), violations);
   if (!violations.empty()) return violations.ToStatus();
-  return store_.DeleteOrganization(request.org_id());
+  const absl::Status deleted =
+      store_.DeleteOrganization(*caller.context, request.org_id(), clock_());
+  // Most organisations are small, and their ids free again at once. The upkeep does the rest.
+  if (deleted.ok()) store_.PurgeOrganizations(kPurgedAtOnce).status().IgnoreError();
+  return deleted;
 }
 
-absl::Status OrganizationService::CreateApiKey(const Caller&,
+absl::Status OrganizationService::CreateApiKey(const Caller& caller,
                                                const v1::CreateApiKeyRequest& request,
                                                v1::CreateApiKeyResponse& response) const {
   if (absl::Status status = ValidateNewKey(request); !status.ok()) return status;
@@ -117,13 +123,14 @@ absl::Status OrganizationService::CreateApiKey(const Caller&,
   key.set_display_name(request.display_name());
   key.set_digest(parsed.digest);
   key.set_created_at_ms(absl::ToUnixMillis(clock_()));
-  if (absl::Status stored = store_.CreateApiKey(key); !stored.ok()) return stored;
+  if (absl::Status stored = store_.CreateApiKey(*caller.context, key); !stored.ok()) return stored;
   Copy(key, *response.mutable_api_key());
   response.set_key(text);
   return absl::OkStatus();
 }
 
-absl::Status OrganizationService::ListApiKeys(const Caller&, const v1::ListApiKeysRequest& request,
+absl::Status OrganizationService::ListApiKeys(const Caller& caller,
+                                              const v1::ListApiKeysRequest& request,
                                               v1::ListApiKeysResponse& response) const {
   FieldViolations violations;
   if (request.has_org_id()) CheckOrgId("org_id", request.org_id(), violations);
@@ -131,25 +138,26 @@ absl::Status OrganizationService::ListApiKeys(const Caller&, const v1::ListApiKe
   const Page page = ReadPage(sealer_, list, request.page_size(), request.page_token(), violations);
   if (!violations.empty()) return violations.ToStatus();
   if (request.has_org_id()) {
-    const auto organization = store_.GetOrganization(request.org_id());
+    const auto organization = store_.GetOrganization(*caller.context, request.org_id());
     if (!organization.ok()) return organization.status();
   }
-  auto found = store_.ListApiKeys(OptionalOrgId(request), page.after, page.size + 1);
+  const auto found =
+      store_.ListApiKeys(*caller.context, OptionalOrgId(request), page.after, page.limit);
   if (!found.ok()) return found.status();
-  response.set_next_page_token(CutPage(sealer_, random_, list, page, *found,
-                                       [](const auto& each) { return each.key_id(); }));
-  for (const auto& key : *found) Copy(key, *response.add_api_keys());
+  FinishPage(sealer_, random_, list, *found, response);
+  for (const auto& key : found->records) Copy(key, *response.add_api_keys());
   return absl::OkStatus();
 }
 
-absl::Status OrganizationService::RevokeApiKey(const Caller&,
+absl::Status OrganizationService::RevokeApiKey(const Caller& caller,
                                                const v1::RevokeApiKeyRequest& request,
                                                v1::RevokeApiKeyResponse& response) const {
   FieldViolations violations;
   if (request.key_id().empty()) violations.Add("key_id", "Required");
   if (request.has_org_id()) CheckOrgId("org_id", request.org_id(), violations);
   if (!violations.empty()) return violations.ToStatus();
-  const auto key = store_.RevokeApiKey(request.key_id(), OptionalOrgId(request), clock_());
+  const auto key =
+      store_.RevokeApiKey(*caller.context, request.key_id(), OptionalOrgId(request), clock_());
   if (!key.ok()) return key.status();
   Copy(*key, *response.mutable_api_key());
   return absl::OkStatus();

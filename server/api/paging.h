@@ -11,43 +11,40 @@
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
 #include "core/errors.h"
+#include "storage/backend.h"
+#include "storage/record_store.h"
 
 namespace authurl {
+
+// What a list may take at once, whatever the number of its records: they are held as rows, opened
+// and in the reply, for each caller who asks at the same time.
+inline constexpr size_t kMaxPageBytes = size_t{512} << 10;
 
 struct Page {
   // The id after which the page begins; empty: at the start.
   std::string after;
-  int size = 0;
+  PageLimit limit = {.rows = 0, .bytes = kMaxPageBytes};
 };
 
 // `list` names the list and whose it is, such as "social_networks/acme".
 Page ReadPage(const Sealer& sealer, absl::string_view list, int page_size,
               absl::string_view page_token, FieldViolations& violations);
 
-// The token of the page that begins after the id `last`.
+// The token of the page that begins after the id `next`; empty where that is.
 std::string NextPageToken(const Sealer& sealer, const RandomSource& random, absl::string_view list,
-                          absl::string_view last);
+                          absl::string_view next);
 
-// Most bytes of records on one page: replies must stay well under the 4 MiB that gRPC clients take
-// by default.
-inline constexpr size_t kMaxPageBytes = 1024 * 1024;
+// One line for a page, however many they are.
+void LogUnreadable(absl::string_view list, const std::vector<std::string>& ids);
 
-// Turns the `page.size + 1` records that were asked of the store into a page: cuts off what is too
-// many or too large, and returns the token of the next page, or an empty one when there is none.
-// `id_of` tells a record's id.
-template <typename Record, typename IdOf>
-std::string CutPage(const Sealer& sealer, const RandomSource& random, absl::string_view list,
-                    const Page& page, std::vector<Record>& records, IdOf id_of) {
-  size_t bytes = 0;
-  size_t fit = 0;
-  while (fit < records.size() && fit < static_cast<size_t>(page.size)) {
-    bytes += records[fit].ByteSizeLong();
-    if (fit > 0 && bytes > kMaxPageBytes) break;
-    ++fit;
-  }
-  if (fit == records.size()) return "";
-  records.resize(fit);
-  return NextPageToken(sealer, random, list, id_of(records.back()));
+// Puts into a reply of whatever list what is said of the page besides its records. The log tells
+// the operator of those that do not open.
+template <typename Record, typename Response>
+void FinishPage(const Sealer& sealer, const RandomSource& random, absl::string_view list,
+                const Listed<Record>& listed, Response& response) {
+  response.set_next_page_token(NextPageToken(sealer, random, list, listed.next));
+  for (const std::string& id : listed.unreadable) response.add_unreadable_ids(id);
+  LogUnreadable(list, listed.unreadable);
 }
 
 }  // namespace authurl

@@ -41,14 +41,15 @@ void Copy(const record::v1::SocialNetworkSettings& settings, bool is_default,
 // for each network and instance.
 class Shown final {
  public:
-  Shown(CredentialStore& store, const std::string& org_id) : store_(store), org_id_(org_id) {}
+  // Both must outlive this.
+  Shown(CredentialStore& store, const Caller& caller) : store_(store), caller_(caller) {}
 
   absl::Status Add(const record::v1::SocialNetworkSettings& settings, v1::SocialNetwork& shown) {
     const auto [found, is_new] =
         default_ids_.try_emplace({settings.network(), settings.instance()});
     if (is_new) {
-      absl::StatusOr<std::string> id =
-          store_.GetDefaultSocialNetworkId(org_id_, settings.network(), settings.instance());
+      absl::StatusOr<std::string> id = store_.GetDefaultSocialNetworkId(
+          *caller_.context, caller_.org_id, settings.network(), settings.instance());
       if (!id.ok()) return id.status();
       found->second = *std::move(id);
     }
@@ -58,7 +59,7 @@ class Shown final {
 
  private:
   CredentialStore& store_;
-  const std::string& org_id_;
+  const Caller& caller_;
   std::map<std::pair<std::string, std::string>, std::string> default_ids_;
 };
 
@@ -101,8 +102,8 @@ absl::Status SocialNetworkService::CreateSocialNetwork(
   settings->set_version(1);
   settings->set_created_at_ms(absl::ToUnixMillis(clock_()));
   settings->set_updated_at_ms(settings->created_at_ms());
-  const absl::StatusOr<bool> is_default =
-      store_.CreateSocialNetwork(*settings, request.client_secret(), request.is_default());
+  const absl::StatusOr<bool> is_default = store_.CreateSocialNetwork(
+      *caller.context, *settings, request.client_secret(), request.is_default());
   if (!is_default.ok()) return is_default.status();
   LogWarnings(catalog_, *settings);
   Copy(*settings, *is_default, *response.mutable_social_network());
@@ -116,12 +117,12 @@ absl::Status SocialNetworkService::ListSocialNetworks(
   FieldViolations violations;
   const Page page = ReadPage(sealer_, list, request.page_size(), request.page_token(), violations);
   if (!violations.empty()) return violations.ToStatus();
-  auto found = store_.ListSocialNetworks(caller.org_id, page.after, page.size + 1);
+  const auto found =
+      store_.ListSocialNetworks(*caller.context, caller.org_id, page.after, page.limit);
   if (!found.ok()) return found.status();
-  response.set_next_page_token(
-      CutPage(sealer_, random_, list, page, *found, [](const auto& each) { return each.id(); }));
-  Shown shown(store_, caller.org_id);
-  for (const auto& settings : *found) {
+  FinishPage(sealer_, random_, list, *found, response);
+  Shown shown(store_, caller);
+  for (const auto& settings : found->records) {
     const absl::Status status = shown.Add(settings, *response.add_social_networks());
     if (!status.ok()) return status;
   }
@@ -132,9 +133,9 @@ absl::Status SocialNetworkService::GetSocialNetwork(const Caller& caller,
                                                     const v1::GetSocialNetworkRequest& request,
                                                     v1::GetSocialNetworkResponse& response) const {
   if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
-  const auto settings = store_.GetSocialNetwork(caller.org_id, request.id());
+  const auto settings = store_.GetSocialNetwork(*caller.context, caller.org_id, request.id());
   if (!settings.ok()) return settings.status();
-  return Shown(store_, caller.org_id).Add(*settings, *response.mutable_social_network());
+  return Shown(store_, caller).Add(*settings, *response.mutable_social_network());
 }
 
 absl::Status SocialNetworkService::UpdateSocialNetwork(
@@ -146,7 +147,7 @@ absl::Status SocialNetworkService::UpdateSocialNetwork(
       UpdatesSecret(request) ? std::optional<absl::string_view>(request.client_secret())
                              : std::nullopt;
   const auto updated = store_.UpdateSocialNetwork(
-      caller.org_id, request.id(), clock_(),
+      *caller.context, caller.org_id, request.id(), clock_(),
       [&](record::v1::SocialNetworkSettings& current) {
         return ApplyUpdate(catalog_, request, current);
       },
@@ -161,7 +162,7 @@ absl::Status SocialNetworkService::DeleteSocialNetwork(
     const Caller& caller, const v1::DeleteSocialNetworkRequest& request,
     v1::DeleteSocialNetworkResponse&) const {
   if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
-  return store_.DeleteSocialNetwork(caller.org_id, request.id());
+  return store_.DeleteSocialNetwork(*caller.context, caller.org_id, request.id());
 }
 
 std::vector<Method> SocialNetworkService::Methods() const {

@@ -75,25 +75,28 @@ void CollectLanes(const std::map<std::string, std::function<LaneReading()>>& lan
   }
 }
 
-void CollectSqlite(const SqliteReading& sqlite, Families& families) {
-  families.push_back(MakeCounter("authurl_sqlite_commits_total", "Transactions committed.",
-                                 ToDouble(sqlite.commits)));
-  families.push_back(MakeCounter("authurl_sqlite_writes_total",
+void CollectStorage(const StorageReading& storage, Families& families) {
+  families.push_back(MakeCounter("authurl_storage_commits_total", "Transactions committed.",
+                                 ToDouble(storage.commits)));
+  families.push_back(MakeCounter("authurl_storage_writes_total",
                                  "Writes in those transactions; one commit may hold many.",
-                                 ToDouble(sqlite.writes)));
-  families.push_back(MakeCounter("authurl_sqlite_reads_total", "Reads.", ToDouble(sqlite.reads)));
-  families.push_back(MakeCounter("authurl_sqlite_busy_total",
-                                 "Times that SQLite found the database locked by somebody else.",
-                                 ToDouble(sqlite.busy)));
-  families.push_back(MakeCounter("authurl_sqlite_errors_total",
+                                 ToDouble(storage.writes)));
+  families.push_back(MakeCounter("authurl_storage_reads_total", "Reads.", ToDouble(storage.reads)));
+  families.push_back(MakeCounter("authurl_storage_busy_total",
+                                 "Times that the database was found locked by somebody else.",
+                                 ToDouble(storage.busy)));
+  families.push_back(MakeCounter("authurl_storage_errors_total",
                                  "Reads and writes that failed for a reason of the database's own.",
-                                 ToDouble(sqlite.errors)));
+                                 ToDouble(storage.errors)));
 }
 
-void CollectAuthStates(const AuthStatesReading& states, Families& families) {
+void CollectPurges(const PurgesReading& purges, Families& families) {
   families.push_back(MakeCounter("authurl_auth_states_purged_total",
                                  "Stored states removed after they expired.",
-                                 ToDouble(states.purged)));
+                                 ToDouble(purges.auth_states)));
+  families.push_back(MakeCounter("authurl_organization_records_purged_total",
+                                 "Records removed after their organisation was deleted.",
+                                 ToDouble(purges.organization_records)));
 }
 
 void CollectKeyRing(const KeyRingReading& ring, Families& families) {
@@ -127,8 +130,8 @@ Families SourceMetrics::Collect() const {
   CollectBuild(sources_, families);
   if (!sources_.caches.empty()) CollectCaches(sources_.caches, families);
   if (!sources_.lanes.empty()) CollectLanes(sources_.lanes, families);
-  if (sources_.sqlite) CollectSqlite(sources_.sqlite(), families);
-  if (sources_.auth_states) CollectAuthStates(sources_.auth_states(), families);
+  if (sources_.storage) CollectStorage(sources_.storage(), families);
+  if (sources_.purges) CollectPurges(sources_.purges(), families);
   if (sources_.key_ring) CollectKeyRing(sources_.key_ring(), families);
   if (sources_.connections) CollectConnections(sources_.connections(), families);
   if (sources_.store) CollectStore(sources_.store(), families);

@@ -32,7 +32,7 @@ struct LaneReading {
   uint64_t dropped = 0;
 };
 
-struct SqliteReading {
+struct StorageReading {
   uint64_t commits = 0;
   uint64_t writes = 0;  // Rows' worth of work: one commit holds many where they are grouped.
   uint64_t reads = 0;
@@ -40,8 +40,9 @@ struct SqliteReading {
   uint64_t errors = 0;
 };
 
-struct AuthStatesReading {
-  uint64_t purged = 0;
+struct PurgesReading {
+  uint64_t auth_states = 0;
+  uint64_t organization_records = 0;
 };
 
 struct KeyRingReading {
@@ -70,8 +71,8 @@ struct MetricSources {
   std::map<std::string, std::function<CacheReading()>> caches;
   // By name, which becomes the label `lane`.
   std::map<std::string, std::function<LaneReading()>> lanes;
-  std::function<SqliteReading()> sqlite;
-  std::function<AuthStatesReading()> auth_states;
+  std::function<StorageReading()> storage;
+  std::function<PurgesReading()> purges;
   std::function<KeyRingReading()> key_ring;
   std::function<ConnectionsReading()> connections;
   std::function<StoreReading()> store;

@@ -75,28 +75,31 @@ bool IsProvenBy(const record::v1::ApiKey& key, absl::string_view text) {
 // asked.
 struct FromMemory {
   CredentialStore& store;
-  InMemory<record::v1::ApiKey> ApiKey(absl::string_view key_id) const {
+  CredentialStore::InMemory<record::v1::ApiKey> ApiKey(absl::string_view key_id) const {
     return store.FindApiKeyInMemory(key_id);
   }
-  InMemory<record::v1::Organization> Organization(absl::string_view org_id) const {
+  CredentialStore::InMemory<record::v1::Organization> Organization(absl::string_view org_id) const {
     return store.FindOrganizationInMemory(org_id);
   }
 };
 struct FromDatabase {
   CredentialStore& store;
-  InMemory<record::v1::ApiKey> ApiKey(absl::string_view key_id) const {
-    return store.GetApiKey(key_id);
+  const CallContext& context;
+  CredentialStore::InMemory<record::v1::ApiKey> ApiKey(absl::string_view key_id) const {
+    return store.GetApiKey(context, key_id);
   }
-  InMemory<record::v1::Organization> Organization(absl::string_view org_id) const {
-    return store.GetOrganization(org_id);
+  CredentialStore::InMemory<record::v1::Organization> Organization(absl::string_view org_id) const {
+    return store.GetOrganization(context, org_id);
   }
 };
 
 // The key that the credentials prove possession of.
 template <typename LookUp>
-InMemory<record::v1::ApiKey> Authenticate(const LookUp& look_up, const Credentials& credentials) {
+CredentialStore::InMemory<record::v1::ApiKey> Authenticate(const LookUp& look_up,
+                                                           const Credentials& credentials) {
   const absl::string_view text = credentials.api_key;
-  InMemory<record::v1::ApiKey> key = look_up.store.FindApiKeyInMemory(credentials.key_id);
+  CredentialStore::InMemory<record::v1::ApiKey> key =
+      look_up.store.FindApiKeyInMemory(credentials.key_id);
   if (!key.has_value() || !key->ok() || !IsProvenBy(***key, text)) {
     // Only now is it worth to ask whether it can be a key at all.
     if (!ParseApiKey(text).has_value()) return NoApiKey();
@@ -123,7 +126,8 @@ std::optional<absl::Status> CheckNamedOrganization(const LookUp& look_up,
     CheckOrgId("x-org-id", *org_id, violations);
   }
   if (!violations.empty()) return violations.ToStatus();
-  const InMemory<record::v1::Organization> organization = look_up.Organization(*org_id);
+  const CredentialStore::InMemory<record::v1::Organization> organization =
+      look_up.Organization(*org_id);
   if (!organization.has_value()) return std::nullopt;
   if (absl::IsNotFound(organization->status())) return OrganizationNotFound();
   return organization->status();
@@ -132,7 +136,7 @@ std::optional<absl::Status> CheckNamedOrganization(const LookUp& look_up,
 template <typename LookUp>
 std::optional<absl::StatusOr<Caller>> AuthorizeBy(const LookUp& look_up,
                                                   const Credentials& credentials, Access access) {
-  const InMemory<record::v1::ApiKey> key = Authenticate(look_up, credentials);
+  const CredentialStore::InMemory<record::v1::ApiKey> key = Authenticate(look_up, credentials);
   if (!key.has_value()) return std::nullopt;
   if (!key->ok()) return key->status();
   const record::v1::ApiKey& known = ***key;
@@ -157,18 +161,18 @@ std::optional<absl::StatusOr<Caller>> AuthorizeBy(const LookUp& look_up,
 
 // Whether there is an ADMIN key that was not revoked.
 absl::StatusOr<bool> LivesAnAdminKey(CredentialStore& store) {
-  constexpr int kPage = 100;
   std::string after;
-  while (true) {
-    // ADMIN keys belong to no organisation.
-    const auto keys = store.ListApiKeys(/*org_id=*/"", after, kPage);
+  do {
+    // ADMIN keys belong to no organisation. What does not open does not live.
+    const auto keys =
+        store.ListApiKeys(CallContext::Background(), /*org_id=*/"", after, {.rows = 100});
     if (!keys.ok()) return keys.status();
-    for (const record::v1::ApiKey& key : *keys) {
+    for (const record::v1::ApiKey& key : keys->records) {
       if (key.role() == record::v1::ROLE_ADMIN && key.revoked_at_ms() == 0) return true;
     }
-    if (keys->size() < kPage) return false;
-    after = keys->back().key_id();
-  }
+    after = keys->next;
+  } while (!after.empty());
+  return false;
 }
 
 }  // namespace
@@ -202,15 +206,15 @@ std::optional<absl::StatusOr<Caller>> AuthorizeInMemory(CredentialStore& store,
   return AuthorizeBy(FromMemory{store}, credentials, access);
 }
 
-absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
-                                 Access access) {
-  return *AuthorizeBy(FromDatabase{store}, credentials, access);
+absl::StatusOr<Caller> Authorize(const CallContext& context, CredentialStore& store,
+                                 const Credentials& credentials, Access access) {
+  return *AuthorizeBy(FromDatabase{store, context}, credentials, access);
 }
 
 absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now) {
   const std::optional<ParsedApiKey> parsed = ParseApiKey(absl::StripAsciiWhitespace(key_text));
   if (!parsed.has_value()) return absl::InvalidArgumentError("does not hold a valid API key");
-  const auto known = store.GetApiKey(parsed->key_id);
+  const auto known = store.GetApiKey(CallContext::Background(), parsed->key_id);
   if (known.ok()) {
     if (!EqualInConstantTime((*known)->digest(), parsed->digest)) {
       return absl::FailedPreconditionError("holds another key than the one known under its id");
@@ -242,7 +246,7 @@ absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, 
   key.set_display_name("from --admin_key_file");
   key.set_digest(parsed->digest);
   key.set_created_at_ms(absl::ToUnixMillis(now));
-  return store.CreateApiKey(key);
+  return store.CreateApiKey(CallContext::Background(), key);
 }
 
 }  // namespace authurl

@@ -59,8 +59,8 @@ std::optional<absl::StatusOr<Caller>> AuthorizeInMemory(CredentialStore& store,
                                                         const Credentials& credentials,
                                                         Access access);
 // May wait for the database.
-absl::StatusOr<Caller> Authorize(CredentialStore& store, const Credentials& credentials,
-                                 Access access);
+absl::StatusOr<Caller> Authorize(const CallContext& context, CredentialStore& store,
+                                 const Credentials& credentials, Access access);
 
 // Makes sure that the ADMIN key in `key_text` is in the store. InvalidArgumentError if the text is
 // not an API key; FailedPreconditionError if the key is there but has another role, or was revoked

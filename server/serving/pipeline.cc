@@ -110,8 +110,9 @@ absl::Status Pipeline::ReadTheCredentials(Call& call) const {
 // Authenticates as well. Nothing where another lane has to.
 std::optional<absl::Status> Pipeline::Authorise(Call& call, Lane here) {
   std::optional<absl::StatusOr<Caller>> caller =
-      here == Lane::kReads ? Authorize(store_, call.credentials_, call.method_.access)
-                           : AuthorizeInMemory(store_, call.credentials_, call.method_.access);
+      here == Lane::kReads
+          ? Authorize(call.context_, store_, call.credentials_, call.method_.access)
+          : AuthorizeInMemory(store_, call.credentials_, call.method_.access);
   if (!caller.has_value()) return std::nullopt;
   if (!caller->ok()) return caller->status();
   call.caller_ = **std::move(caller);

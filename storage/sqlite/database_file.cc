@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
@@ -112,6 +113,10 @@ absl::Status CheckHeader(const std::string& path, int fd) {
   return absl::OkStatus();
 }
 
+int64_t SteadyNanoseconds() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
 std::optional<DatabaseFile::FileId> DatabaseFile::Identify(const std::string& path) {
@@ -165,19 +170,29 @@ DatabaseFile::~DatabaseFile() {
 }
 
 absl::Status DatabaseFile::RememberLog() {
-  log_id_ = Identify(absl::StrCat(real_path_, "-wal"));
+  log_id_ = Identify(log_path_);
   if (!log_id_) return StorageUnavailable("there is no write-ahead log");
   return absl::OkStatus();
 }
 
-absl::Status DatabaseFile::CheckInPlace() const {
+absl::Status DatabaseFile::CheckInPlace() {
+  const int64_t now = SteadyNanoseconds();
+  found_in_place_at_.store(0, std::memory_order_relaxed);
   if (Identify(path_) != id_) {
     return StorageUnavailable("the database file was removed or replaced");
   }
-  if (log_id_ && Identify(absl::StrCat(real_path_, "-wal")) != log_id_) {
+  if (log_id_ && Identify(log_path_) != log_id_) {
     return StorageUnavailable("the database's write-ahead log was removed or replaced");
   }
+  found_in_place_at_.store(now, std::memory_order_relaxed);
   return absl::OkStatus();
+}
+
+absl::Status DatabaseFile::CheckInPlaceLately() {
+  constexpr int64_t kLately = 100'000'000;
+  const int64_t found_at = found_in_place_at_.load(std::memory_order_relaxed);
+  if (found_at != 0 && SteadyNanoseconds() - found_at < kLately) return absl::OkStatus();
+  return CheckInPlace();
 }
 
 }  // namespace authurl

@@ -5,12 +5,14 @@
 #include <utility>
 
 #include "core/errors.h"
+#include "storage/context_wait.h"
 
 namespace authurl {
 
 struct GroupCommit::Writer {
-  explicit Writer(Body the_body) : body(the_body) {}
+  Writer(const CallContext& the_context, Body the_body) : context(the_context), body(the_body) {}
 
+  const CallContext& context;
   const Body body;
   // Those of who leads until `done`.
   absl::Status status;
@@ -18,18 +20,27 @@ struct GroupCommit::Writer {
 
   // Guarded by the mutex.
   bool leads = false;
+  bool is_led = false;  // No longer in the queue.
   bool done = false;
   std::condition_variable woken;
 };
 
-GroupCommit::GroupCommit(const DatabaseFile& file, std::unique_ptr<SqliteConnection> connection)
+GroupCommit::GroupCommit(DatabaseFile& file, std::unique_ptr<SqliteConnection> connection)
     : file_(file), connection_(std::move(connection)) {}
 
-absl::Status GroupCommit::Write(Body body) {
-  const auto writer = std::make_shared<Writer>(body);
+absl::Status GroupCommit::Write(const CallContext& context, Body body) {
+  const auto writer = std::make_shared<Writer>(context, body);
   std::unique_lock lock(mutex_);
   queue_.push_back(writer);
-  if (led_) writer->woken.wait(lock, [&] { return writer->leads || writer->done; });
+  const auto my_turn = [&] { return writer->leads || writer->done; };
+  if (led_ && !WaitFor(writer->woken, lock, context, my_turn)) {
+    if (!writer->is_led) {
+      std::erase(queue_, writer);
+      return context.Check();
+    }
+    // What has begun is waited for.
+    writer->woken.wait(lock, my_turn);
+  }
   if (writer->done) return writer->status;
 
   led_ = true;
@@ -64,6 +75,7 @@ std::vector<std::shared_ptr<GroupCommit::Writer>> GroupCommit::TakeGroup() {
   const auto end = queue_.begin() + static_cast<ptrdiff_t>(std::min(queue_.size(), kMaxGroup));
   std::vector<std::shared_ptr<Writer>> group(queue_.begin(), end);
   queue_.erase(queue_.begin(), end);
+  for (const auto& writer : group) writer->is_led = true;
   return group;
 }
 
@@ -101,7 +113,8 @@ size_t GroupCommit::Transact(Group group) {
 
 absl::Status GroupCommit::RunBody(Writer& writer) {
   try {
-    writer.status = writer.body(*connection_);
+    writer.status = writer.context.Check();
+    if (writer.status.ok()) writer.status = writer.body(*connection_);
   } catch (const std::exception& error) {
     // It must not take with it the thread that everybody waits for.
     writer.status = StorageUnavailable(error.what());

@@ -4,6 +4,11 @@
 // The first writer to come leads: it runs the writes of all who have queued up by then, each under
 // a savepoint of its own, and commits them together. Who comes meanwhile forms the next group, so a
 // lone writer never waits for company.
+//
+// After a commit that failed the next ones go on, on purpose. What the failed one had written to
+// the log is not part of it: the next transaction writes over it and syncs anew, and nothing that
+// was committed before lies in what it wrote. A checkpoint that fails leaves the log in place and
+// is done again from the start.
 #pragma once
 
 #include <atomic>
@@ -17,6 +22,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "core/call_context.h"
 #include "storage/sqlite/database_file.h"
 #include "storage/sqlite/sqlite_connection.h"
 
@@ -37,15 +43,16 @@ class GroupCommit final {
   };
 
   // `file` must outlive this. REQUIRES: `connection` is a writer and prepared.
-  GroupCommit(const DatabaseFile& file, std::unique_ptr<SqliteConnection> connection);
+  GroupCommit(DatabaseFile& file, std::unique_ptr<SqliteConnection> connection);
   GroupCommit(const GroupCommit&) = delete;
   GroupCommit& operator=(const GroupCommit&) = delete;
 
   // Runs `body` once, maybe on another thread and after other writes in the same transaction, whose
   // effects it sees. OK once what it did is committed. An error of `body` undoes what it did and
   // nothing else. When the transaction itself fails, none of its writes has had an effect (or it is
-  // unknown), and all of them return its error, UNAVAILABLE. `body` must not call this.
-  absl::Status Write(Body body);
+  // unknown), and all of them return its error, UNAVAILABLE. A write whose context ends before it
+  // has begun is not begun. `body` must not call this.
+  absl::Status Write(const CallContext& context, Body body);
 
   // Whether the last transaction failed, or a write in it with UNAVAILABLE.
   bool failed() const { return failed_.load(std::memory_order_relaxed); }
@@ -71,7 +78,7 @@ class GroupCommit final {
   absl::Status RunWithSavepoint(Writer& writer);
   void CountCommit(Group group);
 
-  const DatabaseFile& file_;
+  DatabaseFile& file_;
   const std::unique_ptr<SqliteConnection> connection_;
   std::atomic<bool> failed_ = false;
   std::atomic<uint64_t> commits_ = 0;

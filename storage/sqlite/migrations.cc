@@ -13,7 +13,7 @@ namespace {
 
 // Texts are compared byte for byte: BINARY is SQLite's default collation. Tables of short rows go
 // WITHOUT ROWID; the rows of social_networks and auth_states are too long for that to pay.
-constexpr std::array<const char*, 4> kMigrations = {
+constexpr std::array<const char*, 3> kMigrations = {
     R"sql(
 CREATE TABLE meta (
   name TEXT NOT NULL PRIMARY KEY,
@@ -60,35 +60,82 @@ CREATE TABLE auth_states (
 CREATE INDEX auth_states_by_expiry ON auth_states (expires_at_ms);
 CREATE INDEX auth_states_by_organization ON auth_states (org_id);
 )sql",
-    // The key that a row is sealed under, which stands in the second byte of what is sealed: the
-    // bytes themselves say it, so that no column can say otherwise. Entries of one key come in the
-    // order of the row's own key, for social_networks (below) its rowid: new rows are appended.
+    // All tables as storage/table.h describes them: every row with its organisation, the
+    // organisation's generation, an id and a version. Several configurations of one network. No
+    // foreign keys: a batch says itself what it expects.
+    //
+    // The key that a row is sealed under stands in the second byte of what is sealed: the bytes
+    // themselves say it, so that no column can say otherwise. Index entries of one key come in the
+    // order of the row's own key, for social_networks its rowid: new rows are appended.
     R"sql(
-CREATE INDEX organizations_by_key ON organizations (substr(sealed, 2, 1));
-CREATE INDEX api_keys_by_key ON api_keys (substr(sealed, 2, 1));
-)sql",
-    // Several configurations of one network: SQLite can't take the old UNIQUE away from a table.
-    // What a row is found and ordered by stands before the long columns.
-    R"sql(
-CREATE TABLE new_social_networks (
-  org_id TEXT NOT NULL REFERENCES organizations (org_id) ON DELETE CASCADE,
+CREATE TABLE new_organizations (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
   id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  purge_at_ms INTEGER NOT NULL,
+  whole BLOB NOT NULL,
+  PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_organizations
+  SELECT org_id, 0, org_id, 1, 9223372036854775807, sealed FROM organizations ORDER BY org_id;
+
+CREATE TABLE new_api_keys (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  whole BLOB NOT NULL,
+  PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_api_keys
+  SELECT coalesce(org_id, ''), 0, key_id, version, sealed FROM api_keys ORDER BY key_id;
+
+CREATE TABLE new_social_networks (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
   network TEXT NOT NULL,
   instance TEXT NOT NULL,
   name TEXT NOT NULL,
   default_rank INTEGER NOT NULL,
-  version INTEGER NOT NULL,
   settings BLOB NOT NULL,
   secret BLOB NOT NULL,
-  PRIMARY KEY (org_id, id),
-  UNIQUE (org_id, network, instance, name)
+  PRIMARY KEY (org_id, id)
 ) STRICT;
 INSERT INTO new_social_networks
-  SELECT org_id, id, network, instance, '', 0, version, settings, secret FROM social_networks
+  SELECT org_id, 0, id, version, network, instance, '', 0, settings, secret FROM social_networks
   ORDER BY rowid;
+
+CREATE TABLE new_auth_states (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (id)
+) STRICT;
+INSERT INTO new_auth_states
+  SELECT org_id, 0, lower(hex(digest)), 1, expires_at_ms, sealed FROM auth_states ORDER BY rowid;
+
+DROP TABLE auth_states;
 DROP TABLE social_networks;
+DROP TABLE api_keys;
+DROP TABLE organizations;
+ALTER TABLE new_organizations RENAME TO organizations;
+ALTER TABLE new_api_keys RENAME TO api_keys;
 ALTER TABLE new_social_networks RENAME TO social_networks;
+ALTER TABLE new_auth_states RENAME TO auth_states;
+CREATE INDEX organizations_by_due ON organizations (purge_at_ms);
+CREATE INDEX organizations_by_key ON organizations (substr(whole, 2, 1));
+CREATE INDEX api_keys_by_organization ON api_keys (org_id, id);
+CREATE INDEX api_keys_by_key ON api_keys (substr(whole, 2, 1));
+CREATE UNIQUE INDEX social_networks_by_name ON social_networks (org_id, network, instance, name);
 CREATE INDEX social_networks_by_key ON social_networks (substr(settings, 2, 1));
+CREATE INDEX auth_states_by_organization ON auth_states (org_id, id);
+CREATE INDEX auth_states_by_due ON auth_states (expires_at_ms);
 )sql",
 };
 

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/call_context.h"
+#include "storage/context_wait.h"
 #include "storage/sqlite/sqlite_connection.h"
 
 namespace authurl {
@@ -29,12 +31,16 @@ class ReaderPool final {
   ReaderPool(const ReaderPool&) = delete;
   ReaderPool& operator=(const ReaderPool&) = delete;
 
-  // Waits until a connection is free. The pool must outlive the lease.
-  Lease Take() {
+  // Waits until a connection is free, or the context has ended: then there is none. What runs on
+  // it stops when the context ends. Both must outlive the lease.
+  Lease Take(const CallContext& context) {
     std::unique_lock lock(mutex_);
-    returned_.wait(lock, [this] { return !free_.empty(); });
+    if (!WaitFor(returned_, lock, context, [this] { return !free_.empty(); })) {
+      return Lease(nullptr, GiveBack{this});
+    }
     SqliteConnection* connection = free_.back();
     free_.pop_back();
+    connection->set_context(&context);
     return Lease(connection, GiveBack{this});
   }
 
@@ -42,6 +48,7 @@ class ReaderPool final {
 
  private:
   void Return(SqliteConnection* connection) {
+    connection->set_context(nullptr);
     {
       const std::lock_guard lock(mutex_);
       free_.push_back(connection);

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <iterator>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -18,6 +19,7 @@
 #include "storage/sqlite/group_commit.h"
 #include "storage/sqlite/reader_pool.h"
 #include "storage/sqlite/sqlite_connection.h"
+#include "storage/sqlite/table_sql.h"
 
 namespace authurl {
 namespace {
@@ -26,75 +28,107 @@ namespace {
 // nothing.
 constexpr int kReaders = 8;
 
-using Row = SqliteConnection::Row;
+using SqlRow = SqliteConnection::Row;
+using SqlValue = SqliteConnection::Value;
+using SqlValues = std::vector<SqlValue>;
 using Text = SqliteConnection::Text;
 using Blob = SqliteConnection::Blob;
-using Body = GroupCommit::Body;
-
-SqliteConnection::Value TextOrNull(absl::string_view text) {
-  if (text.empty()) return std::monostate();
-  return Text{text};
-}
 
 int64_t Stored(uint64_t version) { return static_cast<int64_t>(version); }
 
-OrganizationRow ToOrganization(const Row& row) { return {row.Bytes(0), row.Bytes(1)}; }
+// Negative means none to SQLite.
+int64_t AtLeastNone(int64_t limit) { return std::max<int64_t>(limit, 0); }
 
-ApiKeyRow ToApiKey(const Row& row) {
-  return {row.Bytes(0), row.Bytes(1), static_cast<uint64_t>(row.Integer(2)), row.Bytes(3)};
+SqlValue ToSql(const Value& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
+  return Text{std::get<std::string>(value)};
 }
 
-SocialNetworkRow ToSocialNetwork(const Row& row) {
-  return {.id = row.Bytes(0),
-          .org_id = row.Bytes(1),
-          .network = row.Bytes(2),
-          .instance = row.Bytes(3),
-          .name = row.Bytes(4),
-          .default_rank = row.Integer(5),
-          .version = static_cast<uint64_t>(row.Integer(6)),
-          .settings = row.Bytes(7),
-          .secret = {}};
+SqlValues KeyOf(const Table& table, absl::string_view org_id, absl::string_view id) {
+  if (table.ids == Table::Ids::kPerOrganization) return {Text{org_id}, Text{id}};
+  return {Text{id}};
 }
 
-SocialNetworkRow ToSocialNetworkWithSecret(const Row& row) {
-  SocialNetworkRow result = ToSocialNetwork(row);
-  result.secret = row.Bytes(8);
-  return result;
+SqlValues ValuesOf(const LookupValues& key) {
+  SqlValues values = {Text{key.org_id}};
+  for (const Value& value : key.values) values.push_back(ToSql(value));
+  return values;
 }
 
-AuthStateRow ToAuthState(const Row& row) {
-  return {row.Bytes(0), row.Bytes(1), row.Integer(2), row.Bytes(3)};
+void AppendContent(const Row& row, SqlValues& values) {
+  for (const Value& value : row.columns) values.push_back(ToSql(value));
+  for (const std::string& part : row.parts) values.push_back(Blob{part});
+}
+
+// Of what TableSql selects.
+Row ToRow(const Table& table, size_t parts, const SqlRow& read) {
+  Row row{.org_id = read.Bytes(0),
+          .generation = read.Integer(1),
+          .id = read.Bytes(2),
+          .version = static_cast<uint64_t>(read.Integer(3)),
+          .columns = {},
+          .parts = {}};
+  int position = 4;
+  row.columns.reserve(table.columns.size());
+  for (const Column& column : table.columns) {
+    if (column.type == ColumnType::kInteger) {
+      row.columns.emplace_back(read.Integer(position++));
+    } else {
+      row.columns.emplace_back(read.Bytes(position++));
+    }
+  }
+  row.parts.reserve(parts);
+  for (size_t i = 0; i < parts; ++i) row.parts.push_back(read.Bytes(position++));
+  return row;
+}
+
+int RowidColumn(const Table& table, size_t parts) {
+  return static_cast<int>(4 + table.columns.size() + parts);
+}
+
+size_t SizeOf(const Row& row) {
+  size_t size = sizeof(Row) + row.org_id.size() + row.id.size();
+  for (const Value& value : row.columns) {
+    const auto* text = std::get_if<std::string>(&value);
+    size += sizeof(Value) + (text == nullptr ? 0 : text->size());
+  }
+  for (const std::string& part : row.parts) size += sizeof(std::string) + part.size();
+  return size;
 }
 
 absl::Status NoSuchRow() { return absl::NotFoundError("no such row"); }
 
-// After an update that asked for a certain state of its row and changed nothing: why. `count`
-// counts the rows of that key.
-absl::Status WhyUnchanged(SqliteConnection& db, const char* count,
-                          std::initializer_list<SqliteConnection::Value> key) {
-  int64_t rows = 0;
-  const absl::Status status = db.Run(count, key, [&](const Row& row) { rows = row.Integer(0); });
+absl::Status CheckVersion(SqliteConnection& db, const TableSql& sql, const SqlValues& key,
+                          uint64_t expected) {
+  std::optional<int64_t> version;
+  const absl::Status status =
+      db.Run(sql.version.c_str(), key, [&](const SqlRow& row) { version = row.Integer(0); });
   if (!status.ok()) return status;
-  return rows == 0 ? NoSuchRow() : absl::AbortedError("the row has changed");
+  if (!version) return NoSuchRow();
+  return *version == Stored(expected) ? absl::OkStatus() : absl::AbortedError("another version");
 }
 
 class SqliteBackend final : public Backend {
  public:
   SqliteBackend(std::unique_ptr<DatabaseFile> file, std::unique_ptr<SqliteConnection> writer,
-                std::vector<std::unique_ptr<SqliteConnection>> readers)
-      : file_(std::move(file)), writes_(*file_, std::move(writer)), readers_(std::move(readers)) {}
+                std::vector<std::unique_ptr<SqliteConnection>> readers,
+                absl::Span<const Table* const> tables)
+      : file_(std::move(file)), writes_(*file_, std::move(writer)), readers_(std::move(readers)) {
+    for (const Table* table : tables) sql_.emplace(table, std::make_unique<TableSql>(*table));
+  }
 
   absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) override {
-    absl::StatusOr<std::string> value =
-        ReadOne<std::string>("SELECT value FROM meta WHERE name = ?1", {Text{name}},
-                             [](const Row& row) { return row.Bytes(0); });
-    if (absl::IsNotFound(value.status())) return std::nullopt;
-    if (!value.ok()) return value.status();
-    return *std::move(value);
+    std::optional<std::string> value;
+    const absl::Status status = Read(CallContext::Background(), [&](SqliteConnection& db) {
+      return db.Run("SELECT value FROM meta WHERE name = ?1", {Text{name}},
+                    [&](const SqlRow& row) { value = row.Bytes(0); });
+    });
+    if (!status.ok()) return status;
+    return value;
   }
 
   absl::Status PutMeta(absl::string_view name, absl::string_view value) override {
-    return Write([&](SqliteConnection& db) {
+    return writes_.Write(CallContext::Background(), [&](SqliteConnection& db) {
       return db.Run(
           "INSERT INTO meta (name, value) VALUES (?1, ?2)"
           " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -102,282 +136,112 @@ class SqliteBackend final : public Backend {
     });
   }
 
-  absl::Status InsertOrganization(const OrganizationRow& row) override {
-    return Write([&](SqliteConnection& db) {
-      return db.Run("INSERT INTO organizations (org_id, sealed) VALUES (?1, ?2)",
-                    {Text{row.org_id}, Blob{row.sealed}});
+  absl::StatusOr<Row> Get(const CallContext& context, const Table& table, absl::string_view org_id,
+                          absl::string_view id, size_t parts) override {
+    return ReadOne(context, table, SqlOf(table).get[parts], KeyOf(table, org_id, id), parts);
+  }
+
+  absl::StatusOr<Row> Find(const CallContext& context, const Table& table, const LookupValues& key,
+                           size_t parts) override {
+    return ReadOne(context, table, SqlOf(table).lookups[key.lookup].find[parts], ValuesOf(key),
+                   parts);
+  }
+
+  absl::StatusOr<int64_t> FindHighest(const CallContext& context, const Table& table,
+                                      const LookupValues& key) override {
+    std::optional<int64_t> highest;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(SqlOf(table).lookups[key.lookup].highest.c_str(), ValuesOf(key),
+                    [&](const SqlRow& row) {
+                      if (!row.IsNull(0)) highest = row.Integer(0);
+                    });
     });
+    if (!status.ok()) return status;
+    if (!highest) return NoSuchRow();
+    return *highest;
   }
 
-  absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) override {
-    return ReadOne<OrganizationRow>("SELECT org_id, sealed FROM organizations WHERE org_id = ?1",
-                                    {Text{org_id}}, ToOrganization);
+  absl::StatusOr<RowPage> List(const CallContext& context, const Table& table,
+                               std::optional<absl::string_view> org_id, absl::string_view after,
+                               PageLimit limit, size_t parts) override {
+    const TableSql& sql = SqlOf(table);
+    SqlValues values;
+    if (org_id) values.push_back(Text{*org_id});
+    values.push_back(Text{after});
+    const std::string& statement = (org_id ? sql.list_of_organization : sql.list_all)[parts];
+    absl::StatusOr<RowPage> page = ReadPage(context, table, statement, values, limit, parts);
+    // A position among all rows means nothing here: the next page begins after the last id.
+    if (page.ok() && !page->next.empty()) page->next = page->rows.back().id;
+    return page;
   }
 
-  absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
-                                                                 int limit) override {
-    return ReadAll<OrganizationRow>(
-        "SELECT org_id, sealed FROM organizations WHERE org_id > ?1 ORDER BY org_id LIMIT ?2",
-        {Text{after}, Limit(limit)}, ToOrganization);
-  }
-
-  absl::Status UpdateOrganization(const OrganizationRow& row,
-                                  absl::string_view expected_sealed) override {
-    return Write([&](SqliteConnection& db) {
-      const absl::Status status =
-          db.Run("UPDATE organizations SET sealed = ?2 WHERE org_id = ?1 AND sealed = ?3",
-                 {Text{row.org_id}, Blob{row.sealed}, Blob{expected_sealed}});
-      if (!status.ok() || db.changes() > 0) return status;
-      return WhyUnchanged(db, "SELECT count(*) FROM organizations WHERE org_id = ?1",
-                          {Text{row.org_id}});
+  absl::StatusOr<std::vector<Row>> ListDue(const CallContext& context, const Table& table,
+                                           int64_t before, int limit) override {
+    std::vector<Row> rows;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(SqlOf(table).list_due.c_str(), {before, AtLeastNone(limit)},
+                    [&](const SqlRow& row) { rows.push_back(ToRow(table, 0, row)); });
     });
+    if (!status.ok()) return status;
+    return rows;
   }
 
-  // Keys, configurations and auth states go by ON DELETE CASCADE.
-  absl::Status DeleteOrganization(absl::string_view org_id) override {
-    return Write([&](SqliteConnection& db) {
-      const absl::Status status =
-          db.Run("DELETE FROM organizations WHERE org_id = ?1", {Text{org_id}});
-      if (!status.ok() || db.changes() > 0) return status;
-      return NoSuchRow();
+  absl::StatusOr<std::vector<std::string>> ListValues(const CallContext& context,
+                                                      const Table& table, size_t lookup,
+                                                      absl::string_view org_id) override {
+    std::vector<std::string> values;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(SqlOf(table).lookups[lookup].values.c_str(), {Text{org_id}, Text{org_id}},
+                    [&](const SqlRow& row) { values.push_back(row.Bytes(0)); });
     });
+    if (!status.ok()) return status;
+    return values;
   }
 
-  absl::Status InsertApiKey(const ApiKeyRow& row) override {
-    return Write([&](SqliteConnection& db) {
-      return db.Run(
-          "INSERT INTO api_keys (key_id, org_id, version, sealed) VALUES (?1, ?2, ?3, ?4)",
-          {Text{row.key_id}, TextOrNull(row.org_id), Stored(row.version), Blob{row.sealed}});
+  absl::StatusOr<std::vector<uint8_t>> ListKeysInUse(const Table& table) override {
+    std::vector<uint8_t> keys;
+    const absl::Status status = Read(CallContext::Background(), [&](SqliteConnection& db) {
+      return db.Run(SqlOf(table).keys_in_use.c_str(), {}, [&](const SqlRow& row) {
+        const std::string key = row.Bytes(0);
+        if (key.size() == 1) keys.push_back(static_cast<uint8_t>(key.front()));
+      });
     });
+    if (!status.ok()) return status;
+    return keys;
   }
 
-  absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) override {
-    return ReadOne<ApiKeyRow>(
-        "SELECT key_id, org_id, version, sealed FROM api_keys WHERE key_id = ?1", {Text{key_id}},
-        ToApiKey);
-  }
-
-  absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(std::optional<absl::string_view> org_id,
-                                                     absl::string_view after, int limit) override {
-    if (!org_id) {
-      return ReadAll<ApiKeyRow>(
-          "SELECT key_id, org_id, version, sealed FROM api_keys"
-          " WHERE key_id > ?1 ORDER BY key_id LIMIT ?2",
-          {Text{after}, Limit(limit)}, ToApiKey);
+  // Positions are ids where these are the order of the table, else rowids, which stay the same
+  // while a row lives.
+  absl::StatusOr<RowPage> ListUnderKey(const Table& table, uint8_t key_id, absl::string_view from,
+                                       PageLimit limit) override {
+    const std::string key(1, static_cast<char>(key_id));
+    SqlValues values = {Blob{key}};
+    int64_t rowid = 0;
+    if (table.short_rows) {
+      values.push_back(Text{from});
+    } else if (from.empty() || absl::SimpleAtoi(from, &rowid)) {
+      values.push_back(rowid);
+    } else {
+      return absl::InternalError(
+          absl::StrCat("a position in ", table.name, " that no page ended with"));
     }
-    return ReadAll<ApiKeyRow>(
-        "SELECT key_id, org_id, version, sealed FROM api_keys"
-        " WHERE org_id IS ?1 AND key_id > ?2 ORDER BY key_id LIMIT ?3",
-        {TextOrNull(*org_id), Text{after}, Limit(limit)}, ToApiKey);
+    return ReadPage(CallContext::Background(), table, SqlOf(table).list_under_key, values, limit,
+                    table.parts.size());
   }
 
-  absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
-    return Write([&](SqliteConnection& db) {
-      const absl::Status status = db.Run(
-          "UPDATE api_keys SET version = ?2, sealed = ?3 WHERE key_id = ?1 AND version = ?4",
-          {Text{row.key_id}, Stored(row.version), Blob{row.sealed}, Stored(expected_version)});
-      if (!status.ok() || db.changes() > 0) return status;
-      return WhyUnchanged(db, "SELECT count(*) FROM api_keys WHERE key_id = ?1",
-                          {Text{row.key_id}});
-    });
-  }
-
-  absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) override {
-    int64_t others = 0;
-    const absl::Status status = Write([&](SqliteConnection& db) {
-      int64_t same_name = 0;
-      int64_t lowest = 0;
-      int64_t highest = 0;
-      const absl::Status counted = db.Run(
-          "SELECT count(*), total(name = ?4), min(default_rank), max(default_rank)"
-          " FROM social_networks WHERE org_id = ?1 AND network = ?2 AND instance = ?3",
-          {Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name}},
-          [&](const Row& found) {
-            others = found.Integer(0);
-            same_name = found.Integer(1);
-            lowest = found.Integer(2);
-            highest = found.Integer(3);
-          });
-      if (!counted.ok()) return counted;
-      if (same_name > 0) return absl::AlreadyExistsError("the name is taken");
-      if (others >= kMaxNamesOfNetwork) {
-        return absl::ResourceExhaustedError("too many of one network");
+  CommitResult Commit(const CallContext& context, const Batch& batch) override {
+    CommitResult result;
+    const absl::Status status = writes_.Write(context, [&](SqliteConnection& db) {
+      for (size_t i = 0; i < batch.size(); ++i) {
+        result.refused = i;
+        const absl::Status done =
+            std::visit([&](const auto& part) { return Do(db, part, result); }, batch[i]);
+        if (!done.ok()) return done;
       }
-      const bool fits =
-          place == Place::kFirst ? row.default_rank < lowest : row.default_rank > highest;
-      if (others > 0 && !fits) return absl::AbortedError("the rank is another one's place");
-      return db.Run(
-          "INSERT INTO social_networks"
-          " (id, org_id, network, instance, name, default_rank, version, settings, secret)"
-          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-          {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name},
-           row.default_rank, Stored(row.version), Blob{row.settings}, Blob{row.secret}});
+      return absl::OkStatus();
     });
-    if (!status.ok()) return status;
-    return static_cast<int>(others);
-  }
-
-  absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
-                                                    absl::string_view id) override {
-    return ReadOne<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, name, default_rank, version, settings"
-        " FROM social_networks WHERE org_id = ?1 AND id = ?2",
-        {Text{org_id}, Text{id}}, ToSocialNetwork);
-  }
-
-  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      std::optional<absl::string_view> name) override {
-    if (name) {
-      return ReadOne<SocialNetworkRow>(
-          "SELECT id, org_id, network, instance, name, default_rank, version, settings"
-          " FROM social_networks"
-          " WHERE org_id = ?1 AND network = ?2 AND instance = ?3 AND name = ?4",
-          {Text{org_id}, Text{network}, Text{instance}, Text{*name}}, ToSocialNetwork);
-    }
-    return ReadOne<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, name, default_rank, version, settings"
-        " FROM social_networks WHERE org_id = ?1 AND network = ?2 AND instance = ?3"
-        " ORDER BY default_rank, id LIMIT 1",
-        {Text{org_id}, Text{network}, Text{instance}}, ToSocialNetwork);
-  }
-
-  absl::StatusOr<int64_t> GetHighestDefaultRank(absl::string_view org_id, absl::string_view network,
-                                                absl::string_view instance) override {
-    return ReadOne<int64_t>(
-        "SELECT default_rank FROM social_networks"
-        " WHERE org_id = ?1 AND network = ?2 AND instance = ?3 ORDER BY default_rank DESC LIMIT 1",
-        {Text{org_id}, Text{network}, Text{instance}},
-        [](const Row& row) { return row.Integer(0); });
-  }
-
-  absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
-                                                          absl::string_view id) override {
-    return ReadOne<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, name, default_rank, version, settings, secret"
-        " FROM social_networks WHERE org_id = ?1 AND id = ?2",
-        {Text{org_id}, Text{id}}, ToSocialNetworkWithSecret);
-  }
-
-  absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
-                                                                   absl::string_view after,
-                                                                   int limit) override {
-    return ReadAll<SocialNetworkRow>(
-        "SELECT id, org_id, network, instance, name, default_rank, version, settings"
-        " FROM social_networks WHERE org_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-        {Text{org_id}, Text{after}, Limit(limit)}, ToSocialNetwork);
-  }
-
-  absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
-                                   uint64_t expected_version) override {
-    return Write([&](SqliteConnection& db) {
-      const absl::Status status = db.Run(
-          "UPDATE social_networks SET name = ?3, default_rank = ?4, version = ?5, settings = ?6,"
-          " secret = ?7 WHERE org_id = ?1 AND id = ?2 AND version = ?8",
-          {Text{row.org_id}, Text{row.id}, Text{row.name}, row.default_rank, Stored(row.version),
-           Blob{row.settings}, Blob{row.secret}, Stored(expected_version)});
-      if (!status.ok() || db.changes() > 0) return status;
-      return WhyUnchanged(db, "SELECT count(*) FROM social_networks WHERE org_id = ?1 AND id = ?2",
-                          {Text{row.org_id}, Text{row.id}});
-    });
-  }
-
-  absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) override {
-    return Write([&](SqliteConnection& db) {
-      const absl::Status status = db.Run(
-          "DELETE FROM social_networks WHERE org_id = ?1 AND id = ?2", {Text{org_id}, Text{id}});
-      if (!status.ok() || db.changes() > 0) return status;
-      return NoSuchRow();
-    });
-  }
-
-  absl::Status InsertAuthState(const AuthStateRow& row) override {
-    return Write([&](SqliteConnection& db) {
-      return db.Run(
-          "INSERT INTO auth_states (digest, org_id, expires_at_ms, sealed)"
-          " VALUES (?1, ?2, ?3, ?4)",
-          {Blob{row.digest}, Text{row.org_id}, row.expires_at_ms, Blob{row.sealed}});
-    });
-  }
-
-  absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) override {
-    return ReadOne<AuthStateRow>(
-        "SELECT digest, org_id, expires_at_ms, sealed FROM auth_states WHERE digest = ?1",
-        {Blob{digest}}, ToAuthState);
-  }
-
-  absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) override {
-    int deleted = 0;
-    const absl::Status status = Write([&](SqliteConnection& db) {
-      const absl::Status run = db.Run(
-          "DELETE FROM auth_states WHERE rowid IN (SELECT rowid FROM auth_states"
-          " WHERE expires_at_ms < ?1 ORDER BY expires_at_ms LIMIT ?2)",
-          {before_ms, Limit(limit)});
-      deleted = db.changes();
-      return run;
-    });
-    if (!status.ok()) return status;
-    return deleted;
-  }
-
-  // Each step of the recursion seeks the next key in the index: the rows in between are not read.
-  absl::StatusOr<std::vector<uint8_t>> ListKeysInUse() override {
-    return ReadAll<uint8_t>(
-        "WITH RECURSIVE"
-        " organization_keys (key) AS (SELECT min(substr(sealed, 2, 1)) FROM organizations"
-        "  UNION ALL SELECT (SELECT min(substr(sealed, 2, 1)) FROM organizations"
-        "   WHERE substr(sealed, 2, 1) > key) FROM organization_keys WHERE key IS NOT NULL),"
-        " api_key_keys (key) AS (SELECT min(substr(sealed, 2, 1)) FROM api_keys"
-        "  UNION ALL SELECT (SELECT min(substr(sealed, 2, 1)) FROM api_keys"
-        "   WHERE substr(sealed, 2, 1) > key) FROM api_key_keys WHERE key IS NOT NULL),"
-        " social_network_keys (key) AS (SELECT min(substr(settings, 2, 1)) FROM social_networks"
-        "  UNION ALL SELECT (SELECT min(substr(settings, 2, 1)) FROM social_networks"
-        "   WHERE substr(settings, 2, 1) > key) FROM social_network_keys WHERE key IS NOT NULL)"
-        " SELECT key FROM (SELECT key FROM organization_keys UNION SELECT key FROM api_key_keys"
-        "  UNION SELECT key FROM social_network_keys) WHERE length(key) = 1 ORDER BY key",
-        {}, [](const Row& row) { return static_cast<uint8_t>(row.Bytes(0).front()); });
-  }
-
-  absl::StatusOr<RowsUnderKey<OrganizationRow>> ListOrganizationsUnder(uint8_t key_id,
-                                                                       absl::string_view from,
-                                                                       int limit) override {
-    const std::string key(1, static_cast<char>(key_id));
-    return PageOf(ReadAll<OrganizationRow>("SELECT org_id, sealed FROM organizations"
-                                           " WHERE substr(sealed, 2, 1) = ?1 AND org_id > ?2"
-                                           " ORDER BY org_id LIMIT ?3",
-                                           {Blob{key}, Text{from}, Limit(limit)}, ToOrganization),
-                  limit, [](const OrganizationRow& row) { return row.org_id; });
-  }
-
-  absl::StatusOr<RowsUnderKey<ApiKeyRow>> ListApiKeysUnder(uint8_t key_id, absl::string_view from,
-                                                           int limit) override {
-    const std::string key(1, static_cast<char>(key_id));
-    return PageOf(ReadAll<ApiKeyRow>("SELECT key_id, org_id, version, sealed FROM api_keys"
-                                     " WHERE substr(sealed, 2, 1) = ?1 AND key_id > ?2"
-                                     " ORDER BY key_id LIMIT ?3",
-                                     {Blob{key}, Text{from}, Limit(limit)}, ToApiKey),
-                  limit, [](const ApiKeyRow& row) { return row.key_id; });
-  }
-
-  // Positions are rowids, which stay the same while a row lives.
-  absl::StatusOr<RowsUnderKey<SocialNetworkRow>> ListSocialNetworksUnder(uint8_t key_id,
-                                                                         absl::string_view from,
-                                                                         int limit) override {
-    int64_t last = 0;
-    if (!from.empty() && !absl::SimpleAtoi(from, &last)) {
-      return absl::InternalError("a position in social_networks that no page ended with");
-    }
-    const std::string key(1, static_cast<char>(key_id));
-    return PageOf(ReadAll<SocialNetworkRow>(
-                      "SELECT id, org_id, network, instance, name, default_rank, version, settings,"
-                      " secret, rowid FROM social_networks"
-                      " WHERE substr(settings, 2, 1) = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3",
-                      {Blob{key}, last, Limit(limit)},
-                      [&](const Row& row) {
-                        last = row.Integer(9);
-                        return ToSocialNetworkWithSecret(row);
-                      }),
-                  limit, [&](const SocialNetworkRow&) { return absl::StrCat(last); });
+    result.status = status;
+    return result;
   }
 
   // A write of its own only while the last one had failed: that is how it is noticed that the disk
@@ -390,8 +254,10 @@ class SqliteBackend final : public Backend {
   }
 
   absl::Status ProbeReads() override {
-    return Read(
-        [](SqliteConnection& db) { return db.Run("SELECT name FROM meta ORDER BY name LIMIT 1"); });
+    if (const absl::Status status = file_->CheckInPlace(); !status.ok()) return status;
+    return Read(CallContext::Background(), [](SqliteConnection& db) {
+      return db.Run("SELECT name FROM meta ORDER BY name LIMIT 1");
+    });
   }
 
   BackendStats Stats() const override {
@@ -411,52 +277,112 @@ class SqliteBackend final : public Backend {
   }
 
  private:
-  static int64_t Limit(int limit) { return std::max(limit, 0); }  // Negative means none to SQLite.
-
-  // Every write goes through here.
-  absl::Status Write(Body body) { return writes_.Write(body); }
+  const TableSql& SqlOf(const Table& table) const { return *sql_.at(&table); }
 
   // Every read goes through here.
-  absl::Status Read(Body body) {
-    if (const absl::Status status = file_->CheckInPlace(); !status.ok()) return status;
-    const ReaderPool::Lease reader = readers_.Take();
+  absl::Status Read(const CallContext& context,
+                    absl::FunctionRef<absl::Status(SqliteConnection&)> body) {
+    if (const absl::Status status = context.Check(); !status.ok()) return status;
+    if (const absl::Status status = file_->CheckInPlaceLately(); !status.ok()) return status;
+    const ReaderPool::Lease reader = readers_.Take(context);
+    if (reader == nullptr) return context.Check();
     reads_.fetch_add(1, std::memory_order_relaxed);
     return body(*reader);
   }
 
-  template <typename T>
-  absl::StatusOr<std::vector<T>> ReadAll(const char* sql,
-                                         std::initializer_list<SqliteConnection::Value> values,
-                                         absl::FunctionRef<T(const Row&)> convert) {
-    std::vector<T> rows;
-    const absl::Status status = Read([&](SqliteConnection& db) {
-      return db.Run(sql, values, [&](const Row& row) { rows.push_back(convert(row)); });
+  absl::StatusOr<Row> ReadOne(const CallContext& context, const Table& table,
+                              const std::string& statement, const SqlValues& values, size_t parts) {
+    std::optional<Row> found;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(statement.c_str(), values,
+                    [&](const SqlRow& row) { found = ToRow(table, parts, row); });
     });
     if (!status.ok()) return status;
-    return rows;
+    if (!found) return NoSuchRow();
+    return *std::move(found);
   }
 
-  template <typename T>
-  absl::StatusOr<T> ReadOne(const char* sql, std::initializer_list<SqliteConnection::Value> values,
-                            absl::FunctionRef<T(const Row&)> convert) {
-    absl::StatusOr<std::vector<T>> rows = ReadAll<T>(sql, values, convert);
-    if (!rows.ok()) return rows.status();
-    if (rows->empty()) return NoSuchRow();
-    return std::move(rows->front());
-  }
-
-  // `position` of the last row is where the next page begins.
-  template <typename T, typename Position>
-  static absl::StatusOr<RowsUnderKey<T>> PageOf(absl::StatusOr<std::vector<T>> rows, int limit,
-                                                Position position) {
-    if (!rows.ok()) return rows.status();
-    RowsUnderKey<T> page{.rows = *std::move(rows), .next = {}};
-    if (std::ssize(page.rows) == limit) page.next = position(page.rows.back());
+  // The position of the last row is where the next page begins. The statement's last parameter,
+  // its limit, is added here.
+  absl::StatusOr<RowPage> ReadPage(const CallContext& context, const Table& table,
+                                   const std::string& statement, SqlValues values,
+                                   const PageLimit& limit, size_t parts) {
+    RowPage page;
+    if (limit.rows <= 0) return page;
+    // One more tells whether there is a next page.
+    values.push_back(int64_t{limit.rows} + 1);
+    size_t bytes = 0;
+    int64_t rowid = 0;
+    bool is_cut = false;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.RunWhile(statement.c_str(), values, [&](const SqlRow& row) {
+        is_cut = !page.rows.empty() &&
+                 (bytes >= limit.bytes || page.rows.size() == static_cast<size_t>(limit.rows));
+        if (is_cut) return false;
+        page.rows.push_back(ToRow(table, parts, row));
+        bytes += SizeOf(page.rows.back());
+        rowid = row.Integer(RowidColumn(table, parts));
+        return true;
+      });
+    });
+    if (!status.ok()) return status;
+    if (is_cut) page.next = table.short_rows ? page.rows.back().id : absl::StrCat(rowid);
     return page;
   }
 
+  absl::Status Do(SqliteConnection& db, const Insert& part, CommitResult&) const {
+    const Row& row = part.row;
+    SqlValues values = {Text{row.org_id}, row.generation, Text{row.id}, Stored(row.version)};
+    AppendContent(row, values);
+    return db.Run(SqlOf(*part.table).insert.c_str(), values);
+  }
+
+  absl::Status Do(SqliteConnection& db, const Update& part, CommitResult&) const {
+    const TableSql& sql = SqlOf(*part.table);
+    const SqlValues key = KeyOf(*part.table, part.row.org_id, part.row.id);
+    SqlValues values = {Stored(part.row.version)};
+    AppendContent(part.row, values);
+    values.insert(values.end(), key.begin(), key.end());
+    values.emplace_back(Stored(part.expected_version));
+    const absl::Status status = db.Run(sql.update.c_str(), values);
+    if (!status.ok() || db.changes() > 0) return status;
+    const absl::Status why = CheckVersion(db, sql, key, part.expected_version);
+    return why.ok() ? StorageUnavailable("an update changed nothing") : why;
+  }
+
+  absl::Status Do(SqliteConnection& db, const Delete& part, CommitResult&) const {
+    const TableSql& sql = SqlOf(*part.table);
+    const SqlValues key = KeyOf(*part.table, part.org_id, part.id);
+    if (part.expected_version) {
+      const absl::Status status = CheckVersion(db, sql, key, *part.expected_version);
+      if (!status.ok()) return status;
+    }
+    return db.Run(sql.remove.c_str(), key);
+  }
+
+  absl::Status Do(SqliteConnection& db, const ExpectVersion& part, CommitResult&) const {
+    return CheckVersion(db, SqlOf(*part.table), KeyOf(*part.table, part.org_id, part.id),
+                        part.version);
+  }
+
+  absl::Status Do(SqliteConnection& db, const ExpectAtMost& part, CommitResult& result) const {
+    const TableSql::OfLookup& sql = SqlOf(*part.table).lookups[part.key.lookup];
+    SqlValues values = ValuesOf(part.key);
+    if (part.from) values.emplace_back(*part.from);
+    if (part.to) values.emplace_back(*part.to);
+    values.emplace_back(AtLeastNone(part.rows) + 1);
+    const std::string& statement = part.from ? sql.count_from : part.to ? sql.count_to : sql.count;
+    int64_t count = 0;
+    const absl::Status status =
+        db.Run(statement.c_str(), values, [&](const SqlRow& row) { count = row.Integer(0); });
+    if (!status.ok()) return status;
+    result.counts.push_back(count);
+    return count <= part.rows ? absl::OkStatus() : absl::ResourceExhaustedError("too many rows");
+  }
+
   // Declared in the order in which they must be closed, reversed: readers, writer (its end is the
-  // last checkpoint), and the file with its lock.
+  // last checkpoint), and the file with its lock. The connections refer to the statements' texts.
+  absl::flat_hash_map<const Table*, std::unique_ptr<TableSql>> sql_;
   const std::unique_ptr<DatabaseFile> file_;
   GroupCommit writes_;
   ReaderPool readers_;
@@ -477,13 +403,14 @@ absl::Status CannotUse(const std::string& path, const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(
-    const std::string& path, const std::function<void(int from, int to)>& on_upgrade) {
+    const std::string& path, const std::function<void(int from, int to)>& on_upgrade,
+    absl::Span<const Table* const> tables) {
   absl::StatusOr<std::unique_ptr<DatabaseFile>> file = DatabaseFile::Open(path);
   if (!file.ok()) return file.status();
   using Role = SqliteConnection::Role;
   auto writer = SqliteConnection::Open((*file)->real_path(), Role::kWriter);
   if (!writer.ok()) return CannotUse(path, writer.status());
-  absl::Status status = (*writer)->Prepare(on_upgrade);
+  absl::Status status = (*writer)->Prepare(on_upgrade, tables);
   if (status.ok()) status = (*file)->RememberLog();
   if (!status.ok()) return CannotUse(path, status);
 
@@ -493,7 +420,8 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(
     if (!reader.ok()) return CannotUse(path, reader.status());
     readers.push_back(*std::move(reader));
   }
-  return std::make_unique<SqliteBackend>(*std::move(file), *std::move(writer), std::move(readers));
+  return std::make_unique<SqliteBackend>(*std::move(file), *std::move(writer), std::move(readers),
+                                         tables);
 }
 
 }  // namespace authurl

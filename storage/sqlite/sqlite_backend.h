@@ -11,7 +11,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "storage/backend.h"
+#include "storage/tables.h"
 
 namespace authurl {
 
@@ -26,7 +28,11 @@ namespace authurl {
 //
 // `on_upgrade` is told before the schema of a database that is not new is brought from one version
 // to another, which may take minutes: some migrations copy a table.
+//
+// `tables` are those that can be used; each must live longer than the backend. The store's own are
+// made and changed by migrations; one that the database lacks is made as it is described.
 absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(
-    const std::string& path, const std::function<void(int from, int to)>& on_upgrade = {});
+    const std::string& path, const std::function<void(int from, int to)>& on_upgrade = {},
+    absl::Span<const Table* const> tables = StoreTables());
 
 }  // namespace authurl

@@ -9,9 +9,14 @@
 #include "absl/strings/string_view.h"
 #include "core/errors.h"
 #include "storage/sqlite/migrations.h"
+#include "storage/sqlite/table_sql.h"
 
 namespace authurl {
 namespace {
+
+// How many of its own instructions SQLite runs between two looks at the context: some tenths of a
+// millisecond.
+constexpr int kInstructionsBetweenLooks = 10'000;
 
 // Only strangers with a shell can make us wait: everyone else has a lock of ours to take first.
 constexpr int kBusyTimeoutMs = 5000;
@@ -23,8 +28,6 @@ absl::Status ToStatus(const SQLite::Exception& error) {
     case SQLITE_CONSTRAINT_PRIMARYKEY:
     case SQLITE_CONSTRAINT_UNIQUE:
       return absl::AlreadyExistsError(error.what());
-    case SQLITE_CONSTRAINT_FOREIGNKEY:
-      return absl::NotFoundError(error.what());
     default:
       return StorageUnavailable(
           absl::StrCat("SQLite error ", error.getExtendedErrorCode(), ": ", error.what()));
@@ -84,6 +87,12 @@ SqliteConnection::SqliteConnection(const std::string& path, Role role)
   db_.exec(
       "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
       "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;");
+  // What it returns makes SQLite stop, or not.
+  const auto stop = [](void* context) {
+    const auto* current = *static_cast<const CallContext**>(context);
+    return current != nullptr && !current->Check().ok() ? 1 : 0;
+  };
+  sqlite3_progress_handler(db_.getHandle(), kInstructionsBetweenLooks, stop, &context_);
   if (role == Role::kReader) {
     db_.exec("PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;");
   } else {
@@ -102,7 +111,8 @@ absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const s
   }
 }
 
-absl::Status SqliteConnection::Prepare(const std::function<void(int from, int to)>& on_upgrade) {
+absl::Status SqliteConnection::Prepare(const std::function<void(int from, int to)>& on_upgrade,
+                                       absl::Span<const Table* const> tables) {
   const absl::StatusOr<int> version = SchemaVersion(db_.getHandle());
   if (!version.ok()) return version.status();
   if (*version > LatestSchemaVersion()) {
@@ -125,8 +135,26 @@ absl::Status SqliteConnection::Prepare(const std::function<void(int from, int to
   if (const absl::Status status = SetJournalMode("PRAGMA journal_mode=WAL", "wal"); !status.ok()) {
     return status;
   }
+  for (const Table* table : tables) {
+    if (const absl::Status status = MakeTable(*table); !status.ok()) return status;
+  }
   // Makes SQLite open the write-ahead log now.
   return Run("SELECT count(*) FROM sqlite_schema");
+}
+
+absl::Status SqliteConnection::MakeTable(const Table& table) {
+  bool exists = false;
+  const absl::Status status = Run("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+                                  {Text{table.name}}, [&](const Row&) { exists = true; });
+  if (!status.ok() || exists) return status;
+  try {
+    db_.exec(absl::StrCat("BEGIN IMMEDIATE;", CreateTableSql(table), "COMMIT;"));
+    return absl::OkStatus();
+  } catch (const SQLite::Exception& error) {
+    const absl::Status failed = Failed(error);
+    RollBack();
+    return failed;
+  }
 }
 
 absl::Status SqliteConnection::SetJournalMode(const char* sql, absl::string_view mode) {
@@ -145,14 +173,24 @@ SQLite::Statement& SqliteConnection::Prepared(const char* sql) {
   return statements_.emplace(sql, SQLite::Statement(db_, sql)).first->second;
 }
 
-absl::Status SqliteConnection::Run(const char* sql, std::initializer_list<Value> values,
+absl::Status SqliteConnection::Run(const char* sql, absl::Span<const Value> values,
                                    absl::FunctionRef<void(const Row&)> on_row) {
+  return RunWhile(sql, values, [&](const Row& row) {
+    on_row(row);
+    return true;
+  });
+}
+
+absl::Status SqliteConnection::RunWhile(const char* sql, absl::Span<const Value> values,
+                                        absl::FunctionRef<bool(const Row&)> on_row) {
   try {
     SQLite::Statement& statement = Prepared(sql);
     const ScopedReset reset(statement);
     int index = 0;
     for (const Value& value : values) std::visit(Binder{statement, ++index}, value);
-    while (statement.executeStep()) on_row(Row(statement));
+    while (statement.executeStep()) {
+      if (!on_row(Row(statement))) break;
+    }
     return absl::OkStatus();
   } catch (const SQLite::Exception& error) {
     return Failed(error);
@@ -164,6 +202,7 @@ absl::Status SqliteConnection::Failed(const SQLite::Exception& error) {
   if (!absl::IsUnavailable(status)) return status;
   // The lower byte of an extended code is its primary one.
   const int code = error.getErrorCode() & 0xFF;
+  if (code == SQLITE_INTERRUPT && context_ != nullptr) return context_->Check();
   if (code == SQLITE_BUSY || code == SQLITE_LOCKED) busy_.fetch_add(1, std::memory_order_relaxed);
   errors_.fetch_add(1, std::memory_order_relaxed);
   return status;

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -18,6 +17,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "core/call_context.h"
+#include "storage/table.h"
 
 namespace authurl {
 
@@ -45,6 +47,7 @@ class SqliteConnection final {
     explicit Row(const SQLite::Statement& statement) : statement_(statement) {}
     // Texts and blobs alike; empty for NULL.
     std::string Bytes(int column) const { return statement_.getColumn(column).getString(); }
+    bool IsNull(int column) const { return statement_.isColumnNull(column); }
     int64_t Integer(int column) const { return statement_.getColumn(column).getInt64(); }
 
    private:
@@ -59,15 +62,21 @@ class SqliteConnection final {
   // Brings the schema up to date and turns the write-ahead log on. FAILED_PRECONDITION, the
   // database untouched, when the schema is of a newer version. REQUIRES: a writer, before any other
   // use.
-  // `on_upgrade`: see OpenSqliteBackend().
-  absl::Status Prepare(const std::function<void(int from, int to)>& on_upgrade = {});
+  // `on_upgrade`, `tables`: see OpenSqliteBackend().
+  absl::Status Prepare(const std::function<void(int from, int to)>& on_upgrade = {},
+                       absl::Span<const Table* const> tables = {});
 
   // Runs one statement: `values` are its parameters in order, `on_row` is called for every row.
-  // `sql` must be a literal. Errors: ALREADY_EXISTS for a taken key, NOT_FOUND for a missing
-  // foreign key, otherwise StorageUnavailable.
+  // `sql` must outlive the connection. Errors: ALREADY_EXISTS for a taken key, otherwise
+  // StorageUnavailable.
   absl::Status Run(
-      const char* sql, std::initializer_list<Value> values = {},
+      const char* sql, absl::Span<const Value> values = {},
       absl::FunctionRef<void(const Row&)> on_row = [](const Row&) {});
+  // The same, until `on_row` returns false.
+  absl::Status RunWhile(const char* sql, absl::Span<const Value> values,
+                        absl::FunctionRef<bool(const Row&)> on_row);
+  // From now on a statement stops once the context has ended, with its status. Null: none does.
+  void set_context(const CallContext* context) { context_ = context; }
   // How many rows the last insert, update or delete changed.
   int changes() const { return db_.getChanges(); }
 
@@ -85,10 +94,13 @@ class SqliteConnection final {
  private:
   SqliteConnection(const std::string& path, Role role);
   SQLite::Statement& Prepared(const char* sql);
+  // Makes the table if there is none of its name.
+  absl::Status MakeTable(const Table& table);
   absl::Status SetJournalMode(const char* sql, absl::string_view mode);
   absl::Status Failed(const SQLite::Exception& error);
 
   SQLite::Database db_;
+  const CallContext* context_ = nullptr;
   std::unordered_map<const char*, SQLite::Statement> statements_;
   std::atomic<uint64_t> errors_ = 0;
   std::atomic<uint64_t> busy_ = 0;

@@ -125,9 +125,11 @@ absl::Status MeasureStages(const Server& server) {
   const Metadata metadata = {{"authorization", authorization}};
   const auto credentials = ReadCredentials(metadata);
   if (!credentials.ok()) return credentials.status();
-  const auto caller = Authorize(server.store(), *credentials, Access::kMint);
+  const auto caller =
+      Authorize(CallContext::Background(), server.store(), *credentials, Access::kMint);
   if (!caller.ok()) return caller.status();
-  const auto settings = server.store().FindSocialNetwork(caller->org_id, "x", "", "");
+  const auto settings =
+      server.store().FindSocialNetwork(CallContext::Background(), caller->org_id, "x", "", "");
   if (!settings.ok()) return settings.status();
   const auto valid = ValidateAuthRequest(server.catalog(), request);
   if (!valid.ok()) return valid.status();
@@ -147,8 +149,9 @@ absl::Status MeasureStages(const Server& server) {
   stage("parse, handle, serialise",
         [&] { (void)server.get_auth_url().handle_in_memory(*caller, request_bytes, reply); });
   stage("- of it: validate", [&] { (void)ValidateAuthRequest(server.catalog(), request); });
-  stage("- of it: look the configuration up",
-        [&] { (void)server.store().FindSocialNetwork(caller->org_id, "x", "", ""); });
+  stage("- of it: look the configuration up", [&] {
+    (void)server.store().FindSocialNetwork(CallContext::Background(), caller->org_id, "x", "", "");
+  });
   stage("- of it: fit the configuration",
         [&] { (void)ForConfiguration(server.catalog(), *valid, **settings); });
   stage("- of it: choose the redirect URI",

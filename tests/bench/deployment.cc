@@ -23,6 +23,7 @@
 #include "storage/sqlite/sqlite_connection.h"
 #include "tests/bench/example_call.h"
 #include "tests/bench/random_numbers.h"
+#include "tests/support/no_limit.h"
 
 namespace authurl::bench {
 namespace {
@@ -213,7 +214,7 @@ absl::Status Deployment::Fill() {
     const auto store = CredentialStore::Open(*std::move(backend), sealer, FillRandom);
     if (!store.ok()) return store.status();
     const absl::Status status =
-        (*store)->CreateApiKey(KeyRecord(service_key_, record::v1::ROLE_SERVICE, ""));
+        (*store)->CreateApiKey(kNoLimit, KeyRecord(service_key_, record::v1::ROLE_SERVICE, ""));
     if (!status.ok()) return status;
   }
   {
@@ -238,11 +239,11 @@ absl::Status Deployment::Check() const {
        {int64_t{0}, size_.organizations / 2, size_.organizations - 1}) {
     const std::string org_id = OrganizationId(static_cast<uint64_t>(organization));
     const ParsedApiKey key = ParseApiKey(MintKey(static_cast<uint64_t>(organization))).value();
-    absl::Status status = (*store)->GetOrganization(org_id).status();
-    status.Update((*store)->GetApiKey(key.key_id).status());
+    absl::Status status = (*store)->GetOrganization(kNoLimit, org_id).status();
+    status.Update((*store)->GetApiKey(kNoLimit, key.key_id).status());
     for (int network = 0; network < size_.networks_each; ++network) {
       const absl::string_view name = kNetworks[static_cast<size_t>(network)];
-      status.Update((*store)->FindSocialNetwork(org_id, name, "", "").status());
+      status.Update((*store)->FindSocialNetwork(kNoLimit, org_id, name, "", "").status());
     }
     if (!status.ok()) return status;
   }

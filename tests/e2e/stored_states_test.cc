@@ -20,6 +20,7 @@
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/support/build_kind.h"
 #include "tests/support/callers.h"
+#include "tests/support/no_limit.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_client.h"
@@ -63,7 +64,7 @@ class StoredStatesTest : public ::testing::Test {
 
   // What the store keeps under the reference, opened. No server may be running.
   absl::StatusOr<OpenedState> Open(CredentialStore& store, const std::string& reference) const {
-    const absl::StatusOr<std::string> sealed = store.GetAuthState(reference);
+    const absl::StatusOr<std::string> sealed = store.GetAuthState(kNoLimit, reference);
     if (!sealed.ok()) return sealed.status();
     return OpenStoredAuthState(sealer_, reference, *sealed, absl::Now(), "demo", "wechat");
   }

@@ -28,6 +28,7 @@
 #include "tests/fuzz/keys.h"
 #include "tests/fuzz/message_input.h"
 #include "tests/fuzz/must.h"
+#include "tests/support/no_limit.h"
 #include "tests/support/plain_call.h"
 
 namespace authurl::fuzz {
@@ -89,11 +90,17 @@ class Server final {
 
  private:
   void Clear() {
-    const auto organizations = store_->ListOrganizations("", 1000);
+    const auto organizations = store_->ListOrganizations(testing::kNoLimit, "", {.rows = 1000});
     Must(organizations.ok(), "organisations can be listed");
-    for (const auto& organization : *organizations) {
-      Must(store_->DeleteOrganization(organization.org_id()).ok(), "and deleted");
+    for (const auto& organization : organizations->records) {
+      Must(store_->DeleteOrganization(testing::kNoLimit, organization.org_id(), absl::Now()).ok(),
+           "and deleted");
     }
+    absl::StatusOr<int> purged;
+    do {
+      purged = store_->PurgeOrganizations(1000);
+      Must(purged.ok(), "and purged");
+    } while (*purged > 0);
     last_.clear();
   }
 

@@ -13,6 +13,7 @@
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
 #include "tests/storage/flaky_backend.h"
+#include "tests/storage/rows.h"
 #include "tests/support/metrics_page.h"
 
 namespace authurl::testing {
@@ -125,8 +126,12 @@ class HungStoreTest : public ::testing::Test {
   }
 
   absl::StatusOr<std::unique_ptr<App>> StartHung() {
-    // What the first start writes is in the database already.
+    // What the first start writes is in the database already, and something to purge.
     if (absl::Status status = App::Start(config_).status(); !status.ok()) return status;
+    auto rows = OpenSqliteBackend(config_.database);
+    if (!rows.ok()) return rows.status();
+    EXPECT_OK(InsertOrganization(**rows, "deleted", "sealed", /*purge_at_ms=*/1));
+    rows->reset();
     auto app =
         App::Start(config_, absl::Now,
                    [this](const std::string& path) -> absl::StatusOr<std::unique_ptr<Backend>> {
@@ -231,8 +236,8 @@ TEST_F(MeasuredAppTest, ServesTheMetricsThatAreDocumentedAndCountsWhatIsDone) {
   EXPECT_GT(page.Value("authurl_cache_lookups_total", {{"cache", "records"}, {"result", "hit"}}),
             0);
   // The organisation, four keys, the configuration.
-  EXPECT_GE(page.Value("authurl_sqlite_writes_total"), 6);
-  EXPECT_GT(page.Value("authurl_sqlite_reads_total"), 0);
+  EXPECT_GE(page.Value("authurl_storage_writes_total"), 6);
+  EXPECT_GT(page.Value("authurl_storage_reads_total"), 0);
   EXPECT_EQ(page.Value("authurl_key_ring_keys"), 1);
   EXPECT_EQ(page.Value("authurl_store_readable"), 1);
   EXPECT_EQ(page.Value("authurl_store_writable"), 1);

@@ -11,6 +11,8 @@
 #include "absl/time/clock.h"
 #include "core/flow/auth_state.h"
 #include "storage/sqlite/sqlite_backend.h"
+#include "tests/storage/rows.h"
+#include "tests/support/no_limit.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 
@@ -23,7 +25,7 @@ class StoreUpkeepTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(store_, Open(sealer_));
     record::v1::Organization organization;
     organization.set_org_id("acme");
-    ASSERT_OK(store_->CreateOrganization(organization));
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, organization));
   }
 
   absl::StatusOr<std::unique_ptr<CredentialStore>> Open(const Sealer& sealer) {
@@ -37,13 +39,15 @@ class StoreUpkeepTest : public ::testing::Test {
     std::vector<std::string> references;
     for (int i = 0; i < count; ++i) {
       references.push_back(NewStateReference(FillRandom));
-      EXPECT_OK(store_->PutAuthState({references.back(), "acme", expires_at, "sealed"}));
+      EXPECT_OK(
+          store_->PutAuthStates(kNoLimit, {{references.back(), "acme", expires_at, "sealed"}}));
     }
     return references;
   }
   int CountStored(const std::vector<std::string>& references) {
     int stored = 0;
-    for (const std::string& each : references) stored += store_->GetAuthState(each).ok() ? 1 : 0;
+    for (const std::string& each : references)
+      stored += store_->GetAuthState(kNoLimit, each).ok() ? 1 : 0;
     return stored;
   }
   std::unique_ptr<StoreUpkeep> Start() {
@@ -72,6 +76,18 @@ TEST_F(StoreUpkeepTest, ExpiredStatesGoHoweverManyAndTheOthersStay) {
   EXPECT_TRUE(Eventually([&] { return CountStored(living) == 0; }));
 }
 
+TEST_F(StoreUpkeepTest, WhatADeletedOrganizationLeftGoesHoweverMuchItIs) {
+  const absl::Time now = absl::FromUnixMillis(now_ms_);
+  Store(1100, now + absl::Minutes(10));
+  ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", now));
+  record::v1::Organization again;
+  again.set_org_id("acme");
+  EXPECT_THAT(store_->CreateOrganization(kNoLimit, again), HasReason("ORGANIZATION_BEING_DELETED"));
+  const auto upkeep = Start();
+  EXPECT_TRUE(Eventually([&] { return store_->CreateOrganization(kNoLimit, again).ok(); }));
+  EXPECT_EQ(store_->Snapshot().purged_records, 1101u);
+}
+
 TEST_F(StoreUpkeepTest, LostAndFoundFileIsTold) {
   const auto upkeep = Start();
   const std::string path = folder_.database();
@@ -89,7 +105,7 @@ TEST_F(StoreUpkeepTest, RecordsAreSealedAnewUnderTheFirstKey) {
   const Sealer sealer(keys);
   ASSERT_OK_AND_ASSIGN(store_, Open(sealer));
   const auto key_of_record = [this] {
-    return ReadSealedHeader(backend_->GetOrganization("acme")->sealed)->key_id;
+    return ReadSealedHeader(GetOrganization(*backend_, "acme")->parts[0])->key_id;
   };
   ASSERT_NE(key_of_record(), keys.primary_id());
   {

@@ -50,7 +50,7 @@ class AuthStatesTest : public StoreTest {
   void SetUp() override {
     Reopen();
     for (const char* org : {"acme", "other"}) {
-      ASSERT_OK(store_->CreateOrganization(TestOrganization(org)));
+      ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization(org)));
     }
   }
 
@@ -60,7 +60,7 @@ class AuthStatesTest : public StoreTest {
   }
 
   absl::StatusOr<std::string> Get(absl::string_view name) {
-    return store_->GetAuthState(TestState(name, "").reference);
+    return store_->GetAuthState(kNoLimit, TestState(name, "").reference);
   }
 
   int Purge(absl::Time now, int limit) {
@@ -76,8 +76,8 @@ TEST_F(AuthStatesTest, AStateComesBackAfterReopeningEvenOneThatHasExpired) {
   const std::string any_bytes("\0\xFF\n'", 4);
   StoredAuthState state = TestState("a", "acme");
   state.sealed = any_bytes;
-  ASSERT_OK(store_->PutAuthState(state));
-  ASSERT_OK(store_->PutAuthState(TestState("b", "other", kNow - absl::Hours(24))));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {state}));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("b", "other", kNow - absl::Hours(24))}));
   ASSERT_OK_AND_ASSIGN(std::string sealed, Get("a"));
   EXPECT_EQ(sealed, any_bytes);
   Reopen();
@@ -88,39 +88,40 @@ TEST_F(AuthStatesTest, AStateComesBackAfterReopeningEvenOneThatHasExpired) {
 }
 
 TEST_F(AuthStatesTest, AnUnknownReferenceHasAReasonAndIsNotQuoted) {
-  ASSERT_OK(store_->PutAuthState(TestState("a", "acme")));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("a", "acme")}));
   const std::string unknown = TestState("b", "acme").reference;
   EXPECT_THAT(
-      store_->GetAuthState(unknown),
+      store_->GetAuthState(kNoLimit, unknown),
       AllOf(StatusIs(absl::StatusCode::kNotFound, AllOf(HasSubstr("start the authorization again"),
                                                         Not(HasSubstr(unknown.substr(0, 4))))),
             HasReason("AUTH_STATE_NOT_FOUND")));
   const std::string known = TestState("a", "acme").reference;
   for (const std::string& near : {std::string(), known.substr(1), known + " ",
                                   absl::AsciiStrToUpper(known), ReferenceBytes("a")}) {
-    EXPECT_THAT(store_->GetAuthState(near), HasReason("AUTH_STATE_NOT_FOUND")) << near;
+    EXPECT_THAT(store_->GetAuthState(kNoLimit, near), HasReason("AUTH_STATE_NOT_FOUND")) << near;
   }
 }
 
 TEST_F(AuthStatesTest, WhoHasTheDigestHasNoReference) {
-  ASSERT_OK(store_->PutAuthState(TestState("a", "acme")));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("a", "acme")}));
   const auto digest = Sha256(TestState("a", "acme").reference);
-  EXPECT_THAT(store_->GetAuthState(AsChars(digest)), HasReason("AUTH_STATE_NOT_FOUND"));
-  EXPECT_THAT(store_->GetAuthState(HexEncode(AsChars(digest))), HasReason("AUTH_STATE_NOT_FOUND"));
+  EXPECT_THAT(store_->GetAuthState(kNoLimit, AsChars(digest)), HasReason("AUTH_STATE_NOT_FOUND"));
+  EXPECT_THAT(store_->GetAuthState(kNoLimit, HexEncode(AsChars(digest))),
+              HasReason("AUTH_STATE_NOT_FOUND"));
 }
 
 TEST_F(AuthStatesTest, AStateOfAnOrganizationThatIsGoneIsRefused) {
-  EXPECT_THAT(store_->PutAuthState(TestState("a", "gone")),
+  EXPECT_THAT(store_->PutAuthStates(kNoLimit, {TestState("a", "gone")}),
               AllOf(StatusIs(absl::StatusCode::kNotFound, HasSubstr("gone")),
                     HasReason("ORGANIZATION_NOT_FOUND")));
   EXPECT_THAT(Get("a"), HasReason("AUTH_STATE_NOT_FOUND"));
 }
 
 TEST_F(AuthStatesTest, AReferenceThatIsMadeTwiceIsAFaultOfOursAndTheFirstStateStays) {
-  ASSERT_OK(store_->PutAuthState(TestState("a", "acme")));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("a", "acme")}));
   StoredAuthState second = TestState("a", "other");
   second.sealed = "second";
-  EXPECT_THAT(store_->PutAuthState(second),
+  EXPECT_THAT(store_->PutAuthStates(kNoLimit, {second}),
               AllOf(StatusIs(absl::StatusCode::kInternal, Not(HasSubstr(second.reference))),
                     HasReason("")));
   ASSERT_OK_AND_ASSIGN(const std::string sealed, Get("a"));
@@ -128,10 +129,14 @@ TEST_F(AuthStatesTest, AReferenceThatIsMadeTwiceIsAFaultOfOursAndTheFirstStateSt
 }
 
 TEST_F(AuthStatesTest, StatesGoWithTheirOrganizationAndDoNotComeBackWithItsName) {
-  for (const char* name : {"a", "b"}) ASSERT_OK(store_->PutAuthState(TestState(name, "acme")));
-  ASSERT_OK(store_->PutAuthState(TestState("c", "other")));
-  ASSERT_OK(store_->DeleteOrganization("acme"));
-  ASSERT_OK(store_->CreateOrganization(TestOrganization("acme")));
+  for (const char* name : {"a", "b"})
+    ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState(name, "acme")}));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("c", "other")}));
+  ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
+  EXPECT_THAT(Get("a"), HasReason("AUTH_STATE_NOT_FOUND"));
+  EXPECT_EQ(store_->PurgeOrganizations(2).value_or(-1), 2);
+  EXPECT_EQ(store_->PurgeOrganizations(2).value_or(-1), 1);
+  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
   EXPECT_THAT(Get("a"), HasReason("AUTH_STATE_NOT_FOUND"));
   EXPECT_THAT(Get("b"), HasReason("AUTH_STATE_NOT_FOUND"));
   EXPECT_OK(Get("c"));
@@ -139,11 +144,11 @@ TEST_F(AuthStatesTest, StatesGoWithTheirOrganizationAndDoNotComeBackWithItsName)
 
 TEST_F(AuthStatesTest, APurgeRemovesWhatHasExpiredInStepsAndNothingElse) {
   for (int i = 0; i < 7; ++i) {
-    ASSERT_OK(store_->PutAuthState(
-        TestState(absl::StrCat("expired-", i), "acme", kNow - absl::Seconds(7 - i))));
+    ASSERT_OK(store_->PutAuthStates(
+        kNoLimit, {TestState(absl::StrCat("expired-", i), "acme", kNow - absl::Seconds(7 - i))}));
   }
-  ASSERT_OK(store_->PutAuthState(TestState("now", "acme", kNow)));
-  ASSERT_OK(store_->PutAuthState(TestState("living", "acme")));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("now", "acme", kNow)}));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("living", "acme")}));
   EXPECT_EQ(Purge(kNow, 3), 3);
   EXPECT_THAT(Get("expired-2"), HasReason("AUTH_STATE_NOT_FOUND"));
   EXPECT_OK(Get("expired-3"));
@@ -155,7 +160,8 @@ TEST_F(AuthStatesTest, APurgeRemovesWhatHasExpiredInStepsAndNothingElse) {
 }
 
 TEST_F(AuthStatesTest, AFractionOfAMillisecondNeverMakesAPurgeEarly) {
-  ASSERT_OK(store_->PutAuthState(TestState("a", "acme", kNow + absl::Microseconds(900))));
+  ASSERT_OK(
+      store_->PutAuthStates(kNoLimit, {TestState("a", "acme", kNow + absl::Microseconds(900))}));
   EXPECT_EQ(Purge(kNow + absl::Microseconds(899), 10), 0);
   EXPECT_EQ(Purge(kNow + absl::Milliseconds(1), 10), 1);
 }
@@ -172,8 +178,8 @@ TEST_F(AuthStatesTest, APurgeIsInNobodysWay) {
         const std::string living = absl::StrCat("living-", t, "-", i);
         const std::string expired = absl::StrCat("expired-", t, "-", i);
         const absl::Time past = kNow - absl::Milliseconds(i + 1);
-        if (!store_->PutAuthState(TestState(living, "acme")).ok()) ++wrong;
-        if (!store_->PutAuthState(TestState(expired, "other", past)).ok()) ++wrong;
+        if (!store_->PutAuthStates(kNoLimit, {TestState(living, "acme")}).ok()) ++wrong;
+        if (!store_->PutAuthStates(kNoLimit, {TestState(expired, "other", past)}).ok()) ++wrong;
         if (Get(living).value_or("") != "sealed-bytes-of-" + living) ++wrong;
       }
       --writing;
@@ -200,7 +206,7 @@ TEST_F(AuthStatesTest, NoReferenceIsInTheFilesAndNothingOfAStateThatWasPurged) {
   store_.reset();
   ASSERT_EQ(RunInChild([&] {
               Reopen();
-              const absl::Status status = store_->PutAuthState(state);
+              const absl::Status status = store_->PutAuthStates(kNoLimit, {state});
               _exit(status.ok() && !HasFailure() ? 0 : 1);  // The write-ahead log stays.
               return 1;
             }),
@@ -208,7 +214,7 @@ TEST_F(AuthStatesTest, NoReferenceIsInTheFilesAndNothingOfAStateThatWasPurged) {
   const std::string log = ReadFile(path_ + "-wal");
   Reopen();
   store_.reset();
-  const std::string digest(AsChars(Sha256(state.reference)));
+  const std::string digest = HexEncode(AsChars(Sha256(state.reference)));
   for (const std::string& bytes : {log, ReadFile(path_)}) {
     EXPECT_NE(bytes.find(state.sealed), std::string::npos);
     EXPECT_NE(bytes.find(digest), std::string::npos);
@@ -227,11 +233,12 @@ TEST_F(AuthStatesTest, NoReferenceIsInTheFilesAndNothingOfAStateThatWasPurged) {
 TEST_F(AuthStatesTest, WhatADamagedIndexLeadsToDoesNotOpen) {
   const auto reference = [](absl::string_view name) { return TestState(name, "").reference; };
   for (const char* name : {"a", "b", "c", "d"}) {
-    ASSERT_OK(store_->PutAuthState(SealStoredAuthState(
-        keys_.sealer, NewNonce(random_), reference(name), TestAuthState("acme", "wechat", kNow))));
+    const StoredAuthState state = SealStoredAuthState(
+        keys_.sealer, NewNonce(random_), reference(name), TestAuthState("acme", "wechat", kNow));
+    ASSERT_OK(store_->PutAuthStates(kNoLimit, {state}));
   }
   const auto open = [&](absl::string_view name) -> absl::StatusOr<OpenedState> {
-    const absl::StatusOr<std::string> sealed = store_->GetAuthState(reference(name));
+    const absl::StatusOr<std::string> sealed = store_->GetAuthState(kNoLimit, reference(name));
     if (!sealed.ok()) return sealed.status();
     return OpenStoredAuthState(keys_.sealer, reference(name), *sealed, kNow, "acme", "wechat");
   };
@@ -240,8 +247,12 @@ TEST_F(AuthStatesTest, WhatADamagedIndexLeadsToDoesNotOpen) {
   // The index entry of the fourth state: its digest and, last, the row's number. Now it leads to
   // the third.
   std::string bytes = ReadFile(path_);
-  const std::string entry = absl::StrCat(AsChars(Sha256(reference("d"))), "\x04");
-  const size_t found = bytes.find(entry);
+  const std::string entry = absl::StrCat(HexEncode(AsChars(Sha256(reference("d")))), "\x04");
+  size_t found = bytes.find(entry);
+  // In the index by organisation, that stands before it.
+  while (found != std::string::npos && bytes.substr(found - 4, 4) == "acme") {
+    found = bytes.find(entry, found + 1);
+  }
   ASSERT_NE(found, std::string::npos);
   bytes[found + entry.size() - 1] = 3;
   folder_.Write("test.db", bytes);
@@ -251,12 +262,12 @@ TEST_F(AuthStatesTest, WhatADamagedIndexLeadsToDoesNotOpen) {
 }
 
 TEST_F(AuthStatesTest, WhenTheDatabaseIsGoneAllOfThemSaySo) {
-  ASSERT_OK(store_->PutAuthState(TestState("a", "acme")));
+  ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("a", "acme")}));
   EXPECT_OK(store_->Probe());
   EXPECT_OK(store_->ProbeReads());
   std::filesystem::rename(path_, folder_.File("away.db"));
   for (const absl::Status& status :
-       {store_->PutAuthState(TestState("b", "acme")), Get("a").status(),
+       {store_->PutAuthStates(kNoLimit, {TestState("b", "acme")}), Get("a").status(),
         store_->PurgeAuthStates(kNow, 1).status(), store_->Probe(), store_->ProbeReads()}) {
     EXPECT_THAT(status, HasReason("STORAGE_UNAVAILABLE"));
   }

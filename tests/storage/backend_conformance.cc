@@ -3,14 +3,20 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <limits>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "tests/support/status_matchers.h"
 
 namespace authurl::testing {
@@ -24,6 +30,60 @@ using ::testing::Optional;
 constexpr absl::StatusCode kNotFound = absl::StatusCode::kNotFound;
 constexpr absl::StatusCode kAlreadyExists = absl::StatusCode::kAlreadyExists;
 constexpr absl::StatusCode kAborted = absl::StatusCode::kAborted;
+constexpr absl::StatusCode kResourceExhausted = absl::StatusCode::kResourceExhausted;
+
+// Long rows of which each organisation has its own, with everything that a table can have.
+constexpr std::array<Column, 4> kBoatColumns = {{
+    {"harbour", ColumnType::kText},
+    {"name", ColumnType::kText},
+    {"length", ColumnType::kInteger},
+    {"leaves_at", ColumnType::kInteger},
+}};
+constexpr size_t kHarbour = 0;
+constexpr size_t kName = 1;
+constexpr size_t kLength = 2;
+constexpr std::array<size_t, 2> kHarbourAndName = {0, 1};
+constexpr std::array<size_t, 1> kHarbourOnly = {0};
+constexpr std::array<size_t, 1> kNameOnly = {1};
+constexpr size_t kByHarbourAndName = 0;
+constexpr size_t kByHarbour = 1;
+constexpr size_t kByName = 2;
+constexpr std::array<Lookup, 3> kBoatLookups = {{
+    {"by_harbour_and_name", Lookup::Kind::kUnique, kHarbourAndName},
+    {"by_harbour", Lookup::Kind::kPrefix, kHarbourOnly, kLength},
+    {"by_name", Lookup::Kind::kIndexed, kNameOnly},
+}};
+constexpr std::array<Part, 2> kBoatParts = {{
+    {"papers", Purpose::kSettings},
+    {"treasure", Purpose::kSecret},
+}};
+const Table kBoats = {.name = "boats",
+                      .ids = Table::Ids::kPerOrganization,
+                      .columns = kBoatColumns,
+                      .lookups = kBoatLookups,
+                      .due = 3,
+                      .parts = kBoatParts};
+
+// Short rows with ids that are unique over all organisations.
+constexpr std::array<Part, 1> kFlagParts = {{{"cloth", Purpose::kApiKey}}};
+const Table kFlags = {.name = "flags",
+                      .ids = Table::Ids::kGlobal,
+                      .columns = {},
+                      .lookups = {},
+                      .parts = kFlagParts,
+                      .short_rows = true};
+
+// The organisations themselves, and rows that are not sealed anew.
+constexpr std::array<Column, 1> kDueColumns = {{{"due_at", ColumnType::kInteger}}};
+const Table kFleets = {.name = "fleets",
+                       .ids = Table::Ids::kOrganization,
+                       .columns = kDueColumns,
+                       .lookups = {},
+                       .due = 0,
+                       .parts = kFlagParts,
+                       .resealed = false};
+
+constexpr std::array<const Table*, 3> kTables = {&kBoats, &kFlags, &kFleets};
 
 // Every byte value, so that nothing on the way may take it for text.
 std::string AllBytes() {
@@ -32,56 +92,34 @@ std::string AllBytes() {
   return bytes;
 }
 
-SocialNetworkRow NetworkRow(const std::string& org_id, const std::string& id,
-                            const std::string& network, const std::string& instance = "") {
-  return {.id = id,
-          .org_id = org_id,
-          .network = network,
-          .instance = instance,
-          .name = "",
-          .default_rank = 0,
+Row Boat(const std::string& org_id, const std::string& id, const std::string& harbour,
+         const std::string& name = "", int64_t length = 0, int64_t leaves_at = kNeverDue) {
+  return {.org_id = org_id,
+          .generation = 7,
+          .id = id,
           .version = 1,
-          .settings = absl::StrCat("settings of ", id),
-          .secret = absl::StrCat("secret of ", id)};
+          .columns = {harbour, name, length, leaves_at},
+          .parts = {"papers of " + id, "treasure of " + id}};
 }
 
-ApiKeyRow KeyRow(const std::string& key_id, const std::string& org_id) {
-  return {.key_id = key_id, .org_id = org_id, .version = 1, .sealed = "sealed " + key_id};
+Row Flag(const std::string& id, const std::string& org_id = "",
+         const std::string& cloth = "cloth") {
+  return {.org_id = org_id, .id = id, .columns = {}, .parts = {cloth}};
 }
 
-AuthStateRow StateRow(const std::string& digest, const std::string& org_id, int64_t expires_at_ms) {
-  return {.digest = digest,
-          .org_id = org_id,
-          .expires_at_ms = expires_at_ms,
-          .sealed = absl::StrCat("sealed ", digest)};
+Row Fleet(const std::string& id, int64_t due_at = kNeverDue) {
+  return {.org_id = id, .id = id, .columns = {due_at}, .parts = {"cloth of " + id}};
 }
 
-std::vector<std::string> OrgIds(const absl::StatusOr<std::vector<OrganizationRow>>& rows) {
-  EXPECT_OK(rows);
-  std::vector<std::string> ids;
-  if (rows.ok()) {
-    for (const auto& row : *rows) ids.push_back(row.org_id);
-  }
-  return ids;
+LookupValues InHarbour(const std::string& org_id, const std::string& harbour) {
+  return {.lookup = kByHarbour, .org_id = org_id, .values = {harbour}};
 }
 
-std::vector<std::string> KeyIds(const absl::StatusOr<std::vector<ApiKeyRow>>& rows) {
-  EXPECT_OK(rows);
-  std::vector<std::string> ids;
-  if (rows.ok()) {
-    for (const auto& row : *rows) ids.push_back(row.key_id);
-  }
-  return ids;
+LookupValues Named(const std::string& org_id, const std::string& harbour, const std::string& name) {
+  return {.lookup = kByHarbourAndName, .org_id = org_id, .values = {harbour, name}};
 }
 
-std::vector<std::string> NetworkIds(const absl::StatusOr<std::vector<SocialNetworkRow>>& rows) {
-  EXPECT_OK(rows);
-  std::vector<std::string> ids;
-  if (rows.ok()) {
-    for (const auto& row : *rows) ids.push_back(row.id);
-  }
-  return ids;
-}
+const CallContext& NoLimit() { return CallContext::Background(); }
 
 }  // namespace
 
@@ -92,16 +130,53 @@ void BackendConformanceTest::SetUp() {
 
 void BackendConformanceTest::Reopen() {
   backend_.reset();
-  ASSERT_OK_AND_ASSIGN(backend_, database_->Open());
+  ASSERT_OK_AND_ASSIGN(backend_, database_->Open(kTables));
+}
+
+CommitResult BackendConformanceTest::Commit(const Batch& batch) {
+  return backend_->Commit(NoLimit(), batch);
+}
+
+absl::Status BackendConformanceTest::InsertRow(const Table& table, const Row& row) {
+  return Commit({Insert{&table, row}}).status;
+}
+
+absl::Status BackendConformanceTest::UpdateRow(const Table& table, const Row& row,
+                                               uint64_t expected_version) {
+  return Commit({Update{&table, row, expected_version}}).status;
+}
+
+absl::Status BackendConformanceTest::DeleteRow(const Table& table, const std::string& org_id,
+                                               const std::string& id,
+                                               std::optional<uint64_t> expected_version) {
+  return Commit({Delete{&table, org_id, id, expected_version}}).status;
+}
+
+absl::StatusOr<Row> BackendConformanceTest::GetRow(const Table& table, const std::string& org_id,
+                                                   const std::string& id) {
+  return backend_->Get(NoLimit(), table, org_id, id, table.parts.size());
+}
+
+std::string BackendConformanceTest::Ids(const absl::StatusOr<RowPage>& page) {
+  EXPECT_OK(page);
+  if (!page.ok()) return std::string(page.status().message());
+  return absl::StrJoin(page->rows, " ",
+                       [](std::string* out, const Row& row) { absl::StrAppend(out, row.id); });
+}
+
+std::string BackendConformanceTest::List(const Table& table, std::optional<std::string> org_id,
+                                         const std::string& after, int rows) {
+  return Ids(backend_->List(NoLimit(), table, org_id, after, {.rows = rows}, 0));
 }
 
 TEST_P(BackendConformanceTest, ANewDatabaseHasNothing) {
   EXPECT_OK(backend_->Probe());
   EXPECT_OK(backend_->ProbeReads());
-  EXPECT_THAT(backend_->GetAuthState("digest"), StatusIs(kNotFound, _));
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 10)), IsEmpty());
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)), IsEmpty());
-  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)), IsEmpty());
+  EXPECT_THAT(GetRow(kFleets, "acme", "acme"), StatusIs(kNotFound, _));
+  EXPECT_THAT(GetRow(kFlags, "", "flag"), StatusIs(kNotFound, _));
+  EXPECT_EQ(List(kFleets, std::nullopt, "", 10), "");
+  EXPECT_EQ(List(kFlags, std::nullopt, "", 10), "");
+  EXPECT_EQ(List(kBoats, "acme", "", 10), "");
 }
 
 TEST_P(BackendConformanceTest, AMetaValueIsAbsentUntilItIsPutAndPuttingReplacesIt) {
@@ -118,428 +193,373 @@ TEST_P(BackendConformanceTest, AMetaValueIsAbsentUntilItIsPutAndPuttingReplacesI
   EXPECT_EQ(value, std::nullopt);
 }
 
-TEST_P(BackendConformanceTest, AnOrganizationComesBackAsItWasInserted) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", AllBytes()}));
-  ASSERT_OK(backend_->InsertOrganization({"empty", ""}));
-  ASSERT_OK_AND_ASSIGN(OrganizationRow row, backend_->GetOrganization("acme"));
-  EXPECT_EQ(row.org_id, "acme");
-  EXPECT_EQ(row.sealed, AllBytes());
-  ASSERT_OK_AND_ASSIGN(row, backend_->GetOrganization("empty"));
-  EXPECT_EQ(row.sealed, "");
+TEST_P(BackendConformanceTest, ARowComesBackAsItWasInserted) {
+  Row row = Boat("acme", "b1", "Ostend", "Sea \"Cloud\"; --", -5, 12);
+  row.generation = std::numeric_limits<int64_t>::max();
+  row.version = 9;
+  row.parts = {AllBytes(), ""};
+  ASSERT_OK(InsertRow(kBoats, row));
+  ASSERT_OK_AND_ASSIGN(const Row found, GetRow(kBoats, "acme", "b1"));
+  EXPECT_EQ(found.org_id, "acme");
+  EXPECT_EQ(found.generation, row.generation);
+  EXPECT_EQ(found.id, "b1");
+  EXPECT_EQ(found.version, 9u);
+  EXPECT_EQ(found.columns, row.columns);
+  EXPECT_EQ(found.parts, row.parts);
+  ASSERT_OK(InsertRow(kFlags, Flag("f1")));
+  ASSERT_OK_AND_ASSIGN(const Row flag, GetRow(kFlags, "", "f1"));
+  EXPECT_EQ(flag.org_id, "");
+  EXPECT_THAT(flag.columns, IsEmpty());
+}
+
+TEST_P(BackendConformanceTest, PartsComeOnlyAsFarAsTheyAreAskedFor) {
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b1", "Ostend")));
+  for (size_t parts = 0; parts <= 2; ++parts) {
+    ASSERT_OK_AND_ASSIGN(const Row by_id, backend_->Get(NoLimit(), kBoats, "acme", "b1", parts));
+    EXPECT_EQ(by_id.parts.size(), parts);
+    ASSERT_OK_AND_ASSIGN(const Row found,
+                         backend_->Find(NoLimit(), kBoats, InHarbour("acme", "Ostend"), parts));
+    EXPECT_EQ(found.parts, by_id.parts);
+    ASSERT_OK_AND_ASSIGN(const RowPage page,
+                         backend_->List(NoLimit(), kBoats, "acme", "", {.rows = 5}, parts));
+    ASSERT_EQ(page.rows.size(), 1u);
+    EXPECT_EQ(page.rows[0].parts, by_id.parts);
+  }
 }
 
 TEST_P(BackendConformanceTest, IdsAreComparedByteForByte) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "lower"}));
-  ASSERT_OK(backend_->InsertOrganization({"ACME", "upper"}));
-  EXPECT_THAT(backend_->GetOrganization("Acme"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->GetOrganization("acme "), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->GetOrganization(absl::string_view("acme\0", 5)), StatusIs(kNotFound, _));
-  ASSERT_OK_AND_ASSIGN(const OrganizationRow row, backend_->GetOrganization("ACME"));
-  EXPECT_EQ(row.sealed, "upper");
+  ASSERT_OK(InsertRow(kFlags, Flag("acme", "", "lower")));
+  ASSERT_OK(InsertRow(kFlags, Flag("ACME", "", "upper")));
+  EXPECT_THAT(GetRow(kFlags, "", "Acme"), StatusIs(kNotFound, _));
+  EXPECT_THAT(GetRow(kFlags, "", "acme "), StatusIs(kNotFound, _));
+  EXPECT_THAT(GetRow(kFlags, "", std::string("acme\0", 5)), StatusIs(kNotFound, _));
+  ASSERT_OK_AND_ASSIGN(const Row row, GetRow(kFlags, "", "ACME"));
+  EXPECT_EQ(row.parts[0], "upper");
 }
 
 TEST_P(BackendConformanceTest, AnIdIsAValueAndNeverPartOfAQuery) {
-  const std::string id = "a'; DROP TABLE organizations; --\" %_*?\n";
-  ASSERT_OK(backend_->InsertOrganization({id, "sealed"}));
-  ASSERT_OK(backend_->GetOrganization(id));
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 10)), ElementsAre(id));
+  const std::string id = "a'; DROP TABLE flags; --\" %_*?\n";
+  ASSERT_OK(InsertRow(kFlags, Flag(id)));
+  ASSERT_OK(GetRow(kFlags, "", id));
+  EXPECT_EQ(List(kFlags, std::nullopt, "", 10), id);
 }
 
-TEST_P(BackendConformanceTest, ATakenOrganizationIdIsRefusedAndTheFirstStays) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "first"}));
-  EXPECT_THAT(backend_->InsertOrganization({"acme", "second"}), StatusIs(kAlreadyExists, _));
-  ASSERT_OK_AND_ASSIGN(const OrganizationRow row, backend_->GetOrganization("acme"));
-  EXPECT_EQ(row.sealed, "first");
+TEST_P(BackendConformanceTest, ATakenIdIsRefusedAndTheFirstStays) {
+  ASSERT_OK(InsertRow(kFlags, Flag("f", "acme", "first")));
+  EXPECT_THAT(InsertRow(kFlags, Flag("f", "acme", "second")), StatusIs(kAlreadyExists, _));
+  EXPECT_THAT(InsertRow(kFlags, Flag("f", "other", "second")), StatusIs(kAlreadyExists, _));
+  ASSERT_OK_AND_ASSIGN(const Row row, GetRow(kFlags, "", "f"));
+  EXPECT_EQ(row.parts[0], "first");
 }
 
-TEST_P(BackendConformanceTest, AnOrganizationIsUpdatedOnlyFromTheExpectedBytes) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "first"}));
-  EXPECT_THAT(backend_->UpdateOrganization({"acme", "third"}, "second"), StatusIs(kAborted, _));
-  EXPECT_THAT(backend_->UpdateOrganization({"other", "x"}, "first"), StatusIs(kNotFound, _));
-  ASSERT_OK(backend_->UpdateOrganization({"acme", "second"}, "first"));
-  ASSERT_OK_AND_ASSIGN(const OrganizationRow row, backend_->GetOrganization("acme"));
-  EXPECT_EQ(row.sealed, "second");
+TEST_P(BackendConformanceTest, RowsOfOneOrganizationAreNotAnothers) {
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b", "Ostend")));
+  EXPECT_THAT(GetRow(kBoats, "other", "b"), StatusIs(kNotFound, _));
+  EXPECT_THAT(backend_->Find(NoLimit(), kBoats, InHarbour("other", "Ostend"), 0),
+              StatusIs(kNotFound, _));
+  EXPECT_THAT(DeleteRow(kBoats, "other", "b", 1), StatusIs(kNotFound, _));
+  ASSERT_OK(DeleteRow(kBoats, "other", "b"));
+  EXPECT_THAT(UpdateRow(kBoats, Boat("other", "b", "Ostend"), 1), StatusIs(kNotFound, _));
+  // Neither ids nor unique values of one organisation are in the way of another.
+  EXPECT_OK(InsertRow(kBoats, Boat("other", "b", "Ostend")));
+  EXPECT_OK(GetRow(kBoats, "acme", "b"));
 }
 
 TEST_P(BackendConformanceTest, ListsAreInByteOrderAndCutIntoPages) {
   for (const char* id : {"b", "a", "B", "\xC3\xA9", "_", "aa", "1"}) {
-    ASSERT_OK(backend_->InsertOrganization({id, "sealed"}));
+    ASSERT_OK(InsertRow(kFlags, Flag(id)));
   }
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 10)),
-              ElementsAre("1", "B", "_", "a", "aa", "b", "\xC3\xA9"));
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 3)), ElementsAre("1", "B", "_"));
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("_", 3)), ElementsAre("a", "aa", "b"));
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("ab", 3)), ElementsAre("b", "\xC3\xA9"));
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("\xC3\xA9", 3)), IsEmpty());
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", 0)), IsEmpty());
-  EXPECT_THAT(OrgIds(backend_->ListOrganizations("", -1)), IsEmpty());
+  EXPECT_EQ(List(kFlags, std::nullopt, "", 10), "1 B _ a aa b \xC3\xA9");
+  EXPECT_EQ(List(kFlags, std::nullopt, "", 3), "1 B _");
+  EXPECT_EQ(List(kFlags, std::nullopt, "_", 3), "a aa b");
+  EXPECT_EQ(List(kFlags, std::nullopt, "ab", 3), "b \xC3\xA9");
+  EXPECT_EQ(List(kFlags, std::nullopt, "\xC3\xA9", 3), "");
+  EXPECT_EQ(List(kFlags, std::nullopt, "", 0), "");
+  EXPECT_EQ(List(kFlags, std::nullopt, "", -1), "");
 }
 
-TEST_P(BackendConformanceTest, DeletingAnOrganizationTakesWhatIsItsAndNothingElse) {
-  for (const char* org : {"acme", "other"}) {
-    ASSERT_OK(backend_->InsertOrganization({org, "sealed"}));
-    ASSERT_OK(backend_->InsertApiKey(KeyRow(absl::StrCat("key-", org), org)));
-    ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow(org, absl::StrCat("sn-", org), "google"),
-                                            Backend::Place::kLast));
-    ASSERT_OK(backend_->InsertAuthState(StateRow(absl::StrCat("state-1-", org), org, 1)));
-    ASSERT_OK(backend_->InsertAuthState(StateRow(absl::StrCat("state-2-", org), org, 2)));
+TEST_P(BackendConformanceTest, ListsAreOfAllOfOneOrOfNoOrganization) {
+  for (const char* id : {"c", "a", "e"}) ASSERT_OK(InsertRow(kFlags, Flag(id, "acme")));
+  ASSERT_OK(InsertRow(kFlags, Flag("b", "other")));
+  ASSERT_OK(InsertRow(kFlags, Flag("d")));
+  EXPECT_EQ(List(kFlags, std::nullopt, "", 10), "a b c d e");
+  EXPECT_EQ(List(kFlags, std::nullopt, "b", 2), "c d");
+  EXPECT_EQ(List(kFlags, "acme", "", 10), "a c e");
+  EXPECT_EQ(List(kFlags, "acme", "a", 1), "c");
+  EXPECT_EQ(List(kFlags, "", "", 10), "d");
+  EXPECT_EQ(List(kFlags, "nobody", "", 10), "");
+}
+
+TEST_P(BackendConformanceTest, APageSaysWhereTheNextOneBeginsAndTheLastSaysThatItIs) {
+  for (const char* id : {"a", "b", "c", "d"}) {
+    ASSERT_OK(InsertRow(kBoats, Boat("acme", id, id)));
+    ASSERT_OK(InsertRow(kFlags, Flag(id)));
   }
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("key-admin", "")));
-  ASSERT_OK(backend_->DeleteOrganization("acme"));
-
-  EXPECT_THAT(backend_->GetOrganization("acme"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->GetApiKey("key-acme"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->GetSocialNetwork("acme", "sn-acme"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", "", ""), StatusIs(kNotFound, _));
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)),
-              ElementsAre("key-admin", "key-other"));
-  EXPECT_OK(backend_->GetSocialNetwork("other", "sn-other"));
-  for (const char* state : {"state-1-", "state-2-"}) {
-    EXPECT_THAT(backend_->GetAuthState(absl::StrCat(state, "acme")), StatusIs(kNotFound, _));
-    EXPECT_OK(backend_->GetAuthState(absl::StrCat(state, "other")));
-  }
-  EXPECT_THAT(backend_->DeleteOrganization("acme"), StatusIs(kNotFound, _));
-
-  // Nothing of the first one comes back with a second of that name.
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)), IsEmpty());
-  EXPECT_THAT(backend_->GetAuthState("state-1-acme"), StatusIs(kNotFound, _));
-}
-
-TEST_P(BackendConformanceTest, AnApiKeyComesBackAsItWasInserted) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertApiKey({"k1", "acme", 7, AllBytes()}));
-  ASSERT_OK(backend_->InsertApiKey({"k2", "", 1, "sealed"}));
-  ASSERT_OK_AND_ASSIGN(ApiKeyRow row, backend_->GetApiKey("k1"));
-  EXPECT_EQ(row.key_id, "k1");
-  EXPECT_EQ(row.org_id, "acme");
-  EXPECT_EQ(row.version, 7u);
-  EXPECT_EQ(row.sealed, AllBytes());
-  ASSERT_OK_AND_ASSIGN(row, backend_->GetApiKey("k2"));
-  EXPECT_EQ(row.org_id, "");
-  EXPECT_THAT(backend_->GetApiKey("k3"), StatusIs(kNotFound, _));
-}
-
-TEST_P(BackendConformanceTest, AnApiKeyNeedsItsOrganizationAndAFreeId) {
-  EXPECT_THAT(backend_->InsertApiKey(KeyRow("k1", "acme")), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->GetApiKey("k1"), StatusIs(kNotFound, _));
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("k1", "")));
-  EXPECT_THAT(backend_->InsertApiKey(KeyRow("k1", "")), StatusIs(kAlreadyExists, _));
-}
-
-TEST_P(BackendConformanceTest, ApiKeysAreListedOfAllOfOneOrOfNoOrganization) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
-  for (const char* id : {"c", "a", "e"}) ASSERT_OK(backend_->InsertApiKey(KeyRow(id, "acme")));
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("b", "other")));
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("d", "")));
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "", 10)),
-              ElementsAre("a", "b", "c", "d", "e"));
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys(std::nullopt, "b", 2)), ElementsAre("c", "d"));
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys("acme", "", 10)), ElementsAre("a", "c", "e"));
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys("acme", "a", 1)), ElementsAre("c"));
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys("", "", 10)), ElementsAre("d"));
-  EXPECT_THAT(KeyIds(backend_->ListApiKeys("nobody", "", 10)), IsEmpty());
-}
-
-TEST_P(BackendConformanceTest, AnApiKeyIsUpdatedOnlyFromTheExpectedVersion) {
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "")));
-  EXPECT_THAT(backend_->UpdateApiKey({"k", "", 3, "third"}, 2), StatusIs(kAborted, _));
-  EXPECT_THAT(backend_->UpdateApiKey({"x", "", 2, "second"}, 1), StatusIs(kNotFound, _));
-  ASSERT_OK(backend_->UpdateApiKey({"k", "", 2, "second"}, 1));
-  ASSERT_OK_AND_ASSIGN(const ApiKeyRow row, backend_->GetApiKey("k"));
-  EXPECT_EQ(row.version, 2u);
-  EXPECT_EQ(row.sealed, "second");
-}
-
-TEST_P(BackendConformanceTest, AConfigurationIsFoundByItsIdAndByItsNetwork) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  SocialNetworkRow inserted = NetworkRow("acme", "sn", "mastodon", "example.social");
-  inserted.settings = AllBytes();
-  inserted.secret = AllBytes() + "secret";
-  ASSERT_OK(backend_->InsertSocialNetwork(inserted, Backend::Place::kLast));
-  for (const absl::StatusOr<SocialNetworkRow>& row :
-       {backend_->GetSocialNetwork("acme", "sn"),
-        backend_->FindSocialNetwork("acme", "mastodon", "example.social", ""),
-        backend_->GetSocialNetworkSecret("acme", "sn")}) {
-    ASSERT_OK(row);
-    EXPECT_EQ(row->id, "sn");
-    EXPECT_EQ(row->org_id, "acme");
-    EXPECT_EQ(row->network, "mastodon");
-    EXPECT_EQ(row->instance, "example.social");
-    EXPECT_EQ(row->version, 1u);
-    EXPECT_EQ(row->settings, AllBytes());
+  for (const Table* table : {&kBoats, &kFlags}) {
+    const std::optional<absl::string_view> org_id =
+        table == &kBoats ? std::optional<absl::string_view>("acme") : std::nullopt;
+    std::string after;
+    std::string pages;
+    do {
+      const auto page = backend_->List(NoLimit(), *table, org_id, after, {.rows = 2}, 0);
+      absl::StrAppend(&pages, Ids(page), ";");
+      after = page.ok() ? page->next : "";
+    } while (!after.empty());
+    EXPECT_EQ(pages, "a b;c d;");
   }
 }
 
-TEST_P(BackendConformanceTest, TheSecretComesOnlyWhenItIsAskedFor) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
-  ASSERT_OK_AND_ASSIGN(SocialNetworkRow row, backend_->GetSocialNetwork("acme", "sn"));
-  EXPECT_EQ(row.secret, "");
-  ASSERT_OK_AND_ASSIGN(row, backend_->FindSocialNetwork("acme", "google", "", ""));
-  EXPECT_EQ(row.secret, "");
-  ASSERT_OK_AND_ASSIGN(const auto rows, backend_->ListSocialNetworks("acme", "", 10));
-  ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0].secret, "");
-  ASSERT_OK_AND_ASSIGN(row, backend_->GetSocialNetworkSecret("acme", "sn"));
-  EXPECT_EQ(row.secret, "secret of sn");
+// What one page takes is bounded by its bytes, whatever the number of rows.
+TEST_P(BackendConformanceTest, APageEndsWithTheRowThatMakesItLargeEnough) {
+  for (const std::string id : {"a", "b", "c", "d"}) {
+    Row row = Boat("acme", id, id);
+    row.parts = {std::string(10'000, 'x'), std::string(100'000, 'y')};
+    ASSERT_OK(InsertRow(kBoats, row));
+  }
+  const auto page_of = [&](size_t bytes, size_t parts) {
+    return Ids(backend_->List(NoLimit(), kBoats, "acme", "", {.rows = 10, .bytes = bytes}, parts));
+  };
+  EXPECT_EQ(page_of(1, 1), "a");
+  EXPECT_EQ(page_of(0, 1), "a");
+  EXPECT_EQ(page_of(15'000, 1), "a b");
+  EXPECT_EQ(page_of(1'000'000, 1), "a b c d");
+  EXPECT_EQ(page_of(15'000, 2), "a");
+  EXPECT_EQ(page_of(15'000, 0), "a b c d");
+  ASSERT_OK_AND_ASSIGN(const RowPage page, backend_->List(NoLimit(), kBoats, "acme", "a",
+                                                          {.rows = 10, .bytes = 15'000}, 1));
+  EXPECT_EQ(page.next, "c");
 }
 
-TEST_P(BackendConformanceTest, AConfigurationBelongsToOneOrganization) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
-  ASSERT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
-  EXPECT_THAT(backend_->GetSocialNetwork("other", "sn"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->GetSocialNetworkSecret("other", "sn"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->FindSocialNetwork("other", "google", "", ""), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->DeleteSocialNetwork("other", "sn"), StatusIs(kNotFound, _));
-  SocialNetworkRow update = NetworkRow("other", "sn", "google");
-  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kNotFound, _));
-  // Neither ids nor networks of one organisation are in the way of another.
-  EXPECT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("other", "sn", "google"), Backend::Place::kLast));
+TEST_P(BackendConformanceTest, ARowIsUpdatedOnlyFromTheExpectedVersion) {
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b", "Ostend")));
+  Row row = Boat("acme", "b", "Calais", "new", 3, 4);
+  row.version = 2;
+  row.parts = {"new papers", "new treasure"};
+  EXPECT_THAT(UpdateRow(kBoats, row, 5), StatusIs(kAborted, _));
+  ASSERT_OK_AND_ASSIGN(Row found, GetRow(kBoats, "acme", "b"));
+  EXPECT_EQ(found.parts[0], "papers of b");
+  ASSERT_OK(UpdateRow(kBoats, row, 1));
+  ASSERT_OK_AND_ASSIGN(found, GetRow(kBoats, "acme", "b"));
+  EXPECT_EQ(found.version, 2u);
+  EXPECT_EQ(found.columns, row.columns);
+  EXPECT_EQ(found.parts, row.parts);
+  EXPECT_THAT(UpdateRow(kBoats, row, 1), StatusIs(kAborted, _));
+  row.id = "nobody's";
+  EXPECT_THAT(UpdateRow(kBoats, row, 1), StatusIs(kNotFound, _));
 }
 
-TEST_P(BackendConformanceTest, AnOrganizationHasOneConfigurationPerNetworkAndInstance) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "mastodon", "a.example"),
-                                          Backend::Place::kLast));
-  EXPECT_THAT(backend_->InsertSocialNetwork(NetworkRow("acme", "s2", "mastodon", "a.example"),
-                                            Backend::Place::kLast),
+TEST_P(BackendConformanceTest, ARowIsDeletedInTheExpectedVersionOrInAny) {
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b", "Ostend")));
+  EXPECT_THAT(DeleteRow(kBoats, "acme", "b", 2), StatusIs(kAborted, _));
+  EXPECT_OK(GetRow(kBoats, "acme", "b"));
+  ASSERT_OK(DeleteRow(kBoats, "acme", "b", 1));
+  EXPECT_THAT(GetRow(kBoats, "acme", "b"), StatusIs(kNotFound, _));
+  EXPECT_THAT(DeleteRow(kBoats, "acme", "b", 1), StatusIs(kNotFound, _));
+  EXPECT_OK(DeleteRow(kBoats, "acme", "b"));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b", "Ostend")));
+  EXPECT_OK(DeleteRow(kBoats, "acme", "b"));
+  EXPECT_THAT(GetRow(kBoats, "acme", "b"), StatusIs(kNotFound, _));
+}
+
+TEST_P(BackendConformanceTest, UniqueValuesAreUniqueInOneOrganization) {
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b1", "Ostend", "Lily")));
+  EXPECT_THAT(InsertRow(kBoats, Boat("acme", "b2", "Ostend", "Lily")), StatusIs(kAlreadyExists, _));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b2", "Ostend", "lily")));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b3", "Calais", "Lily")));
+  EXPECT_THAT(UpdateRow(kBoats, Boat("acme", "b3", "Ostend", "Lily"), 1),
               StatusIs(kAlreadyExists, _));
-  EXPECT_THAT(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "s1", "google"), Backend::Place::kLast),
-      StatusIs(kAlreadyExists, _));
-  EXPECT_THAT(
-      backend_->InsertSocialNetwork(NetworkRow("nobody", "s3", "google"), Backend::Place::kLast),
-      StatusIs(kNotFound, _));
-  ASSERT_OK(backend_->InsertSocialNetwork(NetworkRow("acme", "s4", "mastodon", "b.example"),
-                                          Backend::Place::kLast));
-  ASSERT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "s5", "mastodon"), Backend::Place::kLast));
-  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 10)),
-              ElementsAre("s1", "s4", "s5"));
-  ASSERT_OK_AND_ASSIGN(const SocialNetworkRow row,
-                       backend_->FindSocialNetwork("acme", "mastodon", "", ""));
-  EXPECT_EQ(row.id, "s5");
-  EXPECT_THAT(backend_->FindSocialNetwork("acme", "Mastodon", "", ""), StatusIs(kNotFound, _));
+  ASSERT_OK_AND_ASSIGN(const Row row,
+                       backend_->Find(NoLimit(), kBoats, Named("acme", "Ostend", "Lily"), 0));
+  EXPECT_EQ(row.id, "b1");
+  ASSERT_OK(DeleteRow(kBoats, "acme", "b1"));
+  EXPECT_OK(UpdateRow(kBoats, Boat("acme", "b3", "Ostend", "Lily"), 1));
 }
 
-TEST_P(BackendConformanceTest, ConfigurationsAreListedInPages) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  for (int i = 9; i >= 0; --i) {
-    ASSERT_OK(backend_->InsertSocialNetwork(
-        NetworkRow("acme", absl::StrCat("s", i), absl::StrCat("network", i)),
-        Backend::Place::kLast));
-  }
-  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 2)), ElementsAre("s0", "s1"));
-  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "s7", 5)), ElementsAre("s8", "s9"));
-  EXPECT_THAT(NetworkIds(backend_->ListSocialNetworks("acme", "", 0)), IsEmpty());
-}
-
-TEST_P(BackendConformanceTest, AConfigurationIsUpdatedOnlyFromTheExpectedVersion) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
-  SocialNetworkRow update = NetworkRow("acme", "sn", "google");
-  update.version = 2;
-  update.settings = "new settings";
-  update.secret = "new secret";
-  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 5), StatusIs(kAborted, _));
-  ASSERT_OK_AND_ASSIGN(SocialNetworkRow row, backend_->GetSocialNetworkSecret("acme", "sn"));
-  EXPECT_EQ(row.version, 1u);
-  EXPECT_EQ(row.settings, "settings of sn");
-  ASSERT_OK(backend_->UpdateSocialNetwork(update, 1));
-  ASSERT_OK_AND_ASSIGN(row, backend_->GetSocialNetworkSecret("acme", "sn"));
-  EXPECT_EQ(row.version, 2u);
-  EXPECT_EQ(row.settings, "new settings");
-  EXPECT_EQ(row.secret, "new secret");
-  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kAborted, _));
-}
-
-TEST_P(BackendConformanceTest, ADeletedConfigurationIsGoneAndItsNetworkFree) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
-  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "sn"));
-  EXPECT_THAT(backend_->GetSocialNetwork("acme", "sn"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->DeleteSocialNetwork("acme", "sn"), StatusIs(kNotFound, _));
-  EXPECT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
-}
-
-TEST_P(BackendConformanceTest, AnAuthStateComesBackAsItWasInserted) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  constexpr int64_t kLatest = std::numeric_limits<int64_t>::max();
-  ASSERT_OK(backend_->InsertAuthState({AllBytes(), "acme", kLatest, AllBytes() + "sealed"}));
-  ASSERT_OK(backend_->InsertAuthState({"empty", "acme", -1, ""}));
-  ASSERT_OK_AND_ASSIGN(AuthStateRow row, backend_->GetAuthState(AllBytes()));
-  EXPECT_EQ(row.digest, AllBytes());
-  EXPECT_EQ(row.org_id, "acme");
-  EXPECT_EQ(row.expires_at_ms, kLatest);
-  EXPECT_EQ(row.sealed, AllBytes() + "sealed");
-  ASSERT_OK_AND_ASSIGN(row, backend_->GetAuthState("empty"));
-  EXPECT_EQ(row.expires_at_ms, -1);
-  EXPECT_EQ(row.sealed, "");
-}
-
-TEST_P(BackendConformanceTest, AnAuthStateNeedsItsOrganizationAndAFreeDigest) {
-  EXPECT_THAT(backend_->InsertAuthState(StateRow("d", "acme", 1)), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->GetAuthState("d"), StatusIs(kNotFound, _));
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
-  ASSERT_OK(backend_->InsertAuthState(StateRow("d", "acme", 1)));
-  AuthStateRow second = StateRow("d", "other", 2);
-  second.sealed = "second";
-  EXPECT_THAT(backend_->InsertAuthState(second), StatusIs(kAlreadyExists, _));
-  ASSERT_OK_AND_ASSIGN(const AuthStateRow row, backend_->GetAuthState("d"));
-  EXPECT_EQ(row.org_id, "acme");
-  EXPECT_EQ(row.sealed, "sealed d");
-}
-
-TEST_P(BackendConformanceTest, DigestsAreComparedByteForByte) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  const std::string digest("d\0\xFF", 3);
-  ASSERT_OK(backend_->InsertAuthState(StateRow(digest, "acme", 1)));
-  for (const std::string& other : {std::string("d"), std::string("D\0\xFF", 3),
-                                   std::string("d\0\xFE", 3), std::string("d\0\xFF ", 4)}) {
-    EXPECT_THAT(backend_->GetAuthState(other), StatusIs(kNotFound, _));
-    EXPECT_OK(backend_->InsertAuthState(StateRow(other, "acme", 1)));
-  }
-  EXPECT_OK(backend_->GetAuthState(digest));
-}
-
-TEST_P(BackendConformanceTest, ExpiredAuthStatesAreDeletedInStepsThoseThatExpiredFirstFirst) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
-  const auto left = [&] {
-    std::string digests;
-    for (const char* digest : {"a", "b", "c", "d", "e"}) {
-      if (backend_->GetAuthState(digest).ok()) digests += digest;
-    }
-    return digests;
+TEST_P(BackendConformanceTest, ALookupFindsTheFirstInItsOrder) {
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "a", "Ostend", "n1", 5)));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b", "Ostend", "n2", -3)));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "c", "Ostend", "n3", -3)));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "d", "Calais", "n1", 1)));
+  const auto find = [&](const LookupValues& key) {
+    const auto row = backend_->Find(NoLimit(), kBoats, key, 0);
+    return row.ok() ? row->id : std::string(row.status().message());
   };
-  const auto purge = [&](int64_t before_ms, int limit) {
-    const absl::StatusOr<int> deleted = backend_->DeleteExpiredAuthStates(before_ms, limit);
-    EXPECT_OK(deleted);
-    return deleted.value_or(-1);
-  };
-  EXPECT_EQ(purge(std::numeric_limits<int64_t>::max(), 10), 0);
-  ASSERT_OK(backend_->InsertAuthState(StateRow("a", "acme", 30)));
-  ASSERT_OK(backend_->InsertAuthState(StateRow("b", "acme", -10)));
-  ASSERT_OK(backend_->InsertAuthState(StateRow("c", "other", 40)));
-  ASSERT_OK(backend_->InsertAuthState(StateRow("d", "acme", 20)));
-  ASSERT_OK(backend_->InsertAuthState(StateRow("e", "other", std::numeric_limits<int64_t>::max())));
-  EXPECT_EQ(purge(35, 0), 0);
-  EXPECT_EQ(purge(35, -1), 0);
-  EXPECT_EQ(left(), "abcde");
-  EXPECT_EQ(purge(35, 2), 2);
-  EXPECT_EQ(left(), "ace");
-  EXPECT_EQ(purge(30, 2), 0);
-  EXPECT_EQ(left(), "ace");
-  EXPECT_EQ(purge(31, 2), 1);
-  EXPECT_EQ(left(), "ce");
-  EXPECT_EQ(purge(std::numeric_limits<int64_t>::max(), 10), 1);
-  EXPECT_EQ(left(), "e");
+  // The lowest length, then the lowest id.
+  EXPECT_EQ(find(InHarbour("acme", "Ostend")), "b");
+  EXPECT_EQ(find(InHarbour("acme", "Calais")), "d");
+  EXPECT_EQ(find({.lookup = kByName, .org_id = "acme", .values = {"n1"}}), "a");
+  EXPECT_EQ(find(Named("acme", "Ostend", "n3")), "c");
+  EXPECT_THAT(backend_->Find(NoLimit(), kBoats, InHarbour("acme", "ostend"), 0),
+              StatusIs(kNotFound, _));
+  ASSERT_OK_AND_ASSIGN(const int64_t highest,
+                       backend_->FindHighest(NoLimit(), kBoats, InHarbour("acme", "Ostend")));
+  EXPECT_EQ(highest, 5);
+  EXPECT_THAT(backend_->FindHighest(NoLimit(), kBoats, InHarbour("acme", "Dover")),
+              StatusIs(kNotFound, _));
 }
 
-TEST_P(BackendConformanceTest, WhileAuthStatesComeInOnlyExpiredOnesAreDeletedAndAllOfThem) {
-  constexpr int kThreads = 4;
-  constexpr int kStates = 40;
-  constexpr int kStep = 3;
-  constexpr int64_t kPast = 1000;
-  constexpr int64_t kNowMs = 2000;
-  constexpr int64_t kFuture = 3000;
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  std::atomic<int> wrong = 0;
-  std::atomic<int> writing = kThreads;
-  std::vector<std::thread> writers;
-  for (int t = 0; t < kThreads; ++t) {
-    writers.emplace_back([&, t] {
-      for (int i = 0; i < kStates; ++i) {
-        const std::string id = absl::StrCat(t, "-", i);
-        if (!backend_->InsertAuthState(StateRow("expired-" + id, "acme", kPast)).ok()) ++wrong;
-        if (!backend_->InsertAuthState(StateRow("living-" + id, "acme", kFuture)).ok()) ++wrong;
-        if (!backend_->GetAuthState("living-" + id).ok()) ++wrong;
-      }
-      --writing;
-    });
+TEST_P(BackendConformanceTest, TheValuesOfALookupAreListedOnceEach) {
+  EXPECT_THAT(backend_->ListValues(NoLimit(), kBoats, kByHarbour, "acme"), IsOkAndHolds(IsEmpty()));
+  int i = 0;
+  for (const char* harbour : {"Ostend", "Calais", "Ostend", "", "Ostend", "Dover", "Calais"}) {
+    const std::string id = absl::StrCat(++i);
+    ASSERT_OK(InsertRow(kBoats, Boat("acme", id, harbour, id)));
   }
-  int deleted = 0;
-  while (true) {
-    const bool last = writing == 0;
-    const absl::StatusOr<int> step = backend_->DeleteExpiredAuthStates(kNowMs, kStep);
-    if (!step.ok() || *step > kStep) ++wrong;
-    if (step.ok()) deleted += *step;
-    if (!step.ok() || (last && *step == 0)) break;
+  ASSERT_OK(InsertRow(kBoats, Boat("other", "1", "Boston")));
+  EXPECT_THAT(backend_->ListValues(NoLimit(), kBoats, kByHarbour, "acme"),
+              IsOkAndHolds(ElementsAre("", "Calais", "Dover", "Ostend")));
+}
+
+TEST_P(BackendConformanceTest, DueRowsAreListedThoseThatAreDueFirstFirst) {
+  ASSERT_OK(InsertRow(kFleets, Fleet("a", 30)));
+  ASSERT_OK(InsertRow(kFleets, Fleet("b", -10)));
+  ASSERT_OK(InsertRow(kFleets, Fleet("c", 40)));
+  ASSERT_OK(InsertRow(kFleets, Fleet("d", 20)));
+  ASSERT_OK(InsertRow(kFleets, Fleet("e")));
+  const auto due = [&](int64_t before, int limit) {
+    const auto rows = backend_->ListDue(NoLimit(), kFleets, before, limit);
+    EXPECT_OK(rows);
+    std::string ids;
+    for (const Row& row : rows.value_or(std::vector<Row>())) absl::StrAppend(&ids, row.id);
+    return ids;
+  };
+  EXPECT_EQ(due(35, 10), "bda");
+  EXPECT_EQ(due(35, 2), "bd");
+  EXPECT_EQ(due(30, 10), "bd");
+  EXPECT_EQ(due(31, 10), "bda");
+  EXPECT_EQ(due(35, 0), "");
+  EXPECT_EQ(due(35, -1), "");
+  EXPECT_EQ(due(kNeverDue, 10), "bdac");
+}
+
+TEST_P(BackendConformanceTest, ABatchIsDoneAsAWholeOrNotAtAll) {
+  ASSERT_OK(InsertRow(kFleets, Fleet("acme")));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "old", "Ostend", "old")));
+  // Each part sees what those before it did.
+  CommitResult result = Commit({Insert{&kBoats, Boat("acme", "b1", "Ostend", "n1")},
+                                Delete{&kBoats, "acme", "old", 1},
+                                Insert{&kBoats, Boat("acme", "b2", "Ostend", "old")},
+                                ExpectAtMost{&kBoats, InHarbour("acme", "Ostend"), 2},
+                                ExpectVersion{&kFleets, "acme", "acme", 1}});
+  ASSERT_OK(result.status);
+  EXPECT_THAT(result.counts, ElementsAre(2));
+  EXPECT_EQ(List(kBoats, "acme", "", 10), "b1 b2");
+
+  const Insert b3{&kBoats, Boat("acme", "b3", "Calais", "n3")};
+  const std::vector<std::pair<Batch, absl::StatusCode>> refused = {
+      {{b3, Insert{&kBoats, Boat("acme", "b1", "Dover")}}, kAlreadyExists},
+      {{b3, Insert{&kBoats, Boat("acme", "b4", "Ostend", "n1")}}, kAlreadyExists},
+      {{b3, Update{&kBoats, Boat("acme", "b1", "Dover"), 2}}, kAborted},
+      {{b3, Update{&kBoats, Boat("acme", "b9", "Dover"), 1}}, kNotFound},
+      {{b3, Delete{&kBoats, "acme", "b1", 2}}, kAborted},
+      {{b3, Delete{&kBoats, "acme", "b9", 1}}, kNotFound},
+      {{b3, ExpectVersion{&kFleets, "acme", "acme", 2}}, kAborted},
+      {{b3, ExpectVersion{&kFleets, "other", "other", 1}}, kNotFound},
+      {{b3, ExpectAtMost{&kBoats, InHarbour("acme", "Ostend"), 1}}, kResourceExhausted},
+  };
+  for (const auto& [batch, code] : refused) {
+    result = Commit(batch);
+    EXPECT_THAT(result.status, StatusIs(code, _));
+    EXPECT_EQ(result.refused, 1u);
+    EXPECT_EQ(List(kBoats, "acme", "", 10), "b1 b2");
   }
-  for (std::thread& writer : writers) writer.join();
-  EXPECT_EQ(wrong, 0);
-  EXPECT_EQ(deleted, kThreads * kStates);
-  for (int t = 0; t < kThreads; ++t) {
-    for (int i = 0; i < kStates; ++i) {
-      EXPECT_OK(backend_->GetAuthState(absl::StrCat("living-", t, "-", i)));
-      EXPECT_THAT(backend_->GetAuthState(absl::StrCat("expired-", t, "-", i)),
-                  StatusIs(kNotFound, _));
-    }
+  ASSERT_OK(Commit({b3}).status);
+}
+
+TEST_P(BackendConformanceTest, RowsAreCountedUpToTheLimitAndWithinBounds) {
+  for (int i = 0; i < 5; ++i) {
+    const std::string id = absl::StrCat(i);
+    ASSERT_OK(InsertRow(kBoats, Boat("acme", id, "Ostend", id, 10 * i)));
   }
+  const auto count = [&](int64_t rows, std::optional<int64_t> from, std::optional<int64_t> to) {
+    const CommitResult result =
+        Commit({ExpectAtMost{&kBoats, InHarbour("acme", "Ostend"), rows, from, to}});
+    EXPECT_EQ(result.counts.size(), 1u);
+    EXPECT_EQ(result.status.ok(), result.counts[0] <= rows) << result.status;
+    return result.counts[0];
+  };
+  EXPECT_EQ(count(100, std::nullopt, std::nullopt), 5);
+  EXPECT_EQ(count(5, std::nullopt, std::nullopt), 5);
+  EXPECT_EQ(count(2, std::nullopt, std::nullopt), 3);
+  EXPECT_EQ(count(0, std::nullopt, std::nullopt), 1);
+  EXPECT_EQ(count(100, 20, std::nullopt), 3);
+  EXPECT_EQ(count(100, 41, std::nullopt), 0);
+  EXPECT_EQ(count(100, std::nullopt, 0), 1);
+  EXPECT_EQ(count(100, std::nullopt, -1), 0);
+  EXPECT_EQ(count(1, std::nullopt, 39), 2);
+}
+
+TEST_P(BackendConformanceTest, NothingIsBegunForACallerWhoNoLongerWaits) {
+  ASSERT_OK(InsertRow(kFlags, Flag("f")));
+  CallContext gone(absl::InfiniteFuture());
+  gone.Cancel();
+  const CallContext late(absl::Now() - absl::Seconds(1));
+  const std::vector<std::pair<const CallContext*, absl::StatusCode>> contexts = {
+      {&gone, absl::StatusCode::kCancelled}, {&late, absl::StatusCode::kDeadlineExceeded}};
+  for (const auto& [context, code] : contexts) {
+    EXPECT_THAT(backend_->Get(*context, kFlags, "", "f", 1), StatusIs(code, _));
+    EXPECT_THAT(backend_->Find(*context, kBoats, InHarbour("a", "b"), 1), StatusIs(code, _));
+    EXPECT_THAT(backend_->List(*context, kFlags, std::nullopt, "", {.rows = 5}, 1),
+                StatusIs(code, _));
+    EXPECT_THAT(backend_->ListDue(*context, kFleets, 1, 1), StatusIs(code, _));
+    EXPECT_THAT(backend_->ListValues(*context, kBoats, kByHarbour, "a"), StatusIs(code, _));
+    const uint64_t commits = backend_->Stats().writes;
+    EXPECT_THAT(backend_->Commit(*context, {Insert{&kFlags, Flag("g")}}).status, StatusIs(code, _));
+    EXPECT_EQ(backend_->Stats().writes, commits);
+  }
+  EXPECT_THAT(GetRow(kFlags, "", "g"), StatusIs(kNotFound, _));
+  EXPECT_EQ(backend_->Stats().errors, 0u);
 }
 
 TEST_P(BackendConformanceTest, WhileNothingCanBeWrittenReadsGoOnAndTheProbesTellThemApart) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertAuthState(StateRow("state", "acme", 5)));
-  absl::Status write, probe, probe_after_purge, probe_reads, organization, state;
+  ASSERT_OK(InsertRow(kFlags, Flag("f")));
+  absl::Status write, probe, probe_after_delete, probe_reads, read;
   {
     const std::shared_ptr<void> stopped = database_->StopWrites();
-    write = backend_->InsertAuthState(StateRow("another", "acme", 5));
+    write = InsertRow(kFlags, Flag("another", "", std::string(100'000, 'x')));
     probe = backend_->Probe();
     // Whether or not this needs to write, that it finds nothing to delete proves nothing.
-    backend_->DeleteExpiredAuthStates(0, 10).status().IgnoreError();
-    probe_after_purge = backend_->Probe();
+    DeleteRow(kFlags, "", "nothing").IgnoreError();
+    probe_after_delete = backend_->Probe();
     probe_reads = backend_->ProbeReads();
-    organization = backend_->GetOrganization("acme").status();
-    state = backend_->GetAuthState("state").status();
+    read = GetRow(kFlags, "", "f").status();
   }
   EXPECT_THAT(write, HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_THAT(probe, HasReason("STORAGE_UNAVAILABLE"));
-  EXPECT_THAT(probe_after_purge, HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_THAT(probe_after_delete, HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_OK(probe_reads);
-  EXPECT_OK(organization);
-  EXPECT_OK(state);
+  EXPECT_OK(read);
   EXPECT_OK(backend_->Probe());
   EXPECT_OK(backend_->ProbeReads());
-  EXPECT_OK(backend_->InsertAuthState(StateRow("another", "acme", 5)));
+  EXPECT_OK(InsertRow(kFlags, Flag("another")));
 }
 
 TEST_P(BackendConformanceTest, VersionsAndValuesMayBeLarge) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", std::string(1 << 20, '\xFF')}));
-  ASSERT_OK_AND_ASSIGN(const OrganizationRow organization, backend_->GetOrganization("acme"));
-  EXPECT_EQ(organization.sealed.size(), size_t{1} << 20);
+  ASSERT_OK(InsertRow(kFlags, Flag("large", "", std::string(1 << 20, '\xFF'))));
+  ASSERT_OK_AND_ASSIGN(const Row large, GetRow(kFlags, "", "large"));
+  EXPECT_EQ(large.parts[0].size(), size_t{1} << 20);
   constexpr uint64_t kLargest = std::numeric_limits<uint64_t>::max();
-  ASSERT_OK(backend_->InsertApiKey({"k", "", kLargest, "sealed"}));
-  ASSERT_OK(backend_->UpdateApiKey({"k", "", kLargest - 1, "sealed"}, kLargest));
-  ASSERT_OK_AND_ASSIGN(const ApiKeyRow key, backend_->GetApiKey("k"));
-  EXPECT_EQ(key.version, kLargest - 1);
+  Row row = Flag("f");
+  row.version = kLargest;
+  ASSERT_OK(InsertRow(kFlags, row));
+  row.version = kLargest - 1;
+  ASSERT_OK(UpdateRow(kFlags, row, kLargest));
+  ASSERT_OK_AND_ASSIGN(const Row found, GetRow(kFlags, "", "f"));
+  EXPECT_EQ(found.version, kLargest - 1);
 }
 
 TEST_P(BackendConformanceTest, WhatWasWrittenIsThereAfterReopening) {
   ASSERT_OK(backend_->PutMeta("name", "value"));
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "acme")));
-  ASSERT_OK(
-      backend_->InsertSocialNetwork(NetworkRow("acme", "sn", "google"), Backend::Place::kLast));
-  ASSERT_OK(backend_->InsertAuthState(StateRow("state", "acme", 1)));
+  ASSERT_OK(InsertRow(kFleets, Fleet("acme")));
+  ASSERT_OK(InsertRow(kFlags, Flag("f", "acme")));
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "b", "Ostend")));
   Reopen();
   ASSERT_OK_AND_ASSIGN(const std::optional<std::string> value, backend_->GetMeta("name"));
   EXPECT_THAT(value, Optional(std::string("value")));
-  EXPECT_OK(backend_->GetOrganization("acme"));
-  EXPECT_OK(backend_->GetApiKey("k"));
-  ASSERT_OK_AND_ASSIGN(const auto row, backend_->GetSocialNetworkSecret("acme", "sn"));
-  EXPECT_EQ(row.secret, "secret of sn");
-  EXPECT_OK(backend_->GetAuthState("state"));
+  EXPECT_OK(GetRow(kFleets, "acme", "acme"));
+  EXPECT_OK(GetRow(kFlags, "", "f"));
+  ASSERT_OK_AND_ASSIGN(const Row row, GetRow(kBoats, "acme", "b"));
+  EXPECT_EQ(row.parts[1], "treasure of b");
 }
 
 TEST_P(BackendConformanceTest, EveryThreadReadsWhatItHasWritten) {
@@ -551,47 +571,49 @@ TEST_P(BackendConformanceTest, EveryThreadReadsWhatItHasWritten) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kWrites; ++i) {
         const std::string id = absl::StrCat(t, "-", i);
-        if (!backend_->InsertOrganization({id, "sealed"}).ok()) ++missing;
-        if (!backend_->GetOrganization(id).ok()) ++missing;
-        if (!backend_->ListOrganizations("", 5).ok()) ++missing;
+        if (!InsertRow(kFleets, Fleet(id)).ok()) ++missing;
+        if (!GetRow(kFleets, id, id).ok()) ++missing;
+        if (!backend_->List(NoLimit(), kFleets, std::nullopt, "", {.rows = 5}, 1).ok()) ++missing;
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(missing, 0);
-  EXPECT_EQ(OrgIds(backend_->ListOrganizations("", 1000)).size(), size_t{kThreads} * kWrites);
+  ASSERT_OK_AND_ASSIGN(const RowPage all,
+                       backend_->List(NoLimit(), kFleets, std::nullopt, "", {.rows = 1000}, 0));
+  EXPECT_EQ(all.rows.size(), size_t{kThreads} * kWrites);
 }
 
-// Backends may put writes that come at the same time into one transaction.
-TEST_P(BackendConformanceTest, OfManyWritesAtOnceEachIsDoneOrNotOnItsOwn) {
+// Backends may put batches that come at the same time into one transaction.
+TEST_P(BackendConformanceTest, OfManyBatchesAtOnceEachIsDoneOrNotOnItsOwn) {
   constexpr int kThreads = 32;
   constexpr int kRounds = 20;
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("shared", "acme")));
+  ASSERT_OK(InsertRow(kFleets, Fleet("acme")));
+  ASSERT_OK(InsertRow(kFlags, Flag("shared", "acme", "shared")));
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      const auto expect = [&](const absl::Status& status, absl::StatusCode code) {
-        if (status.code() != code) ++wrong;
+      const auto expect = [&](const Batch& batch, absl::StatusCode code) {
+        if (Commit(batch).status.code() != code) ++wrong;
       };
       for (int i = 0; i < kRounds; ++i) {
         const std::string id = absl::StrCat(t, "-", i);
-        expect(backend_->InsertApiKey(KeyRow(id, "acme")), absl::StatusCode::kOk);
-        expect(backend_->InsertApiKey(KeyRow("shared", "acme")), kAlreadyExists);
-        expect(backend_->InsertApiKey(KeyRow("orphan-" + id, "nobody")), kNotFound);
-        expect(backend_->InsertSocialNetwork(NetworkRow("acme", id, id), Backend::Place::kLast)
-                   .status(),
-               absl::StatusCode::kOk);
-        expect(
-            backend_
-                ->InsertSocialNetwork(NetworkRow("acme", "twin-" + id, id), Backend::Place::kLast)
-                .status(),
-            kAlreadyExists);
-        expect(backend_->UpdateApiKey({id, "acme", 3, "third"}, 2), kAborted);
-        expect(backend_->UpdateApiKey({id, "acme", 2, "second"}, 1), absl::StatusCode::kOk);
-        expect(backend_->DeleteSocialNetwork("acme", "twin-" + id), kNotFound);
-        if (i % 2 == 0) expect(backend_->DeleteSocialNetwork("acme", id), absl::StatusCode::kOk);
+        Row second = Flag(id, "acme", "second");
+        second.version = 2;
+        const ExpectVersion lives{&kFleets, "acme", "acme", 1};
+        expect({lives, Insert{&kFlags, Flag(id, "acme")}}, absl::StatusCode::kOk);
+        expect({Insert{&kBoats, Boat("acme", "half-" + id, "half-" + id)},
+                Insert{&kFlags, Flag("shared", "acme")}},
+               kAlreadyExists);
+        expect({Insert{&kFlags, Flag("orphan-" + id)}, ExpectVersion{&kFleets, "x", "x", 1}},
+               kNotFound);
+        expect({Insert{&kBoats, Boat("acme", id, id)}}, absl::StatusCode::kOk);
+        expect({Insert{&kBoats, Boat("acme", "twin-" + id, id)}}, kAlreadyExists);
+        expect({Update{&kFlags, second, 2}}, kAborted);
+        expect({Update{&kFlags, second, 1}}, absl::StatusCode::kOk);
+        expect({Delete{&kBoats, "acme", "twin-" + id, 1}}, kNotFound);
+        if (i % 2 == 0) expect({Delete{&kBoats, "acme", id, 1}}, absl::StatusCode::kOk);
       }
     });
   }
@@ -599,20 +621,22 @@ TEST_P(BackendConformanceTest, OfManyWritesAtOnceEachIsDoneOrNotOnItsOwn) {
   EXPECT_EQ(wrong, 0);
   Reopen();
   const int all = kThreads * kRounds;
-  ASSERT_OK_AND_ASSIGN(const auto keys, backend_->ListApiKeys("acme", "", 2 * all));
-  EXPECT_EQ(keys.size(), static_cast<size_t>(all) + 1);
-  for (const ApiKeyRow& key : keys) {
-    EXPECT_EQ(key.sealed, key.key_id == "shared" ? "sealed shared" : "second") << key.key_id;
+  ASSERT_OK_AND_ASSIGN(const RowPage flags,
+                       backend_->List(NoLimit(), kFlags, std::nullopt, "", {.rows = 2 * all}, 1));
+  EXPECT_EQ(flags.rows.size(), static_cast<size_t>(all) + 1);
+  for (const Row& flag : flags.rows) {
+    EXPECT_EQ(flag.parts[0], flag.id == "shared" ? "shared" : "second") << flag.id;
   }
-  ASSERT_OK_AND_ASSIGN(const auto networks, backend_->ListSocialNetworks("acme", "", 2 * all));
-  EXPECT_EQ(networks.size(), static_cast<size_t>(all / 2));
+  ASSERT_OK_AND_ASSIGN(const RowPage boats,
+                       backend_->List(NoLimit(), kBoats, "acme", "", {.rows = 2 * all}, 0));
+  EXPECT_EQ(boats.rows.size(), static_cast<size_t>(all / 2));
 }
 
 TEST_P(BackendConformanceTest, WritesAreCounted) {
   const BackendStats before = backend_->Stats();
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  ASSERT_OK(backend_->InsertOrganization({"other", "sealed"}));
-  EXPECT_THAT(backend_->InsertOrganization({"acme", "sealed"}), StatusIs(kAlreadyExists, _));
+  ASSERT_OK(InsertRow(kFlags, Flag("a")));
+  ASSERT_OK(Commit({Insert{&kFlags, Flag("b")}, Insert{&kFlags, Flag("c")}}).status);
+  EXPECT_THAT(InsertRow(kFlags, Flag("a")), StatusIs(kAlreadyExists, _));
   const BackendStats after = backend_->Stats();
   EXPECT_EQ(after.writes - before.writes, 2u);
   EXPECT_EQ(after.commits - before.commits, 2u);
@@ -620,106 +644,10 @@ TEST_P(BackendConformanceTest, WritesAreCounted) {
   EXPECT_EQ(after.waiting_writes, 0u);
   EXPECT_EQ(after.errors, 0u);
   const std::shared_ptr<void> stopped = database_->StopWrites();
-  EXPECT_THAT(backend_->InsertOrganization({"third", "sealed"}), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_THAT(InsertRow(kFlags, Flag("d", "", std::string(100'000, 'x'))),
+              HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_EQ(backend_->Stats().writes, after.writes);
   EXPECT_GT(backend_->Stats().errors, 0u);
-}
-
-TEST_P(BackendConformanceTest, ConfigurationsOfOneNetworkAreToldApartByTheirNames) {
-  ASSERT_OK(backend_->InsertOrganization({"acme", "sealed"}));
-  const auto row_of = [](const std::string& id, const std::string& name, int64_t default_rank) {
-    SocialNetworkRow row = NetworkRow("acme", id, "google");
-    row.name = name;
-    row.default_rank = default_rank;
-    return row;
-  };
-  const auto find = [&](std::optional<absl::string_view> name) {
-    const auto row = backend_->FindSocialNetwork("acme", "google", "", name);
-    return row.ok() ? row->id : std::string(row.status().message());
-  };
-  const auto insert = [&](const SocialNetworkRow& row) {
-    return backend_->InsertSocialNetwork(row, Backend::Place::kLast);
-  };
-  EXPECT_EQ(insert(row_of("c", "page", 5)).value_or(-1), 0);
-  EXPECT_EQ(insert(row_of("b", "", 6)).value_or(-1), 1);
-  EXPECT_EQ(insert(row_of("a", "Page", 7)).value_or(-1), 2);
-  EXPECT_THAT(insert(row_of("d", "page", 1)), StatusIs(kAlreadyExists, _));
-  for (const int64_t not_last : {4, 5, 6, 7}) {
-    EXPECT_THAT(insert(row_of("d", "other", not_last)), StatusIs(kAborted, _));
-  }
-  for (const int64_t not_first : {5, 6, 7, 8}) {
-    EXPECT_THAT(
-        backend_->InsertSocialNetwork(row_of("d", "other", not_first), Backend::Place::kFirst),
-        StatusIs(kAborted, _));
-  }
-  EXPECT_EQ(
-      backend_->InsertSocialNetwork(row_of("d", "first", 4), Backend::Place::kFirst).value_or(-1),
-      3);
-  EXPECT_EQ(find(std::nullopt), "d");
-  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "d"));
-  EXPECT_EQ(find(std::nullopt), "c");
-  SocialNetworkRow tie = row_of("b", "", 5);
-  tie.version = 2;
-  ASSERT_OK(backend_->UpdateSocialNetwork(tie, 1));
-  EXPECT_EQ(find(""), "b");
-  EXPECT_EQ(find("page"), "c");
-  EXPECT_EQ(find("Page"), "a");
-  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", "", "pag"), StatusIs(kNotFound, _));
-  // The lowest rank, then the lowest id.
-  EXPECT_EQ(find(std::nullopt), "b");
-  ASSERT_OK_AND_ASSIGN(const int64_t highest,
-                       backend_->GetHighestDefaultRank("acme", "google", ""));
-  EXPECT_EQ(highest, 7);
-  EXPECT_THAT(backend_->GetHighestDefaultRank("acme", "google", "x"), StatusIs(kNotFound, _));
-  EXPECT_THAT(backend_->FindSocialNetwork("acme", "github", "", std::nullopt),
-              StatusIs(kNotFound, _));
-
-  SocialNetworkRow update = row_of("a", "", std::numeric_limits<int64_t>::min());
-  update.version = 2;
-  EXPECT_THAT(backend_->UpdateSocialNetwork(update, 1), StatusIs(kAlreadyExists, _));
-  EXPECT_EQ(find("Page"), "a");
-  update.name = "other";
-  ASSERT_OK(backend_->UpdateSocialNetwork(update, 1));
-  EXPECT_EQ(find(std::nullopt), "a");
-  EXPECT_EQ(find("other"), "a");
-  EXPECT_THAT(backend_->FindSocialNetwork("acme", "google", "", "Page"), StatusIs(kNotFound, _));
-  ASSERT_OK_AND_ASSIGN(const SocialNetworkRow row, backend_->GetSocialNetworkSecret("acme", "a"));
-  EXPECT_EQ(row.name, "other");
-  EXPECT_EQ(row.default_rank, std::numeric_limits<int64_t>::min());
-  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "a"));
-  EXPECT_EQ(find(std::nullopt), "b");
-}
-
-TEST_P(BackendConformanceTest, ANetworkTakesABoundedNumberOfNames) {
-  for (const std::string org : {"acme", "other"}) {
-    ASSERT_OK(backend_->InsertOrganization({org, "sealed"}));
-  }
-  SocialNetworkRow row = NetworkRow("acme", "id", "mastodon", "a.example");
-  for (int i = 0; i < kMaxNamesOfNetwork; ++i) {
-    row.id = absl::StrCat("id-", i);
-    row.name = absl::StrCat("name-", i);
-    row.default_rank = i;
-    ASSERT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
-  }
-  row.id = "more";
-  row.name = "more";
-  row.default_rank = kMaxNamesOfNetwork;
-  EXPECT_THAT(backend_->InsertSocialNetwork(row, Backend::Place::kLast),
-              StatusIs(absl::StatusCode::kResourceExhausted, _));
-  EXPECT_THAT(backend_->GetSocialNetwork("acme", "more"), StatusIs(kNotFound, _));
-  row.name = "name-7";
-  EXPECT_THAT(backend_->InsertSocialNetwork(row, Backend::Place::kLast),
-              StatusIs(kAlreadyExists, _));
-  row.name = "more";
-  row.instance = "b.example";
-  EXPECT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
-  row.org_id = "other";
-  row.instance = "a.example";
-  EXPECT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
-  ASSERT_OK(backend_->DeleteSocialNetwork("acme", "id-0"));
-  row.org_id = "acme";
-  row.id = "again";
-  EXPECT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
 }
 
 // A sealed value as far as a backend can read it.
@@ -727,105 +655,80 @@ std::string Under(uint8_t key_id, absl::string_view rest = "rest") {
   return absl::StrCat(std::string({'\1', static_cast<char>(key_id)}), rest);
 }
 
-TEST_P(BackendConformanceTest, KeysInUseAreThoseThatAnyTableHasRowsUnder) {
-  ASSERT_OK_AND_ASSIGN(std::vector<uint8_t> keys, backend_->ListKeysInUse());
-  EXPECT_THAT(keys, IsEmpty());
-  ASSERT_OK(backend_->InsertOrganization({"acme", Under(200)}));
-  ASSERT_OK(backend_->InsertOrganization({"bolt", Under(7)}));
-  ASSERT_OK(backend_->InsertOrganization({"short", "\1"}));
-  ASSERT_OK(backend_->InsertOrganization({"empty", ""}));
-  for (const std::string id : {"a", "b", "c"}) {
-    ASSERT_OK(
-        backend_->InsertApiKey({.key_id = id, .org_id = "acme", .version = 1, .sealed = Under(7)}));
+TEST_P(BackendConformanceTest, KeysInUseAreThoseThatATableHasRowsUnder) {
+  EXPECT_THAT(backend_->ListKeysInUse(kFlags), IsOkAndHolds(IsEmpty()));
+  for (const auto& [id, cloth] : {std::pair<std::string, std::string>("a", Under(200)),
+                                  {"b", Under(7)},
+                                  {"c", Under(7)},
+                                  {"short", "\1"},
+                                  {"empty", ""},
+                                  {"d", Under(255)},
+                                  {"e", Under(0)}}) {
+    ASSERT_OK(InsertRow(kFlags, Flag(id, "", cloth)));
   }
-  SocialNetworkRow row = NetworkRow("acme", "n", "google");
-  row.settings = Under(255);
-  row.secret = Under(9);
-  ASSERT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
-  ASSERT_OK(backend_->InsertAuthState(
-      {.digest = "d", .org_id = "acme", .expires_at_ms = 1, .sealed = Under(11)}));
-  ASSERT_OK_AND_ASSIGN(keys, backend_->ListKeysInUse());
-  EXPECT_THAT(keys, ElementsAre(7, 200, 255));
-  row.settings = Under(8);
-  ASSERT_OK(backend_->UpdateSocialNetwork(row, 1));
-  ASSERT_OK(backend_->DeleteOrganization("bolt"));
-  ASSERT_OK_AND_ASSIGN(keys, backend_->ListKeysInUse());
-  EXPECT_THAT(keys, ElementsAre(7, 8, 200));
-  ASSERT_OK(backend_->DeleteOrganization("acme"));
-  ASSERT_OK_AND_ASSIGN(keys, backend_->ListKeysInUse());
-  EXPECT_THAT(keys, IsEmpty());
+  Row boat = Boat("acme", "b", "Ostend");
+  // Only the first part counts.
+  boat.parts = {Under(8), Under(9)};
+  ASSERT_OK(InsertRow(kBoats, boat));
+  EXPECT_THAT(backend_->ListKeysInUse(kFlags), IsOkAndHolds(ElementsAre(0, 7, 200, 255)));
+  EXPECT_THAT(backend_->ListKeysInUse(kBoats), IsOkAndHolds(ElementsAre(8)));
+  ASSERT_OK(UpdateRow(kFlags, Flag("a", "", Under(5)), 1));
+  ASSERT_OK(DeleteRow(kFlags, "", "d"));
+  ASSERT_OK(DeleteRow(kFlags, "", "e"));
+  EXPECT_THAT(backend_->ListKeysInUse(kFlags), IsOkAndHolds(ElementsAre(5, 7)));
 }
 
 TEST_P(BackendConformanceTest, RowsUnderAKeyComeWholeAndOnceWhateverIsDeletedInBetween) {
   constexpr int kRows = 7;
   for (int i = 0; i < kRows; ++i) {
-    const std::string org = absl::StrCat("org-", kRows - i);
+    const std::string id = absl::StrCat("r", kRows - i);
     const uint8_t key = i == 3 ? 2 : 1;
-    ASSERT_OK(backend_->InsertOrganization({org, Under(key, org)}));
-    ASSERT_OK(backend_->InsertApiKey(
-        {.key_id = "key-" + org, .org_id = org, .version = 5, .sealed = Under(key, org)}));
-    SocialNetworkRow row = NetworkRow(org, "n", "mastodon", "example.social");
-    row.settings = Under(key, org);
-    row.secret = AllBytes();
-    ASSERT_OK(backend_->InsertSocialNetwork(row, Backend::Place::kLast));
+    ASSERT_OK(InsertRow(kFlags, Flag(id, "", Under(key, id))));
+    Row boat = Boat("org-" + id, id, "Ostend");
+    boat.parts = {Under(key, id), AllBytes()};
+    ASSERT_OK(InsertRow(kBoats, boat));
   }
-  std::vector<std::string> organizations, keys, networks;
-  std::string from;
-  do {
-    ASSERT_OK_AND_ASSIGN(const auto page, backend_->ListOrganizationsUnder(1, from, 2));
-    for (const auto& row : page.rows) {
-      EXPECT_EQ(row.sealed, Under(1, row.org_id));
-      organizations.push_back(row.org_id);
-    }
-    from = page.next;
-  } while (!from.empty());
-  do {
-    ASSERT_OK_AND_ASSIGN(const auto page, backend_->ListApiKeysUnder(1, from, 2));
-    for (const auto& row : page.rows) {
-      EXPECT_EQ(row.sealed, Under(1, row.org_id));
-      EXPECT_EQ(row.version, 5u);
-      keys.push_back(row.org_id);
-    }
-    from = page.next;
-  } while (!from.empty());
-  int pages = 0;
-  do {
-    ASSERT_OK_AND_ASSIGN(const auto page, backend_->ListSocialNetworksUnder(1, from, 2));
-    for (const auto& row : page.rows) {
-      EXPECT_EQ(row.settings, Under(1, row.org_id));
-      EXPECT_EQ(row.secret, AllBytes());
-      EXPECT_EQ(row.instance, "example.social");
-      networks.push_back(row.org_id);
-    }
-    // The row that the position is made of, and rows before and behind it.
-    if (pages++ == 0) {
-      ASSERT_EQ(networks.size(), 2u);
-      ASSERT_OK(backend_->DeleteOrganization(networks[0]));
-      ASSERT_OK(backend_->DeleteOrganization(networks[1]));
-    }
-    from = page.next;
-  } while (!from.empty());
-  for (auto* found : {&organizations, &keys, &networks}) {
-    std::sort(found->begin(), found->end());
-    EXPECT_THAT(*found, ElementsAre("org-1", "org-2", "org-3", "org-5", "org-6", "org-7"));
+  for (const Table* table : {&kFlags, &kBoats}) {
+    std::vector<std::string> found;
+    std::string from;
+    bool first = true;
+    do {
+      ASSERT_OK_AND_ASSIGN(const RowPage page,
+                           backend_->ListUnderKey(*table, 1, from, {.rows = 2}));
+      EXPECT_LE(page.rows.size(), 2u);
+      for (const Row& row : page.rows) {
+        ASSERT_EQ(row.parts.size(), table->parts.size());
+        EXPECT_EQ(row.parts[0], Under(1, row.id));
+        EXPECT_TRUE(table != &kBoats || row.parts[1] == AllBytes());
+        found.push_back(row.id);
+      }
+      // The row that the position is made of, and the one before it.
+      if (std::exchange(first, false)) {
+        for (const Row& row : page.rows) ASSERT_OK(DeleteRow(*table, row.org_id, row.id, 1));
+      }
+      from = page.next;
+    } while (!from.empty());
+    std::sort(found.begin(), found.end());
+    EXPECT_THAT(found, ElementsAre("r1", "r2", "r3", "r5", "r6", "r7"));
+    ASSERT_OK_AND_ASSIGN(const RowPage other, backend_->ListUnderKey(*table, 2, "", {.rows = 2}));
+    EXPECT_EQ(Ids(other), "r4");
+    EXPECT_EQ(other.next, "");
   }
-  ASSERT_OK_AND_ASSIGN(const auto other, backend_->ListSocialNetworksUnder(2, "", 2));
-  EXPECT_EQ(other.rows.size(), 1u);
-  EXPECT_EQ(other.next, "");
 }
 
 TEST_P(BackendConformanceTest, OfTwoUpdatesFromOneVersionExactlyOneWins) {
   constexpr int kThreads = 8;
   constexpr uint64_t kVersions = 50;
-  ASSERT_OK(backend_->InsertApiKey(KeyRow("k", "")));
+  ASSERT_OK(InsertRow(kFlags, Flag("f")));
   std::atomic<uint64_t> won = 0;
   std::atomic<int> odd = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (uint64_t version = 1; version <= kVersions; ++version) {
-        const absl::Status status =
-            backend_->UpdateApiKey({"k", "", version + 1, "sealed"}, version);
+        Row row = Flag("f");
+        row.version = version + 1;
+        const absl::Status status = UpdateRow(kFlags, row, version);
         if (status.ok()) ++won;
         if (!status.ok() && !absl::IsAborted(status)) ++odd;
       }
@@ -833,7 +736,7 @@ TEST_P(BackendConformanceTest, OfTwoUpdatesFromOneVersionExactlyOneWins) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(odd, 0);
-  ASSERT_OK_AND_ASSIGN(const ApiKeyRow row, backend_->GetApiKey("k"));
+  ASSERT_OK_AND_ASSIGN(const Row row, GetRow(kFlags, "", "f"));
   EXPECT_EQ(row.version, won + 1);
 }
 

@@ -1,5 +1,6 @@
 // backend_conformance.h: the obligations of storage/backend.h as tests that every backend must
-// pass. A backend's own test file instantiates the suite:
+// pass. They use tables of their own, of which no backend knows more than the description. A
+// backend's own test file instantiates the suite:
 //
 //   INSTANTIATE_TEST_SUITE_P(Sqlite, BackendConformanceTest,
 //   ::testing::Values(&MakeSqliteDatabase));
@@ -8,9 +9,13 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "storage/backend.h"
+#include "storage/table.h"
 
 namespace authurl::testing {
 
@@ -19,7 +24,7 @@ class TestDatabase {
  public:
   virtual ~TestDatabase() = default;
   // REQUIRES: what an earlier call returned is closed.
-  virtual absl::StatusOr<std::unique_ptr<Backend>> Open() = 0;
+  virtual absl::StatusOr<std::unique_ptr<Backend>> Open(absl::Span<const Table* const> tables) = 0;
   // While the result lives, the open database can be read but not written.
   virtual std::shared_ptr<void> StopWrites() = 0;
 };
@@ -31,6 +36,18 @@ class BackendConformanceTest : public ::testing::TestWithParam<MakeTestDatabase>
   void SetUp() override;
   // Closes the backend and opens it again.
   void Reopen();
+
+  CommitResult Commit(const Batch& batch);
+  absl::Status InsertRow(const Table& table, const Row& row);
+  absl::Status UpdateRow(const Table& table, const Row& row, uint64_t expected_version);
+  absl::Status DeleteRow(const Table& table, const std::string& org_id, const std::string& id,
+                         std::optional<uint64_t> expected_version = std::nullopt);
+  // With all its parts.
+  absl::StatusOr<Row> GetRow(const Table& table, const std::string& org_id, const std::string& id);
+  // "a b": the ids of a page.
+  std::string Ids(const absl::StatusOr<RowPage>& page);
+  std::string List(const Table& table, std::optional<std::string> org_id, const std::string& after,
+                   int rows);
 
   std::unique_ptr<TestDatabase> database_;
   std::unique_ptr<Backend> backend_;

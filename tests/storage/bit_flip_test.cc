@@ -27,7 +27,7 @@ constexpr int kFlips = 10'000;
 constexpr int kLogFlips = 300;
 // Writes wait for the disk, so not every flip gets them.
 constexpr int kFlipsPerWrite = 20;
-constexpr std::array<const char*, 2> kOrganizations = {"acme", "other"};
+constexpr std::array<const char*, 2> kOrgIds = {"acme", "other"};
 constexpr std::array<const char*, 3> kNetworks = {"google", "github", "tiktok"};
 
 const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
@@ -41,15 +41,17 @@ std::string ReferenceOf(absl::string_view org) {
 class BitFlipTest : public StoreTest {
  protected:
   void FillStore(CredentialStore& store) {
-    for (const char* org : kOrganizations) {
-      ASSERT_OK(store.CreateOrganization(TestOrganization(org)));
-      ASSERT_OK(store.CreateApiKey(TestApiKey(org, org)));
+    for (const char* org : kOrgIds) {
+      ASSERT_OK(store.CreateOrganization(kNoLimit, TestOrganization(org)));
+      ASSERT_OK(store.CreateApiKey(kNoLimit, TestApiKey(org, org)));
       for (const char* network : kNetworks) {
         const std::string id = IdOf(org, network);
-        ASSERT_OK(store.CreateSocialNetwork(TestSettings(org, id, network), TestSecret(id)));
+        ASSERT_OK(
+            store.CreateSocialNetwork(kNoLimit, TestSettings(org, id, network), TestSecret(id)));
       }
-      ASSERT_OK(store.PutAuthState(SealStoredAuthState(
-          keys_.sealer, NewNonce(random_), ReferenceOf(org), TestAuthState(org, "wechat", kNow))));
+      const StoredAuthState state = SealStoredAuthState(
+          keys_.sealer, NewNonce(random_), ReferenceOf(org), TestAuthState(org, "wechat", kNow));
+      ASSERT_OK(store.PutAuthStates(kNoLimit, {state}));
     }
   }
 
@@ -76,7 +78,7 @@ class BitFlipTest : public StoreTest {
   }
 
   absl::StatusOr<state::v1::AuthState> OpenState(CredentialStore& store, const char* org) const {
-    const absl::StatusOr<std::string> sealed = store.GetAuthState(ReferenceOf(org));
+    const absl::StatusOr<std::string> sealed = store.GetAuthState(kNoLimit, ReferenceOf(org));
     if (!sealed.ok()) return sealed.status();
     const absl::StatusOr<OpenedState> opened =
         OpenStoredAuthState(keys_.sealer, ReferenceOf(org), *sealed, kNow, org, "wechat");
@@ -85,23 +87,23 @@ class BitFlipTest : public StoreTest {
   }
 
   void ReadEverything(CredentialStore& store) {
-    for (const char* org : kOrganizations) {
-      Judge(store.GetOrganization(org), TestOrganization(org));
-      Judge(store.GetApiKey(org), TestApiKey(org, org));
+    for (const char* org : kOrgIds) {
+      Judge(store.GetOrganization(kNoLimit, org), TestOrganization(org));
+      Judge(store.GetApiKey(kNoLimit, org), TestApiKey(org, org));
       Judge(OpenState(store, org), TestAuthState(org, "wechat", kNow));
       for (const char* network : kNetworks) {
         const std::string id = IdOf(org, network);
         const auto right = TestSettings(org, id, network);
-        Judge(store.FindSocialNetwork(org, network, "", ""), right);
-        Judge(store.GetSocialNetwork(org, id), right);
-        const auto secret = store.GetClientSecret(org, id, 1);
+        Judge(store.FindSocialNetwork(kNoLimit, org, network, "", ""), right);
+        Judge(store.GetSocialNetwork(kNoLimit, org, id), right);
+        const auto secret = store.GetClientSecret(kNoLimit, org, id, 1);
         if (secret.ok()) {
           EXPECT_EQ(*secret, TestSecret(id));
         }
       }
-      const auto list = store.ListSocialNetworks(org, "", 10);
+      const auto list = store.ListSocialNetworks(kNoLimit, org, "", {.rows = 10});
       if (!list.ok()) continue;
-      for (const auto& settings : *list) {
+      for (const auto& settings : list->records) {
         EXPECT_TRUE(MessageDifferencer::Equals(
             settings, TestSettings(org, settings.id(), settings.network())))
             << settings.ShortDebugString();
@@ -112,13 +114,13 @@ class BitFlipTest : public StoreTest {
   // A write may succeed or fail, but what is read then is the old or the new.
   static void Write(CredentialStore& store) {
     const auto updated = store.UpdateSocialNetwork(
-        "acme", "acme-google", kNow,
+        kNoLimit, "acme", "acme-google", kNow,
         [](record::v1::SocialNetworkSettings& settings) {
           settings.set_client_key("changed");
           return absl::OkStatus();
         },
         std::nullopt);
-    const auto read = store.FindSocialNetwork("acme", "google", "", "");
+    const auto read = store.FindSocialNetwork(kNoLimit, "acme", "google", "", "");
     if (!updated.ok() || !read.ok()) return;
     EXPECT_EQ((*read)->client_key(), "changed");
     EXPECT_EQ((*read)->id(), "acme-google");

@@ -33,65 +33,23 @@ class FlakyBackend final : public ForwardingBackend {
   // Whether a write of this thread was done since it last asked, whatever its status was.
   static bool TookEffect() { return std::exchange(Done(), false); }
 
-  absl::Status InsertOrganization(const OrganizationRow& row) override {
-    return Write([&] { return backend().InsertOrganization(row); });
+  absl::StatusOr<Row> Get(const CallContext& context, const Table& table, absl::string_view org_id,
+                          absl::string_view id, size_t parts) override {
+    return Read([&] { return backend().Get(context, table, org_id, id, parts); });
   }
-  absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) override {
-    return Read<OrganizationRow>([&] { return backend().GetOrganization(org_id); });
+  absl::StatusOr<Row> Find(const CallContext& context, const Table& table, const LookupValues& key,
+                           size_t parts) override {
+    return Read([&] { return backend().Find(context, table, key, parts); });
   }
-  absl::Status UpdateOrganization(const OrganizationRow& row,
-                                  absl::string_view expected_sealed) override {
-    return Write([&] { return backend().UpdateOrganization(row, expected_sealed); });
-  }
-  absl::Status DeleteOrganization(absl::string_view org_id) override {
-    return Write([&] { return backend().DeleteOrganization(org_id); });
-  }
-  absl::Status InsertApiKey(const ApiKeyRow& row) override {
-    return Write([&] { return backend().InsertApiKey(row); });
-  }
-  absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) override {
-    return Read<ApiKeyRow>([&] { return backend().GetApiKey(key_id); });
-  }
-  absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
-    return Write([&] { return backend().UpdateApiKey(row, expected_version); });
-  }
-  absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) override {
-    int others = 0;
-    const absl::Status status = Write([&] {
-      const absl::StatusOr<int> inserted = backend().InsertSocialNetwork(row, place);
-      if (inserted.ok()) others = *inserted;
-      return inserted.status();
-    });
-    if (!status.ok()) return status;
-    return others;
-  }
-  absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
-                                                    absl::string_view id) override {
-    return Read<SocialNetworkRow>([&] { return backend().GetSocialNetwork(org_id, id); });
-  }
-  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      std::optional<absl::string_view> name) override {
-    return Read<SocialNetworkRow>(
-        [&] { return backend().FindSocialNetwork(org_id, network, instance, name); });
-  }
-  absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
-                                                          absl::string_view id) override {
-    return Read<SocialNetworkRow>([&] { return backend().GetSocialNetworkSecret(org_id, id); });
-  }
-  absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
-                                   uint64_t expected_version) override {
-    return Write([&] { return backend().UpdateSocialNetwork(row, expected_version); });
-  }
-  absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) override {
-    return Write([&] { return backend().DeleteSocialNetwork(org_id, id); });
-  }
-  absl::Status InsertAuthState(const AuthStateRow& row) override {
-    return Write([&] { return backend().InsertAuthState(row); });
-  }
-  absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) override {
+  CommitResult Commit(const CallContext& context, const Batch& batch) override {
     WaitWhileHung();
-    return backend().DeleteExpiredAuthStates(before_ms, limit);
+    LetOthersRun();
+    if (Fails()) return {StorageUnavailable("a write that fails and was not done")};
+    CommitResult result = backend().Commit(context, batch);
+    if (result.status.ok()) Done() = true;
+    LetOthersRun();
+    if (Fails()) return {StorageUnavailable("a write that fails, done or not")};
+    return result;
   }
 
  private:
@@ -113,7 +71,6 @@ class FlakyBackend final : public ForwardingBackend {
   bool Fails() const { return flaky_ && Dice() % 20 == 0; }
 
   // Returns what it read only after others had the time to change it.
-  template <typename Row>
   absl::StatusOr<Row> Read(const std::function<absl::StatusOr<Row>()>& read) const {
     LetOthersRun();
     if (Fails()) return StorageUnavailable("a read that fails");
@@ -126,17 +83,6 @@ class FlakyBackend final : public ForwardingBackend {
     ++hanging_;
     hung_.wait(true);
     --hanging_;
-  }
-
-  absl::Status Write(const std::function<absl::Status()>& write) {
-    WaitWhileHung();
-    LetOthersRun();
-    if (Fails()) return StorageUnavailable("a write that fails and was not done");
-    absl::Status status = write();
-    if (status.ok()) Done() = true;
-    LetOthersRun();
-    if (Fails()) return StorageUnavailable("a write that fails, done or not");
-    return status;
   }
 
   std::atomic<bool> flaky_ = false;

@@ -23,91 +23,41 @@ class ForwardingBackend : public Backend {
   absl::Status PutMeta(absl::string_view name, absl::string_view value) override {
     return backend_->PutMeta(name, value);
   }
-  absl::Status InsertOrganization(const OrganizationRow& row) override {
-    return backend_->InsertOrganization(row);
+  absl::StatusOr<Row> Get(const CallContext& context, const Table& table, absl::string_view org_id,
+                          absl::string_view id, size_t parts) override {
+    return backend_->Get(context, table, org_id, id, parts);
   }
-  absl::StatusOr<OrganizationRow> GetOrganization(absl::string_view org_id) override {
-    return backend_->GetOrganization(org_id);
+  absl::StatusOr<Row> Find(const CallContext& context, const Table& table, const LookupValues& key,
+                           size_t parts) override {
+    return backend_->Find(context, table, key, parts);
   }
-  absl::StatusOr<std::vector<OrganizationRow>> ListOrganizations(absl::string_view after,
-                                                                 int limit) override {
-    return backend_->ListOrganizations(after, limit);
+  absl::StatusOr<int64_t> FindHighest(const CallContext& context, const Table& table,
+                                      const LookupValues& key) override {
+    return backend_->FindHighest(context, table, key);
   }
-  absl::Status UpdateOrganization(const OrganizationRow& row,
-                                  absl::string_view expected_sealed) override {
-    return backend_->UpdateOrganization(row, expected_sealed);
+  absl::StatusOr<RowPage> List(const CallContext& context, const Table& table,
+                               std::optional<absl::string_view> org_id, absl::string_view after,
+                               PageLimit limit, size_t parts) override {
+    return backend_->List(context, table, org_id, after, limit, parts);
   }
-  absl::Status DeleteOrganization(absl::string_view org_id) override {
-    return backend_->DeleteOrganization(org_id);
+  absl::StatusOr<std::vector<Row>> ListDue(const CallContext& context, const Table& table,
+                                           int64_t before, int limit) override {
+    return backend_->ListDue(context, table, before, limit);
   }
-  absl::Status InsertApiKey(const ApiKeyRow& row) override { return backend_->InsertApiKey(row); }
-  absl::StatusOr<ApiKeyRow> GetApiKey(absl::string_view key_id) override {
-    return backend_->GetApiKey(key_id);
+  absl::StatusOr<std::vector<std::string>> ListValues(const CallContext& context,
+                                                      const Table& table, size_t lookup,
+                                                      absl::string_view org_id) override {
+    return backend_->ListValues(context, table, lookup, org_id);
   }
-  absl::StatusOr<std::vector<ApiKeyRow>> ListApiKeys(std::optional<absl::string_view> org_id,
-                                                     absl::string_view after, int limit) override {
-    return backend_->ListApiKeys(org_id, after, limit);
+  absl::StatusOr<std::vector<uint8_t>> ListKeysInUse(const Table& table) override {
+    return backend_->ListKeysInUse(table);
   }
-  absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
-    return backend_->UpdateApiKey(row, expected_version);
+  absl::StatusOr<RowPage> ListUnderKey(const Table& table, uint8_t key_id, absl::string_view from,
+                                       PageLimit limit) override {
+    return backend_->ListUnderKey(table, key_id, from, limit);
   }
-  absl::StatusOr<int> InsertSocialNetwork(const SocialNetworkRow& row, Place place) override {
-    return backend_->InsertSocialNetwork(row, place);
-  }
-  absl::StatusOr<SocialNetworkRow> GetSocialNetwork(absl::string_view org_id,
-                                                    absl::string_view id) override {
-    return backend_->GetSocialNetwork(org_id, id);
-  }
-  absl::StatusOr<SocialNetworkRow> FindSocialNetwork(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      std::optional<absl::string_view> name) override {
-    return backend_->FindSocialNetwork(org_id, network, instance, name);
-  }
-  absl::StatusOr<int64_t> GetHighestDefaultRank(absl::string_view org_id, absl::string_view network,
-                                                absl::string_view instance) override {
-    return backend_->GetHighestDefaultRank(org_id, network, instance);
-  }
-  absl::StatusOr<SocialNetworkRow> GetSocialNetworkSecret(absl::string_view org_id,
-                                                          absl::string_view id) override {
-    return backend_->GetSocialNetworkSecret(org_id, id);
-  }
-  absl::StatusOr<std::vector<SocialNetworkRow>> ListSocialNetworks(absl::string_view org_id,
-                                                                   absl::string_view after,
-                                                                   int limit) override {
-    return backend_->ListSocialNetworks(org_id, after, limit);
-  }
-  absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
-                                   uint64_t expected_version) override {
-    return backend_->UpdateSocialNetwork(row, expected_version);
-  }
-  absl::Status DeleteSocialNetwork(absl::string_view org_id, absl::string_view id) override {
-    return backend_->DeleteSocialNetwork(org_id, id);
-  }
-  absl::Status InsertAuthState(const AuthStateRow& row) override {
-    return backend_->InsertAuthState(row);
-  }
-  absl::StatusOr<AuthStateRow> GetAuthState(absl::string_view digest) override {
-    return backend_->GetAuthState(digest);
-  }
-  absl::StatusOr<int> DeleteExpiredAuthStates(int64_t before_ms, int limit) override {
-    return backend_->DeleteExpiredAuthStates(before_ms, limit);
-  }
-  absl::StatusOr<std::vector<uint8_t>> ListKeysInUse() override {
-    return backend_->ListKeysInUse();
-  }
-  absl::StatusOr<RowsUnderKey<OrganizationRow>> ListOrganizationsUnder(uint8_t key_id,
-                                                                       absl::string_view from,
-                                                                       int limit) override {
-    return backend_->ListOrganizationsUnder(key_id, from, limit);
-  }
-  absl::StatusOr<RowsUnderKey<ApiKeyRow>> ListApiKeysUnder(uint8_t key_id, absl::string_view from,
-                                                           int limit) override {
-    return backend_->ListApiKeysUnder(key_id, from, limit);
-  }
-  absl::StatusOr<RowsUnderKey<SocialNetworkRow>> ListSocialNetworksUnder(uint8_t key_id,
-                                                                         absl::string_view from,
-                                                                         int limit) override {
-    return backend_->ListSocialNetworksUnder(key_id, from, limit);
+  CommitResult Commit(const CallContext& context, const Batch& batch) override {
+    return backend_->Commit(context, batch);
   }
   absl::Status Probe() override { return backend_->Probe(); }
   absl::Status ProbeReads() override { return backend_->ProbeReads(); }

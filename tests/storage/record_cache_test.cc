@@ -5,9 +5,11 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <functional>
 #include <latch>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -16,9 +18,15 @@
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "authurl/record/v1/record.pb.h"
+#include "storage/record_size.h"
 #include "tests/support/build_kind.h"
+#include "tests/support/no_limit.h"
 #include "tests/support/status_matchers.h"
 
 namespace authurl::testing {
@@ -37,13 +45,26 @@ using Settings = std::shared_ptr<const SocialNetworkSettings>;
 
 RecordId<SocialNetworkSettings> Id(absl::string_view org_id, absl::string_view network = "google",
                                    absl::string_view instance = "") {
-  return {org_id, network, instance};
+  return RecordId<SocialNetworkSettings>(org_id, network, instance);
 }
 
 Settings MakeSettings(const std::string& client_key) {
   SocialNetworkSettings settings;
   settings.set_client_key(client_key);
   return std::make_shared<const SocialNetworkSettings>(std::move(settings));
+}
+
+LoadedRecord<SocialNetworkSettings> Loaded(const Settings& settings) {
+  return {settings, settings == nullptr ? 0 : SharedBytes(*settings)};
+}
+
+absl::StatusOr<Settings> Load(RecordCache& cache, const RecordId<SocialNetworkSettings>& id,
+                              absl::FunctionRef<absl::StatusOr<Settings>()> load) {
+  return cache.Load(kNoLimit, id, [&]() -> absl::StatusOr<LoadedRecord<SocialNetworkSettings>> {
+    const absl::StatusOr<Settings> settings = load();
+    if (!settings.ok()) return settings.status();
+    return Loaded(*settings);
+  });
 }
 
 // A loader that must not be called.
@@ -54,7 +75,7 @@ absl::StatusOr<Settings> NoLoad() {
 
 // Loads `settings` under an id, or what is kept there.
 Settings Keep(RecordCache& cache, const std::string& org_id, const Settings& settings) {
-  return cache.Load(Id(org_id), [&] { return settings; }).value();
+  return Load(cache, Id(org_id), [&] { return settings; }).value();
 }
 
 bool Keeps(RecordCache& cache, const std::string& org_id) {
@@ -79,7 +100,7 @@ TEST(RecordCacheTest, WhatWasLoadedIsFoundAndSharedAndNotLoadedAgain) {
   const Settings loaded = Keep(cache, "acme", MakeSettings("key"));
   ASSERT_NE(loaded, nullptr);
   EXPECT_EQ(cache.Find(Id("acme")), loaded);
-  ASSERT_OK_AND_ASSIGN(const Settings again, cache.Load(Id("acme"), NoLoad));
+  ASSERT_OK_AND_ASSIGN(const Settings again, Load(cache, Id("acme"), NoLoad));
   EXPECT_EQ(again, loaded);
   const RecordCache::Stats stats = cache.Snapshot();
   EXPECT_EQ(stats.misses, 1u);
@@ -92,12 +113,12 @@ TEST(RecordCacheTest, WhatWasLoadedIsFoundAndSharedAndNotLoadedAgain) {
 
 TEST(RecordCacheTest, ThatThereIsNoneIsKeptAsWell) {
   RecordCache cache(kPlenty);
-  ASSERT_OK_AND_ASSIGN(const Settings none, cache.Load(Id("acme"), [] { return Settings(); }));
+  ASSERT_OK_AND_ASSIGN(const Settings none, Load(cache, Id("acme"), [] { return Settings(); }));
   EXPECT_EQ(none, nullptr);
   const std::optional<Settings> found = cache.Find(Id("acme"));
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(*found, nullptr);
-  ASSERT_OK_AND_ASSIGN(const Settings again, cache.Load(Id("acme"), NoLoad));
+  ASSERT_OK_AND_ASSIGN(const Settings again, Load(cache, Id("acme"), NoLoad));
   EXPECT_EQ(again, nullptr);
   EXPECT_EQ(cache.Snapshot().hits, 0u);
   EXPECT_EQ(cache.Snapshot().negative_hits, 2u);
@@ -112,7 +133,7 @@ TEST(RecordCacheTest, IdsThatOnlyLookAlikeAreDifferent) {
       Id("", "", "abc"), Id("abc", "", ""),
       Id("ab", "", "c"), Id(absl::string_view("ab\0", 3), "c")};
   for (size_t i = 0; i < ids.size(); ++i) {
-    ASSERT_OK(cache.Load(ids[i], [&] { return MakeSettings(absl::StrCat(i)); }));
+    ASSERT_OK(Load(cache, ids[i], [&] { return MakeSettings(absl::StrCat(i)); }));
   }
   for (size_t i = 0; i < ids.size(); ++i) {
     ASSERT_TRUE(cache.Find(ids[i]).has_value());
@@ -123,10 +144,59 @@ TEST(RecordCacheTest, IdsThatOnlyLookAlikeAreDifferent) {
   EXPECT_EQ(cache.Find(RecordId<Organization>{"abc"}), std::nullopt);
 }
 
+// Records that nobody else knows.
+struct Grant {
+  int number = 0;
+};
+struct Account {
+  std::string name;
+};
+
+TEST(RecordCacheTest, RecordsOfAnyTypeAreKeptAndNeverTakenForOnesOfAnother) {
+  RecordCache cache(kPlenty);
+  const RecordId<Grant> grant("acme", "google", "", "7", "x");
+  const RecordId<Account> account("acme", "google", "", "7", "x");
+  const auto owner = std::make_shared<const Account>(Account{"the account"});
+  ASSERT_OK(cache.Load(kNoLimit, grant, [] {
+    return LoadedRecord<Grant>{std::make_shared<const Grant>(Grant{7}), sizeof(Grant)};
+  }));
+  EXPECT_EQ(cache.Find(account), std::nullopt);
+  ASSERT_OK(cache.Load(kNoLimit, account, [&] {
+    return LoadedRecord<Account>{owner, sizeof(Account)};
+  }));
+  ASSERT_TRUE(cache.Find(grant).has_value());
+  EXPECT_EQ((*cache.Find(grant))->number, 7);
+  EXPECT_EQ(cache.Find(account), owner);
+  // The record is let go as what it is.
+  EXPECT_GT(owner.use_count(), 1);
+  cache.Invalidate(account);
+  EXPECT_EQ(owner.use_count(), 1);
+  EXPECT_TRUE(cache.Find(grant).has_value());
+}
+
+TEST(RecordCacheTest, ARecordCountsAsManyBytesAsItsLoaderSays) {
+  RecordCache cache(kPlenty);
+  const auto bytes_of = [&](absl::string_view id, size_t charge) {
+    const uint64_t before = cache.Snapshot().bytes;
+    EXPECT_OK(cache.Load(kNoLimit, RecordId<Grant>(id), [&] {
+      return LoadedRecord<Grant>{std::make_shared<const Grant>(), charge};
+    }));
+    return cache.Snapshot().bytes - before;
+  };
+  const uint64_t overhead = bytes_of("a", 0);
+  EXPECT_GT(overhead, 0u);
+  EXPECT_EQ(bytes_of("b", 1), overhead + 1);
+  EXPECT_EQ(bytes_of("c", 100'000), overhead + 100'000);
+  // What can't be true neither overflows nor pushes anything out.
+  EXPECT_EQ(bytes_of("d", std::numeric_limits<size_t>::max()), 0u);
+  EXPECT_EQ(bytes_of("e", std::numeric_limits<size_t>::max() - overhead), 0u);
+  EXPECT_EQ(cache.Snapshot().evictions, 0u);
+}
+
 TEST(RecordCacheTest, AnErrorIsNotKept) {
   RecordCache cache(kPlenty);
-  EXPECT_THAT(cache.Load(Id("acme"),
-                         []() -> absl::StatusOr<Settings> { return absl::DataLossError("no"); }),
+  EXPECT_THAT(Load(cache, Id("acme"),
+                   []() -> absl::StatusOr<Settings> { return absl::DataLossError("no"); }),
               StatusIs(absl::StatusCode::kDataLoss, "no"));
   EXPECT_FALSE(Keeps(cache, "acme"));
   EXPECT_EQ(cache.Snapshot().entries, 0u);
@@ -154,28 +224,6 @@ TEST(RecordCacheTest, WhatWasInvalidatedIsLoadedAgainAndOnlyThat) {
   EXPECT_EQ(cache.Snapshot().evictions, 0u);
 }
 
-TEST(RecordCacheTest, AllThatMatchesIsInvalidatedAtOnce) {
-  RecordCache cache(kPlenty);
-  for (int i = 0; i < 500; ++i) {
-    Keep(cache, absl::StrCat("org-", i), i % 3 == 0 ? nullptr : MakeSettings(absl::StrCat(i % 2)));
-  }
-  ASSERT_OK(cache.Load(RecordId<Organization>{"org-0"},
-                       [] { return std::make_shared<const Organization>(); }));
-  int seen = 0;
-  cache.InvalidateIf([&](const RecordCache::Key& key, const google::protobuf::Message* record) {
-    ++seen;
-    if (key.kind != RecordKind::kSocialNetwork) return false;
-    EXPECT_EQ(key.network, "google");
-    if (record == nullptr) return true;
-    return static_cast<const SocialNetworkSettings*>(record)->client_key() == "1";
-  });
-  EXPECT_EQ(seen, 501);
-  for (int i = 0; i < 500; ++i) {
-    EXPECT_EQ(Keeps(cache, absl::StrCat("org-", i)), i % 3 != 0 && i % 2 == 0) << i;
-  }
-  EXPECT_TRUE(cache.Find(RecordId<Organization>{"org-0"}).has_value());
-}
-
 // Runs `lead` as the loader of an id and, meanwhile, `joiners` threads that ask for the same.
 class SharedLoad final {
  public:
@@ -184,7 +232,7 @@ class SharedLoad final {
     const uint64_t misses = cache.Snapshot().misses;
     answers_.resize(static_cast<size_t>(joiners) + 1);
     threads_.emplace_back([&cache, lead, this] {
-      answers_[0] = cache.Load(Id("acme"), [&] {
+      answers_[0] = Load(cache, Id("acme"), [&] {
         ++loads_;
         began_.count_down();
         return lead();
@@ -193,7 +241,7 @@ class SharedLoad final {
     began_.wait();
     for (size_t i = 1; i < answers_.size(); ++i) {
       threads_.emplace_back([&cache, i, this] {
-        answers_[i] = cache.Load(Id("acme"), [this]() -> absl::StatusOr<Settings> {
+        answers_[i] = Load(cache, Id("acme"), [this]() -> absl::StatusOr<Settings> {
           ++loads_;
           return absl::InternalError("a second load");
         });
@@ -256,24 +304,70 @@ TEST(RecordCacheTest, AnErrorOfTheLoadGoesToAllWhoWaitForItAndIsNotKept) {
   EXPECT_FALSE(Keeps(cache, "acme"));
 }
 
+TEST(RecordCacheTest, WhoWaitsForALoadWaitsNoLongerThanItsOwnCallerDoes) {
+  RecordCache cache(kPlenty);
+  std::latch go{1};
+  SharedLoad load(cache, 1, [&] {
+    go.wait();
+    return MakeSettings("key");
+  });
+  CallContext gone(absl::InfiniteFuture());
+  gone.Cancel();
+  const auto no_load = [] { return absl::StatusOr<LoadedRecord<SocialNetworkSettings>>(); };
+  EXPECT_THAT(cache.Load(gone, Id("acme"), no_load), HasReason("CALL_CANCELLED"));
+  const CallContext short_lived(absl::Now() + absl::Milliseconds(20));
+  EXPECT_THAT(cache.Load(short_lived, Id("acme"), no_load), HasReason("DEADLINE_EXCEEDED"));
+  go.count_down();
+  for (const absl::StatusOr<Settings>& answer : load.Join()) EXPECT_OK(answer);
+}
+
+TEST(RecordCacheTest, ALoadWhoseCallerWentAwayHurtsNobodyWhoWaitsForIt) {
+  RecordCache cache(kPlenty);
+  std::latch began{1}, go{1};
+  std::thread leader([&] {
+    EXPECT_THAT(Load(cache, Id("acme"),
+                     [&]() -> absl::StatusOr<Settings> {
+                       began.count_down();
+                       go.wait();
+                       return absl::CancelledError("gone");
+                     }),
+                StatusIs(absl::StatusCode::kCancelled, "gone"));
+  });
+  began.wait();
+  std::vector<std::thread> joiners;
+  std::atomic<int> loads = 0;
+  for (int i = 0; i < 4; ++i) {
+    joiners.emplace_back([&] {
+      EXPECT_OK(Load(cache, Id("acme"), [&] {
+        ++loads;
+        return MakeSettings("key");
+      }));
+    });
+  }
+  AwaitMisses(cache, 5);
+  go.count_down();
+  leader.join();
+  for (std::thread& joiner : joiners) joiner.join();
+  EXPECT_EQ(loads, 1);
+}
+
 TEST(RecordCacheTest, ALoadThatThrowsLeavesNobodyWaiting) {
   RecordCache cache(kPlenty);
   std::latch began{1}, go{1};
   std::thread leader([&] {
-    EXPECT_THROW(cache
-                     .Load(Id("acme"),
-                           [&]() -> absl::StatusOr<Settings> {
-                             began.count_down();
-                             go.wait();
-                             throw std::bad_alloc();
-                           })
+    EXPECT_THROW(Load(cache, Id("acme"),
+                      [&]() -> absl::StatusOr<Settings> {
+                        began.count_down();
+                        go.wait();
+                        throw std::bad_alloc();
+                      })
                      .status()
                      .IgnoreError(),
                  std::bad_alloc);
   });
   began.wait();
   std::thread joiner([&] {
-    EXPECT_THAT(cache.Load(Id("acme"), NoLoad), StatusIs(absl::StatusCode::kInternal, _));
+    EXPECT_THAT(Load(cache, Id("acme"), NoLoad), StatusIs(absl::StatusCode::kInternal, _));
   });
   AwaitMisses(cache, 2);
   go.count_down();
@@ -284,22 +378,19 @@ TEST(RecordCacheTest, ALoadThatThrowsLeavesNobodyWaiting) {
 
 TEST(RecordCacheTest, WhatWasReadBeforeAnInvalidationIsNotKeptAfterIt) {
   RecordCache cache(kPlenty);
-  for (const bool all : {false, true}) {
-    for (const Settings& old : {MakeSettings("old"), Settings()}) {
-      std::latch go{1};
-      SharedLoad load(cache, 3, [&] {
-        go.wait();
-        return old;
-      });
-      if (all) cache.InvalidateIf([](const auto&, const auto*) { return false; });
-      if (!all) cache.Invalidate(Id("acme"));
-      go.count_down();
-      for (const absl::StatusOr<Settings>& answer : load.Join()) {
-        ASSERT_OK(answer);
-        EXPECT_EQ(*answer, old);
-      }
-      EXPECT_FALSE(Keeps(cache, "acme"));
+  for (const Settings& old : {MakeSettings("old"), Settings()}) {
+    std::latch go{1};
+    SharedLoad load(cache, 3, [&] {
+      go.wait();
+      return old;
+    });
+    cache.Invalidate(Id("acme"));
+    go.count_down();
+    for (const absl::StatusOr<Settings>& answer : load.Join()) {
+      ASSERT_OK(answer);
+      EXPECT_EQ(*answer, old);
     }
+    EXPECT_FALSE(Keeps(cache, "acme"));
   }
 }
 
@@ -347,6 +438,270 @@ TEST(RecordCacheTest, AnOvertakenLoadThatEndsLastDoesNotReplaceWhatIsKept) {
   EXPECT_EQ(cache.Snapshot().entries, 1u);
 }
 
+// --- writes ---
+
+// What a lookup of "acme" is told where the database has `value` at that time.
+std::string Ask(RecordCache& cache, const std::string& value) {
+  const absl::StatusOr<Settings> answer =
+      Load(cache, Id("acme"), [&] { return MakeSettings(value); });
+  EXPECT_OK(answer);
+  return answer.ok() ? (*answer)->client_key() : "";
+}
+
+// Whether an answer is kept again, as it must be when nothing is being written.
+bool IsKeptAgain(RecordCache& cache) {
+  return Ask(cache, "kept") == "kept" && Keeps(cache, "acme");
+}
+
+TEST(RecordCacheTest, DuringAWriteNothingIsFoundOrKeptUnderItsKeysAndOthersAreNotHeldUp) {
+  RecordCache cache(kPlenty);
+  Keep(cache, "acme", MakeSettings("old"));
+  Keep(cache, "none", nullptr);
+  Keep(cache, "other", MakeSettings("other"));
+  const RecordId<Organization> organization("acme");
+  ASSERT_OK(cache.Load(kNoLimit, organization, [] { return LoadedRecord<Organization>(); }));
+  cache.RunWrite({Id("acme"), Id("none"), organization}, [&] {
+    EXPECT_FALSE(Keeps(cache, "acme"));
+    EXPECT_FALSE(Keeps(cache, "none"));
+    EXPECT_EQ(cache.Find(organization), std::nullopt);
+    // The first may have asked the database before the write took effect there.
+    EXPECT_EQ(Ask(cache, "old"), "old");
+    EXPECT_EQ(Ask(cache, "new"), "new");
+    EXPECT_FALSE(Keeps(cache, "acme"));
+    Keep(cache, "none", nullptr);
+    EXPECT_FALSE(Keeps(cache, "none"));
+
+    EXPECT_TRUE(Keeps(cache, "other"));
+    EXPECT_EQ(Keep(cache, "another", MakeSettings("another"))->client_key(), "another");
+    EXPECT_TRUE(Keeps(cache, "another"));
+  });
+  EXPECT_FALSE(Keeps(cache, "acme"));
+  EXPECT_FALSE(Keeps(cache, "none"));
+  EXPECT_TRUE(Keeps(cache, "other"));
+  EXPECT_TRUE(Keeps(cache, "another"));
+  EXPECT_EQ(Ask(cache, "new"), "new");
+  EXPECT_TRUE(Keeps(cache, "acme"));
+  Keep(cache, "none", nullptr);
+  EXPECT_TRUE(Keeps(cache, "none"));
+}
+
+TEST(RecordCacheTest, WhatTheWriteReturnsIsReturned) {
+  RecordCache cache(kPlenty);
+  EXPECT_THAT(cache.RunWrite({Id("acme")}, [] { return absl::UnavailableError("no disk"); }),
+              StatusIs(absl::StatusCode::kUnavailable, "no disk"));
+  EXPECT_EQ(*cache.RunWrite({Id("acme")}, [] { return std::make_unique<int>(7); }), 7);
+  EXPECT_EQ(cache.RunWrite({}, [] { return 8; }), 8);
+  EXPECT_TRUE(IsKeptAgain(cache));
+}
+
+TEST(RecordCacheTest, AWriteThatThrowsLeavesNoMarkBehind) {
+  RecordCache cache(kPlenty);
+  Keep(cache, "acme", MakeSettings("old"));
+  EXPECT_THROW(cache.RunWrite({Id("acme"), Id("other")}, [] { throw std::bad_alloc(); }),
+               std::bad_alloc);
+  // It may have taken effect all the same.
+  EXPECT_FALSE(Keeps(cache, "acme"));
+  EXPECT_TRUE(IsKeptAgain(cache));
+}
+
+TEST(RecordCacheTest, ALoadFromBeforeAWriteIsNeitherKeptNorJoinedWheneverItEnds) {
+  for (const size_t budget : {kPlenty, size_t{0}}) {
+    for (const bool ends_during_the_write : {true, false}) {
+      RecordCache cache(budget);
+      std::latch finish{1};
+      SharedLoad before(cache, 3, [&] {
+        finish.wait();
+        return MakeSettings("old");
+      });
+      const auto end_load = [&] {
+        finish.count_down();
+        // Those who waited for it when the write began get it.
+        for (const absl::StatusOr<Settings>& answer : before.Join()) {
+          ASSERT_OK(answer);
+          EXPECT_EQ((*answer)->client_key(), "old");
+        }
+        EXPECT_FALSE(Keeps(cache, "acme"));
+      };
+      cache.RunWrite({Id("acme")}, [&] {
+        EXPECT_EQ(Ask(cache, "new"), "new");
+        if (ends_during_the_write) end_load();
+        EXPECT_EQ(Ask(cache, "newer"), "newer");
+      });
+      if (!ends_during_the_write) end_load();
+      EXPECT_EQ(before.loads(), 1);
+      EXPECT_EQ(IsKeptAgain(cache), budget > 0);
+    }
+  }
+}
+
+TEST(RecordCacheTest, ALoadThatBeganDuringAWriteIsNeitherKeptNorJoinedWheneverItEnds) {
+  RecordCache cache(kPlenty);
+  std::latch began{1}, finish{1};
+  std::thread reader;
+  cache.RunWrite({Id("acme")}, [&] {
+    reader = std::thread([&] {
+      EXPECT_OK(Load(cache, Id("acme"), [&] {
+        began.count_down();
+        finish.wait();
+        return MakeSettings("read before the commit");
+      }));
+    });
+    began.wait();
+    // Whoever asks after the commit, which the cache can't see, asks the database.
+    EXPECT_EQ(Ask(cache, "after the commit"), "after the commit");
+  });
+  EXPECT_EQ(Ask(cache, "after the write"), "after the write");
+  finish.count_down();
+  reader.join();
+  ASSERT_TRUE(Keeps(cache, "acme"));
+  EXPECT_EQ(Ask(cache, "not asked"), "after the write");
+
+  // The same where it ends before anything else was kept.
+  std::latch began_again{1}, finish_again{1};
+  cache.RunWrite({Id("acme")}, [&] {
+    reader = std::thread([&] {
+      EXPECT_OK(Load(cache, Id("acme"), [&] {
+        began_again.count_down();
+        finish_again.wait();
+        return MakeSettings("read before the commit");
+      }));
+    });
+    began_again.wait();
+  });
+  finish_again.count_down();
+  reader.join();
+  EXPECT_FALSE(Keeps(cache, "acme"));
+  EXPECT_TRUE(IsKeptAgain(cache));
+}
+
+TEST(RecordCacheTest, ALoadThatThrowsDuringAWriteIsTheProblemOfItsCallerAlone) {
+  RecordCache cache(kPlenty);
+  cache.RunWrite({Id("acme")}, [&] {
+    EXPECT_THROW(
+        Load(cache, Id("acme"), []() -> absl::StatusOr<Settings> { throw std::bad_alloc(); })
+            .status()
+            .IgnoreError(),
+        std::bad_alloc);
+    EXPECT_EQ(Ask(cache, "new"), "new");
+  });
+  EXPECT_TRUE(IsKeptAgain(cache));
+}
+
+TEST(RecordCacheTest, OfSeveralWritesOfAKeyTheLastToEndLetsItBeKeptAgain) {
+  RecordCache cache(kPlenty);
+  // One within the other, and the same key twice.
+  cache.RunWrite({Id("acme"), Id("acme")}, [&] {
+    cache.RunWrite({Id("acme")}, [&] { EXPECT_FALSE(IsKeptAgain(cache)); });
+    EXPECT_FALSE(IsKeptAgain(cache));
+    EXPECT_THROW(cache.RunWrite({Id("acme")}, [] { throw std::bad_alloc(); }), std::bad_alloc);
+    EXPECT_FALSE(IsKeptAgain(cache));
+  });
+  EXPECT_TRUE(IsKeptAgain(cache));
+
+  // One that ends while another one, which began later, goes on.
+  std::latch second_began{1}, end_second{1};
+  std::thread second;
+  cache.RunWrite({Id("acme"), Id("other")}, [&] {
+    second = std::thread([&] {
+      cache.RunWrite({Id("acme")}, [&] {
+        second_began.count_down();
+        end_second.wait();
+      });
+    });
+    second_began.wait();
+  });
+  EXPECT_FALSE(IsKeptAgain(cache));
+  Keep(cache, "other", MakeSettings("other"));
+  EXPECT_TRUE(Keeps(cache, "other"));
+  end_second.count_down();
+  second.join();
+  EXPECT_TRUE(IsKeptAgain(cache));
+}
+
+TEST(RecordCacheTest, TheTextsOfTheKeysMayGoDuringTheWrite) {
+  RecordCache cache(kPlenty);
+  auto id = std::make_unique<std::string>("acme, with more characters than fit into a string");
+  const std::string same = *id;
+  cache.RunWrite({Id(*id)}, [&] {
+    id.reset();
+    Keep(cache, same, MakeSettings("new"));
+    EXPECT_FALSE(Keeps(cache, same));
+  });
+  Keep(cache, same, MakeSettings("new"));
+  EXPECT_TRUE(Keeps(cache, same));
+}
+
+// A database of a few numbers that only grow, behind a cache.
+class Counters final {
+ public:
+  explicit Counters(size_t budget) : cache_(budget) {}
+
+  static size_t Any(std::mt19937& random) { return random() % kCounters; }
+
+  // Nobody is told less than what was in the database when he asked, whether the write of it has
+  // ended or not.
+  void Read(size_t i, std::mt19937& random) {
+    const int known = database_[i];
+    std::optional<std::shared_ptr<const Grant>> found = cache_.Find(IdOf(i));
+    if (!found)
+      found = cache_.Load(kNoLimit, IdOf(i), [&] { return FromDatabase(i, random); }).value();
+    if ((*found)->number < known) ++wrong_;
+  }
+
+  void Write(size_t a, size_t b, std::mt19937& random) {
+    cache_.RunWrite({IdOf(a), IdOf(b)}, [&] {
+      Read(a, random);
+      ++database_[a];
+      Read(a, random);
+      ++database_[b];
+      Read(b, random);
+    });
+    Read(a, random);
+  }
+
+  int wrong() const { return wrong_; }
+  uint64_t hits() const { return cache_.Snapshot().hits; }
+
+ private:
+  static constexpr size_t kCounters = 4;
+
+  static RecordId<Grant> IdOf(size_t i) {
+    static const std::array<std::string, kCounters> kIds = {"0", "1", "2", "3"};
+    return RecordId<Grant>(kIds[i]);
+  }
+
+  // What is read gets old while others write.
+  LoadedRecord<Grant> FromDatabase(size_t i, std::mt19937& random) {
+    const auto grant = std::make_shared<const Grant>(Grant{database_[i]});
+    for (unsigned n = random() % 1000; n > 0; --n) database_[i].load();
+    return {grant, sizeof(Grant)};
+  }
+
+  RecordCache cache_;
+  std::array<std::atomic<int>, kCounters> database_ = {};
+  std::atomic<int> wrong_ = 0;
+};
+
+TEST(RecordCacheTest, NothingInMemoryIsOlderThanTheDatabaseWasWhenItWasAskedFor) {
+  for (const size_t budget : {kPlenty, size_t{700}, size_t{0}}) {
+    Counters counters(budget);
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 16; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937 random(t);
+        for (int i = 0; i < 10'000 / kSlowdown; ++i) {
+          const size_t a = Counters::Any(random);
+          if (random() % 16 == 0) counters.Write(a, Counters::Any(random), random);
+          counters.Read(a, random);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(counters.wrong(), 0);
+    EXPECT_EQ(counters.hits() > 0, budget > 0);
+  }
+}
+
 TEST(RecordCacheTest, WithoutABudgetNothingIsKept) {
   RecordCache cache(0);
   for (int i = 0; i < 3; ++i) {
@@ -387,6 +742,108 @@ TEST(RecordCacheTest, WhatWasFoundSinceStaysLongerThanWhatWasNot) {
     EXPECT_TRUE(Keeps(cache, id)) << id;
   }
   for (const std::string id : {"o-1", "o-3", "o-4"}) EXPECT_FALSE(Keeps(cache, id)) << id;
+}
+
+// --- how much is done under a lock ---
+
+// A cache filled up with absent records, or with present ones that say they take `charge` bytes.
+class FullCache final {
+ public:
+  FullCache(size_t budget, size_t charge) : cache(budget), charge_(charge) {
+    do {
+      for (int i = 0; i < 1000; ++i) Insert();
+    } while (cache.Snapshot().evictions < inserted_ / 8);
+  }
+
+  void Insert() {
+    const std::string id = absl::StrCat(inserted_++);
+    EXPECT_OK(cache.Load(kNoLimit, RecordId<Grant>(id), [this] {
+      return charge_ == 0 ? LoadedRecord<Grant>() : LoadedRecord<Grant>{grant_, charge_};
+    }));
+  }
+  // All are found, so that none is a better one to evict than the others.
+  void UseAll() {
+    for (uint64_t i = 0; i < inserted_; ++i) {
+      const std::string id = absl::StrCat(i);
+      cache.Find(RecordId<Grant>(id));
+    }
+  }
+
+  RecordCache cache;
+
+ private:
+  const size_t charge_;
+  const std::shared_ptr<const Grant> grant_ = std::make_shared<const Grant>();
+  uint64_t inserted_ = 0;
+};
+
+TEST(RecordCacheTest, AnInsertLooksAtFewEntriesHoweverManyThereAreAndHoweverManyAreUsed) {
+  const struct {
+    size_t budget;
+    size_t charge;
+  } kCases[] = {{size_t{1} << 20, 0},
+                {size_t{32} << 20, 0},
+                {size_t{32} << 20, 500},
+                {size_t{4} << 30, 60'000}};
+  for (const auto& [budget, charge] : kCases) {
+    FullCache full(budget, charge);
+    EXPECT_GT(full.cache.Snapshot().bytes, budget / 2);
+    const uint64_t full_entries = full.cache.Snapshot().entries;
+    full.UseAll();
+    const uint64_t evictions = full.cache.Snapshot().evictions;
+    for (int i = 0; i < 1000; ++i) full.Insert();
+    const RecordCache::Stats stats = full.cache.Snapshot();
+    // Each evicts what it needs and no more, although all others were in use.
+    EXPECT_GT(stats.evictions - evictions, 500u) << budget;
+    EXPECT_GE(stats.entries, full_entries - 50) << budget;
+    EXPECT_GT(stats.most_looked_at, 1u);
+    EXPECT_LE(stats.most_looked_at, 20u) << budget;
+    // A table that grows moves no more entries in a large cache than in a small one.
+    EXPECT_LE(stats.entries_of_fullest_shard, 8'000u) << budget;
+  }
+}
+
+TEST(RecordCacheTest, ALargeRecordTakesTheRoomOfManySmallOnesInStepsAndIsKept) {
+  for (const size_t charge : {size_t{250'000}, size_t{900'000}}) {
+    FullCache full(size_t{1} << 20, 0);
+    full.UseAll();
+    const RecordCache::Stats before = full.cache.Snapshot();
+    ASSERT_OK(full.cache.Load(kNoLimit, RecordId<Grant>("large"), [&] {
+      return LoadedRecord<Grant>{std::make_shared<const Grant>(), charge};
+    }));
+    EXPECT_TRUE(full.cache.Find(RecordId<Grant>("large")).has_value());
+    const RecordCache::Stats after = full.cache.Snapshot();
+    EXPECT_GT(after.evictions - before.evictions, charge / 300);
+    EXPECT_GT(after.bytes, before.bytes - 1'000);
+    EXPECT_LE(after.bytes, size_t{1} << 20);
+    EXPECT_LE(after.most_looked_at, RecordCache::kMaxLookedAt);
+  }
+}
+
+TEST(RecordCacheTest, WhatIsInUseSurvivesAFloodOfWhatIsAskedForOnce) {
+  constexpr size_t kCharge = 1'000;
+  FullCache full(size_t{8} << 20, kCharge);
+  const uint64_t in_use = full.cache.Snapshot().entries * 4 / 5;
+  const auto use = [&](uint64_t i) {
+    const std::string id = absl::StrCat("in use ", i);
+    const bool found = full.cache.Find(RecordId<Grant>(id)).has_value();
+    EXPECT_OK(full.cache.Load(kNoLimit, RecordId<Grant>(id), [] {
+      return LoadedRecord<Grant>{std::make_shared<const Grant>(), kCharge};
+    }));
+    return found;
+  };
+  for (int round = 0; round < 2; ++round) {
+    for (uint64_t i = 0; i < in_use; ++i) use(i);
+  }
+  uint64_t lost = 0;
+  constexpr int kRounds = kSanitized ? 3 : 20;
+  for (int round = 0; round < kRounds; ++round) {
+    for (uint64_t i = 0; i < in_use; ++i) {
+      if (i % 10 == 0) full.Insert();
+      if (!use(i)) ++lost;
+    }
+  }
+  EXPECT_LT(lost, kRounds * in_use / 100);
 }
 
 TEST(RecordCacheTest, AFloodOfAbsentOnesDoesNotPushOutRecordsNorRecordsAllAbsentOnes) {
@@ -439,7 +896,7 @@ TEST(RecordCacheTest, TheBudgetIsNeverExceededAndAlwaysUsed) {
     if (budget > 1000 && !kSanitized) {
       EXPECT_GT(cache.Snapshot().bytes, budget * 7 / 10);
     }
-    cache.InvalidateIf([](const auto&, const auto*) { return true; });
+    for (int i = 0; i < 20'000; ++i) cache.Invalidate(Id(absl::StrCat("org-", i)));
     EXPECT_EQ(cache.Snapshot().bytes, 0u);
     EXPECT_EQ(cache.Snapshot().entries, 0u);
   }
@@ -466,7 +923,7 @@ TEST(RecordCacheTest, TheBudgetIsNeverExceededByManyThreadsEither) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
-  cache.InvalidateIf([](const auto&, const auto*) { return true; });
+  for (int i = 0; i < 4'000; ++i) cache.Invalidate(Id(absl::StrCat("org-", i)));
   EXPECT_EQ(cache.Snapshot().bytes, 0u);
   EXPECT_EQ(cache.Snapshot().entries, 0u);
 }
@@ -481,14 +938,14 @@ TEST(RecordCacheTest, HitsOfManyThreadsDoNotHoldUpAnInvalidation) {
     readers.emplace_back([&] {
       while (!stop) {
         if (Keeps(cache, "acme")) continue;
-        EXPECT_OK(cache.Load(Id("acme"), read));
+        EXPECT_OK(Load(cache, Id("acme"), read));
       }
     });
   }
   for (int i = 1; i <= 1000 / kSlowdown; ++i) {
     stored = i;
     cache.Invalidate(Id("acme"));
-    const absl::StatusOr<Settings> settings = cache.Load(Id("acme"), read);
+    const absl::StatusOr<Settings> settings = Load(cache, Id("acme"), read);
     EXPECT_OK(settings);
     EXPECT_EQ(settings.ok() ? (*settings)->client_key() : "", absl::StrCat(i));
   }
@@ -504,7 +961,7 @@ TEST(RecordCacheTest, TheBytesAreThoseThatTheEntriesReallyTake) {
   const auto in_use = [] { return static_cast<double>(mallinfo2().uordblks); };
   for (const bool present : {false, true}) {
     const double before = in_use();
-    RecordCache cache(size_t{1} << 30);
+    RecordCache cache(kPlenty);
     for (const std::string& id : ids) {
       Keep(cache, id, present ? MakeSettings("a client key of some length") : nullptr);
     }

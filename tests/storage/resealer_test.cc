@@ -50,46 +50,22 @@ class WatchedBackend final : public ForwardingBackend {
   void FailList(int skipped) { fail_list_after_ = skipped; }
   int rows() const { return rows_; }
 
-  absl::Status UpdateOrganization(const OrganizationRow& row,
-                                  absl::string_view expected_sealed) override {
-    return Update([&] { return ForwardingBackend::UpdateOrganization(row, expected_sealed); });
+  CommitResult Commit(const CallContext& context, const Batch& batch) override {
+    if (fail_after_-- != 0) return ForwardingBackend::Commit(context, batch);
+    if (fault_ == Fault::kDone) {
+      ForwardingBackend::Commit(context, batch).status.IgnoreError();
+    }
+    return {StorageUnavailable("a disk that fails once")};
   }
-  absl::Status UpdateApiKey(const ApiKeyRow& row, uint64_t expected_version) override {
-    return Update([&] { return ForwardingBackend::UpdateApiKey(row, expected_version); });
-  }
-  absl::Status UpdateSocialNetwork(const SocialNetworkRow& row,
-                                   uint64_t expected_version) override {
-    return Update([&] { return ForwardingBackend::UpdateSocialNetwork(row, expected_version); });
-  }
-  absl::StatusOr<RowsUnderKey<OrganizationRow>> ListOrganizationsUnder(uint8_t key_id,
-                                                                       absl::string_view from,
-                                                                       int limit) override {
-    return List(ForwardingBackend::ListOrganizationsUnder(key_id, from, limit));
-  }
-  absl::StatusOr<RowsUnderKey<ApiKeyRow>> ListApiKeysUnder(uint8_t key_id, absl::string_view from,
-                                                           int limit) override {
-    return List(ForwardingBackend::ListApiKeysUnder(key_id, from, limit));
-  }
-  absl::StatusOr<RowsUnderKey<SocialNetworkRow>> ListSocialNetworksUnder(uint8_t key_id,
-                                                                         absl::string_view from,
-                                                                         int limit) override {
-    return List(ForwardingBackend::ListSocialNetworksUnder(key_id, from, limit));
-  }
-
- private:
-  absl::Status Update(const std::function<absl::Status()>& update) {
-    if (fail_after_-- != 0) return update();
-    if (fault_ == Fault::kDone) update().IgnoreError();
-    return StorageUnavailable("a disk that fails once");
-  }
-
-  template <typename Row>
-  absl::StatusOr<RowsUnderKey<Row>> List(absl::StatusOr<RowsUnderKey<Row>> page) {
+  absl::StatusOr<RowPage> ListUnderKey(const Table& table, uint8_t key_id, absl::string_view from,
+                                       PageLimit limit) override {
+    absl::StatusOr<RowPage> page = ForwardingBackend::ListUnderKey(table, key_id, from, limit);
     if (fail_list_after_-- == 0) return StorageUnavailable("a disk that fails once");
     if (page.ok()) rows_ += static_cast<int>(page->rows.size());
     return page;
   }
 
+ private:
   int fail_after_ = -1;
   Fault fault_ = Fault::kNotDone;
   int fail_list_after_ = -1;
@@ -104,10 +80,11 @@ class ResealerTest : public StoreTest {
     ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
     Fill(*store_);
     // The last organisation; its ids lie before those of the others.
-    ASSERT_OK(store_->CreateOrganization(TestOrganization("zeta")));
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("zeta")));
     for (const std::string network : {"google", "github", "gitlab"}) {
       const std::string id = absl::StrCat("a-", network);
-      ASSERT_OK(store_->CreateSocialNetwork(TestSettings("zeta", id, network), TestSecret(id)));
+      ASSERT_OK(
+          store_->CreateSocialNetwork(kNoLimit, TestSettings("zeta", id, network), TestSecret(id)));
     }
     store_.reset();
     std::filesystem::copy_file(path_, filled_path_);
@@ -150,14 +127,17 @@ class ResealerTest : public StoreTest {
   void ExpectThatTheOldKeyMayGo() {
     store_.reset();
     ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-    ASSERT_OK_AND_ASSIGN(const auto organizations, store_->ListOrganizations("", 100));
-    EXPECT_OK(store_->ListApiKeys(std::nullopt, "", 100));
-    for (const auto& organization : organizations) {
+    ASSERT_OK_AND_ASSIGN(const auto organizations,
+                         store_->ListOrganizations(kNoLimit, "", {.rows = 100}));
+    EXPECT_OK(store_->ListApiKeys(kNoLimit, std::nullopt, "", {.rows = 100}));
+    for (const auto& organization : organizations.records) {
       const std::string& org = organization.org_id();
-      ASSERT_OK_AND_ASSIGN(const auto configurations, store_->ListSocialNetworks(org, "", 100));
-      for (const auto& settings : configurations) {
+      ASSERT_OK_AND_ASSIGN(const auto configurations,
+                           store_->ListSocialNetworks(kNoLimit, org, "", {.rows = 100}));
+      for (const auto& settings : configurations.records) {
         EXPECT_EQ(settings.client_key(), "client-key-of-" + settings.id());
-        const auto secret = store_->GetClientSecret(org, settings.id(), settings.version());
+        const auto secret =
+            store_->GetClientSecret(kNoLimit, org, settings.id(), settings.version());
         ASSERT_OK(secret);
         EXPECT_EQ(*secret, TestSecret(settings.id()));
       }
@@ -166,19 +146,19 @@ class ResealerTest : public StoreTest {
 
   static void ExpectEverythingReadable(CredentialStore& store) {
     for (const std::string org : {"acme", "other"}) {
-      EXPECT_OK(store.GetOrganization(org));
-      EXPECT_OK(store.GetApiKey(org + "-key"));
+      EXPECT_OK(store.GetOrganization(kNoLimit, org));
+      EXPECT_OK(store.GetApiKey(kNoLimit, org + "-key"));
       for (const std::string network : {"google", "github"}) {
         const std::string id = absl::StrCat(org, "-", network);
-        const auto settings = store.FindSocialNetwork(org, network, "", "");
+        const auto settings = store.FindSocialNetwork(kNoLimit, org, network, "", "");
         ASSERT_OK(settings);
         EXPECT_EQ((*settings)->client_key(), "client-key-of-" + id);
-        const auto secret = store.GetClientSecret(org, id, (*settings)->version());
+        const auto secret = store.GetClientSecret(kNoLimit, org, id, (*settings)->version());
         ASSERT_OK(secret);
         EXPECT_EQ(*secret, TestSecret(id));
       }
     }
-    EXPECT_OK(store.GetApiKey("admin-key"));
+    EXPECT_OK(store.GetApiKey(kNoLimit, "admin-key"));
   }
 
   static constexpr int kRecords = 13;
@@ -256,14 +236,15 @@ TEST_F(ResealerTest, LosesNothingWhereAnOrganizationIsDeletedBetweenAnyTwoSteps)
       StartOver();
       ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
       for (int i = 0; i < steps; ++i) ASSERT_OK(store_->ResealNext(1));
-      ASSERT_OK(store_->DeleteOrganization(deleted));
+      ASSERT_OK(store_->DeleteOrganization(kNoLimit, deleted, kNow));
       ResealTheRest();
       ExpectThatTheOldKeyMayGo();
       for (const std::string left : {"acme", "other", "zeta"}) {
         if (left == deleted) continue;
-        EXPECT_OK(store_->GetOrganization(left));
-        ASSERT_OK_AND_ASSIGN(const auto configurations, store_->ListSocialNetworks(left, "", 10));
-        EXPECT_EQ(configurations.size(), left == "zeta" ? 3u : 2u);
+        EXPECT_OK(store_->GetOrganization(kNoLimit, left));
+        ASSERT_OK_AND_ASSIGN(const auto configurations,
+                             store_->ListSocialNetworks(kNoLimit, left, "", {.rows = 10}));
+        EXPECT_EQ(configurations.records.size(), left == "zeta" ? 3u : 2u);
       }
     }
   }
@@ -325,7 +306,7 @@ TEST_F(ResealerTest, FindsWhatIsLeftThoughItIsNotedThatNothingIs) {
 
   // Without the key nothing opens, and the message says which key is missing.
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-  EXPECT_THAT(store_->GetSocialNetwork("zeta", "a-google"),
+  EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "zeta", "a-google"),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("under key 1, which is not in")));
   EXPECT_THAT(store_->ResealNext(100),
               StatusIs(absl::StatusCode::kInternal,
@@ -335,7 +316,7 @@ TEST_F(ResealerTest, FindsWhatIsLeftThoughItIsNotedThatNothingIs) {
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
   ResealTheRest();
   ExpectThatTheOldKeyMayGo();
-  EXPECT_OK(store_->GetSocialNetwork("zeta", "a-google"));
+  EXPECT_OK(store_->GetSocialNetwork(kNoLimit, "zeta", "a-google"));
 }
 
 // A process that sealed the last record and ended before it could note that.
@@ -363,7 +344,7 @@ TEST_F(ResealerTest, ThatNothingIsLeftIsToldOnceAlsoByAnotherProcess) {
 TEST_F(ResealerTest, LooksAtNoRecordThatIsUnderTheFirstKey) {
   WatchedBackend& backend = OpenWatched();
   for (int i = 0; i < 300; ++i) {
-    ASSERT_OK(store_->CreateOrganization(TestOrganization(absl::StrCat("new-", i))));
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization(absl::StrCat("new-", i))));
   }
   ResealTheRest();
   EXPECT_EQ(backend.rows(), kRecords);
@@ -371,7 +352,7 @@ TEST_F(ResealerTest, LooksAtNoRecordThatIsUnderTheFirstKey) {
 
 TEST_F(ResealerTest, AKeyThatSealedBeforeARotationWasTakenBackIsStillNeeded) {
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  ASSERT_OK(store_->CreateOrganization(TestOrganization("new")));
+  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("new")));
   store_.reset();
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*back_));
   store_.reset();
@@ -382,14 +363,14 @@ TEST_F(ResealerTest, AKeyThatSealedBeforeARotationWasTakenBackIsStillNeeded) {
   EXPECT_TRUE(step.done);
   store_.reset();
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
-  EXPECT_OK(store_->GetOrganization("new"));
+  EXPECT_OK(store_->GetOrganization(kNoLimit, "new"));
 }
 
 TEST_F(ResealerTest, DamagedRecordsAreReportedAfterAllOthersAreDoneAndKeepTheOldKey) {
   RawDatabase(path_).Execute(
       "UPDATE social_networks SET settings = substr(settings, 1, length(settings) - 1)"
       " WHERE id = 'acme-github';"
-      "UPDATE organizations SET sealed = substr(sealed, 1, length(sealed) - 1) WHERE org_id = "
+      "UPDATE organizations SET whole = substr(whole, 1, length(whole) - 1) WHERE id = "
       "'other'");
   WatchedBackend& backend = OpenWatched();
   int64_t resealed = 0;
@@ -411,11 +392,11 @@ TEST_F(ResealerTest, DamagedRecordsAreReportedAfterAllOthersAreDoneAndKeepTheOld
   EXPECT_THAT(OpenStore(*new_only_), StatusIs(absl::StatusCode::kFailedPrecondition, _));
 
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  ASSERT_OK(store_->DeleteSocialNetwork("acme", "acme-github"));
-  ASSERT_OK(store_->DeleteOrganization("other"));
+  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "acme-github"));
+  ASSERT_OK(store_->DeleteOrganization(kNoLimit, "other", kNow));
   ResealTheRest();
   ExpectThatTheOldKeyMayGo();
-  EXPECT_OK(store_->FindSocialNetwork("acme", "google", "", ""));
+  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
 }
 
 TEST_F(ResealerTest, ReadsAndUpdatesGoOnMeanwhile) {
@@ -427,9 +408,10 @@ TEST_F(ResealerTest, ReadsAndUpdatesGoOnMeanwhile) {
     threads.emplace_back([&, network] {
       const std::string id = absl::StrCat("acme-", network);
       while (!stop) {
-        if (!store_->FindSocialNetwork("acme", network, "", "").ok()) ++failed;
-        if (!store_->GetClientSecret("acme", id, 1).ok()) ++failed;
-        if (!store_->UpdateSocialNetwork("acme", id, kNow, NoChange, std::nullopt).ok()) ++failed;
+        if (!store_->FindSocialNetwork(kNoLimit, "acme", network, "", "").ok()) ++failed;
+        if (!store_->GetClientSecret(kNoLimit, "acme", id, 1).ok()) ++failed;
+        if (!store_->UpdateSocialNetwork(kNoLimit, "acme", id, kNow, NoChange, std::nullopt).ok())
+          ++failed;
       }
     });
   }

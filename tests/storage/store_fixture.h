@@ -22,6 +22,7 @@
 #include "core/crypto/sealer.h"
 #include "storage/credential_store.h"
 #include "storage/sqlite/sqlite_backend.h"
+#include "tests/support/no_limit.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -124,14 +125,15 @@ class StoreTest : public ::testing::Test {
   // Two organisations with a key and two configurations each.
   static void Fill(CredentialStore& store) {
     for (const std::string org : {"acme", "other"}) {
-      ASSERT_OK(store.CreateOrganization(TestOrganization(org)));
-      ASSERT_OK(store.CreateApiKey(TestApiKey(org + "-key", org)));
+      ASSERT_OK(store.CreateOrganization(kNoLimit, TestOrganization(org)));
+      ASSERT_OK(store.CreateApiKey(kNoLimit, TestApiKey(org + "-key", org)));
       for (const std::string network : {"google", "github"}) {
         const std::string id = absl::StrCat(org, "-", network);
-        ASSERT_OK(store.CreateSocialNetwork(TestSettings(org, id, network), TestSecret(id)));
+        ASSERT_OK(
+            store.CreateSocialNetwork(kNoLimit, TestSettings(org, id, network), TestSecret(id)));
       }
     }
-    ASSERT_OK(store.CreateApiKey(TestApiKey("admin-key", "")));
+    ASSERT_OK(store.CreateApiKey(kNoLimit, TestApiKey("admin-key", "")));
   }
 
   TempDir folder_;

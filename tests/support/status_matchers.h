@@ -35,6 +35,15 @@ MATCHER_P2(StatusIs, code, message,
          ::testing::ExplainMatchResult(message, std::string(status.message()), result_listener);
 }
 
+// A StatusOr that is OK and has such a value: IsOkAndHolds(IsEmpty()).
+MATCHER_P(IsOkAndHolds, value, "is OK and holds a value that fits") {
+  if (!arg.ok()) {
+    *result_listener << arg.status().ToString();
+    return false;
+  }
+  return ::testing::ExplainMatchResult(value, *arg, result_listener);
+}
+
 // The reason that callers see: HasReason("INVALID_PAYLOAD").
 MATCHER_P(HasReason, reason, "has the reason " + ::testing::PrintToString(reason)) {
   *result_listener << StatusOf(arg).ToString();

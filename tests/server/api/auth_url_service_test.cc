@@ -10,6 +10,7 @@
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
 #include "tests/support/network_configurations.h"
+#include "tests/support/no_limit.h"
 
 namespace authurl::testing {
 namespace {
@@ -126,7 +127,7 @@ TEST_F(AuthUrlServiceTest, StateThatTheNetworkCannotCarryIsStoredUnderTheReferen
   const Sealer sealer(Keys());
   for (const auto& [network, parameters] : minted) {
     const std::string& reference = parameters.at("state");
-    ASSERT_OK_AND_ASSIGN(const std::string sealed, store->GetAuthState(reference));
+    ASSERT_OK_AND_ASSIGN(const std::string sealed, store->GetAuthState(kNoLimit, reference));
     ASSERT_OK_AND_ASSIGN(
         const OpenedState opened,
         OpenStoredAuthState(sealer, reference, sealed, server_->now(), "acme", network));
@@ -143,7 +144,7 @@ TEST_F(AuthUrlServiceTest, StateThatTheNetworkCanCarryIsNotStored) {
   ASSERT_OK_AND_ASSIGN(const auto reply, GetAuthUrl("network: 'x' redirect_uri: 'https://a.io/'"));
   const std::string state = ParametersOf(reply.auth_url()).at("state");
   ASSERT_OK_AND_ASSIGN(const auto store, TakeStore());
-  EXPECT_THAT(store->GetAuthState(state), HasReason("AUTH_STATE_NOT_FOUND"));
+  EXPECT_THAT(store->GetAuthState(kNoLimit, state), HasReason("AUTH_STATE_NOT_FOUND"));
   // Not one row is older than the end of time.
   EXPECT_EQ(*store->PurgeAuthStates(server_->now() + absl::Hours(24 * 365), 10), 0);
 }

@@ -10,6 +10,7 @@
 namespace authurl::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 class PagingTest : public ::testing::Test {
@@ -18,31 +19,17 @@ class PagingTest : public ::testing::Test {
     violations_ = FieldViolations();
     return ReadPage(sealer_, list, size, token, violations_);
   }
-  // Cuts a page of `size` out of `records` organisations a, b, c, …, each of about `bytes` bytes.
-  std::string Cut(int size, int records, size_t bytes = 10) {
-    records_.clear();
-    for (int i = 0; i < records; ++i) {
-      v1::Organization organization;
-      organization.set_org_id(std::string(1, static_cast<char>('a' + i)));
-      organization.set_display_name(std::string(bytes, 'x'));
-      records_.push_back(organization);
-    }
-    return CutPage(sealer_, FillRandom, "list", Page{"", size}, records_,
-                   [](const v1::Organization& each) { return each.org_id(); });
-  }
-
   const KeyRing keys_ = *KeyRing::Parse(kZeroKeyRing);
   const Sealer sealer_{keys_};
   FieldViolations violations_;
-  std::vector<v1::Organization> records_;
 };
 
 TEST_F(PagingTest, PageSizeHasADefaultAndALimit) {
-  EXPECT_EQ(Read("list", 0, "").size, 100);
-  EXPECT_EQ(Read("list", 1, "").size, 1);
-  EXPECT_EQ(Read("list", 1000, "").size, 1000);
-  EXPECT_EQ(Read("list", 1001, "").size, 1000);
-  EXPECT_EQ(Read("list", 2'147'483'647, "").size, 1000);
+  EXPECT_EQ(Read("list", 0, "").limit.rows, 100);
+  EXPECT_EQ(Read("list", 1, "").limit.rows, 1);
+  EXPECT_EQ(Read("list", 1000, "").limit.rows, 1000);
+  EXPECT_EQ(Read("list", 1001, "").limit.rows, 1000);
+  EXPECT_EQ(Read("list", 2'147'483'647, "").limit.rows, 1000);
   EXPECT_TRUE(violations_.empty());
   Read("list", -1, "");
   ASSERT_THAT(violations_.list(), SizeIs(1));
@@ -80,20 +67,17 @@ TEST_F(PagingTest, BothFaultsOfAPageAreReported) {
   EXPECT_THAT(violations_.list(), SizeIs(2));
 }
 
-TEST_F(PagingTest, PageIsCutWhereTheNextBegins) {
-  EXPECT_EQ(Read("list", 0, Cut(2, 3)).after, "b");
-  EXPECT_EQ(records_.size(), 2u);
-  EXPECT_EQ(Cut(3, 3), "");
-  EXPECT_EQ(records_.size(), 3u);
-  EXPECT_EQ(Cut(3, 0), "");
-}
-
-TEST_F(PagingTest, PageIsCutBeforeItGetsTooLarge) {
-  EXPECT_EQ(Read("list", 0, Cut(10, 6, kMaxPageBytes / 2 - 100)).after, "b");
-  EXPECT_EQ(records_.size(), 2u);
-  // One record at least, or there would be no end of pages.
-  EXPECT_EQ(Read("list", 0, Cut(10, 3, kMaxPageBytes * 2)).after, "a");
-  EXPECT_EQ(records_.size(), 1u);
+TEST_F(PagingTest, ReplySaysWhereTheNextPageBeginsAndWhatIsUnreadable) {
+  v1::ListOrganizationsResponse response;
+  Listed<record::v1::Organization> listed;
+  FinishPage(sealer_, FillRandom, "list", listed, response);
+  EXPECT_EQ(response.next_page_token(), "");
+  EXPECT_EQ(response.unreadable_ids_size(), 0);
+  listed.next = "b";
+  listed.unreadable = {"a", "b"};
+  FinishPage(sealer_, FillRandom, "list", listed, response);
+  EXPECT_EQ(Read("list", 0, response.next_page_token()).after, "b");
+  EXPECT_THAT(response.unreadable_ids(), ElementsAre("a", "b"));
 }
 
 }  // namespace

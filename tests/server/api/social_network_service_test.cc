@@ -9,6 +9,7 @@
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
 #include "tests/support/network_configurations.h"
+#include "tests/support/no_limit.h"
 
 namespace authurl::testing {
 namespace {
@@ -203,9 +204,9 @@ TEST_F(SocialNetworkServiceTest, NewSecretReplacesTheOldWhichServesFlowsThatAreU
   ASSERT_OK_AND_ASSIGN(const auto store,
                        CredentialStore::Open(*std::move(backend), sealer, FillRandom));
   const std::string& id = created.id();
-  EXPECT_EQ(*store->GetClientSecret("acme", id, 1), "the-client-secret");
-  EXPECT_EQ(*store->GetClientSecret("acme", id, 2), "the-client-secret");
-  EXPECT_EQ(*store->GetClientSecret("acme", id, 3), "second-secret");
+  EXPECT_EQ(*store->GetClientSecret(kNoLimit, "acme", id, 1), "the-client-secret");
+  EXPECT_EQ(*store->GetClientSecret(kNoLimit, "acme", id, 2), "the-client-secret");
+  EXPECT_EQ(*store->GetClientSecret(kNoLimit, "acme", id, 3), "second-secret");
 }
 
 TEST_F(SocialNetworkServiceTest, DeletedConfigurationIsGoneAndMayBeMadeAgain) {

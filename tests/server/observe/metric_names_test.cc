@@ -44,8 +44,8 @@ MetricSources AllSources() {
   sources.revision = "abc";
   sources.caches["social_networks"] = [] { return CacheReading(); };
   sources.lanes["reads"] = [] { return LaneReading(); };
-  sources.sqlite = [] { return SqliteReading(); };
-  sources.auth_states = [] { return AuthStatesReading(); };
+  sources.storage = [] { return StorageReading(); };
+  sources.purges = [] { return PurgesReading(); };
   sources.key_ring = [] { return KeyRingReading(); };
   sources.connections = [] { return ConnectionsReading(); };
   sources.store = [] { return StoreReading(); };

@@ -79,10 +79,10 @@ TEST(SourceMetricsTest, EveryReadingArrivesUnderItsName) {
     return LaneReading{.queued = 1, .capacity = 2, .threads = 3, .shed = 4, .dropped = 5};
   };
   sources.lanes["writes"] = [] { return LaneReading{.queued = 6}; };
-  sources.sqlite = [] {
-    return SqliteReading{.commits = 5, .writes = 6, .reads = 7, .busy = 8, .errors = 9};
+  sources.storage = [] {
+    return StorageReading{.commits = 5, .writes = 6, .reads = 7, .busy = 8, .errors = 9};
   };
-  sources.auth_states = [] { return AuthStatesReading{.purged = 10}; };
+  sources.purges = [] { return PurgesReading{.auth_states = 10, .organization_records = 11}; };
   sources.key_ring = [] { return KeyRingReading{.keys = 12, .primary_key_id = 13}; };
   sources.connections = [] { return ConnectionsReading{.open = 14, .limit = 15, .refused = 16}; };
   ASSERT_OK_AND_ASSIGN(const MetricsPage page, Read(SourceMetrics(sources)));
@@ -92,12 +92,13 @@ TEST(SourceMetricsTest, EveryReadingArrivesUnderItsName) {
   EXPECT_EQ(page.Value("authurl_lane_shed_calls_total", {{"lane", "reads"}}), 4);
   EXPECT_EQ(page.Value("authurl_lane_dropped_calls_total", {{"lane", "reads"}}), 5);
   EXPECT_EQ(page.Value("authurl_lane_queue_length", {{"lane", "writes"}}), 6);
-  EXPECT_EQ(page.Value("authurl_sqlite_commits_total"), 5);
-  EXPECT_EQ(page.Value("authurl_sqlite_writes_total"), 6);
-  EXPECT_EQ(page.Value("authurl_sqlite_reads_total"), 7);
-  EXPECT_EQ(page.Value("authurl_sqlite_busy_total"), 8);
-  EXPECT_EQ(page.Value("authurl_sqlite_errors_total"), 9);
+  EXPECT_EQ(page.Value("authurl_storage_commits_total"), 5);
+  EXPECT_EQ(page.Value("authurl_storage_writes_total"), 6);
+  EXPECT_EQ(page.Value("authurl_storage_reads_total"), 7);
+  EXPECT_EQ(page.Value("authurl_storage_busy_total"), 8);
+  EXPECT_EQ(page.Value("authurl_storage_errors_total"), 9);
   EXPECT_EQ(page.Value("authurl_auth_states_purged_total"), 10);
+  EXPECT_EQ(page.Value("authurl_organization_records_purged_total"), 11);
   EXPECT_EQ(page.Value("authurl_key_ring_keys"), 12);
   EXPECT_EQ(page.Value("authurl_key_ring_primary_key_id"), 13);
   EXPECT_EQ(page.Value("authurl_connections_open"), 14);

@@ -6,6 +6,7 @@
 
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
+#include "tests/support/no_limit.h"
 
 namespace authurl::testing {
 namespace {
@@ -204,16 +205,17 @@ class EnsureAdminKeyTest : public ::testing::Test {
 TEST_F(EnsureAdminKeyTest, NewKeyIsStoredOnce) {
   EXPECT_OK(Ensure(folder_.admin_key()));
   EXPECT_OK(Ensure("  " + folder_.admin_key() + "\n\n"));
-  ASSERT_OK_AND_ASSIGN(const auto keys, store_->ListApiKeys(std::nullopt, "", 10));
-  ASSERT_EQ(keys.size(), 1u);
-  EXPECT_EQ(keys[0].role(), record::v1::ROLE_ADMIN);
-  EXPECT_EQ(keys[0].created_at_ms(), 1'790'000'000'000);
+  ASSERT_OK_AND_ASSIGN(const auto keys,
+                       store_->ListApiKeys(kNoLimit, std::nullopt, "", {.rows = 10}));
+  ASSERT_EQ(keys.records.size(), 1u);
+  EXPECT_EQ(keys.records[0].role(), record::v1::ROLE_ADMIN);
+  EXPECT_EQ(keys.records[0].created_at_ms(), 1'790'000'000'000);
 }
 
 TEST_F(EnsureAdminKeyTest, SecondAdminKeyStandsBesideTheFirst) {
   EXPECT_OK(Ensure(folder_.admin_key()));
   EXPECT_OK(Ensure(NewApiKey(FillRandom)));
-  EXPECT_EQ(store_->ListApiKeys(std::nullopt, "", 10)->size(), 2u);
+  EXPECT_EQ(store_->ListApiKeys(kNoLimit, std::nullopt, "", {.rows = 10})->records.size(), 2u);
 }
 
 TEST_F(EnsureAdminKeyTest, TextThatIsNoKeyIsRefusedWithoutQuotingIt) {
@@ -228,7 +230,7 @@ TEST_F(EnsureAdminKeyTest, TextThatIsNoKeyIsRefusedWithoutQuotingIt) {
 TEST_F(EnsureAdminKeyTest, RevokedKeyAndKeyOfAnotherRoleAreRefused) {
   ASSERT_OK(Ensure(folder_.admin_key()));
   const std::string id = ParseApiKey(folder_.admin_key())->key_id;
-  ASSERT_OK(store_->RevokeApiKey(id, std::nullopt, absl::Now()));
+  ASSERT_OK(store_->RevokeApiKey(kNoLimit, id, std::nullopt, absl::Now()));
   EXPECT_THAT(Ensure(folder_.admin_key()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("revoked")));
 
@@ -237,7 +239,7 @@ TEST_F(EnsureAdminKeyTest, RevokedKeyAndKeyOfAnotherRoleAreRefused) {
   key.set_key_id(ParseApiKey(service)->key_id);
   key.set_digest(ParseApiKey(service)->digest);
   key.set_role(record::v1::ROLE_SERVICE);
-  ASSERT_OK(store_->CreateApiKey(key));
+  ASSERT_OK(store_->CreateApiKey(kNoLimit, key));
   EXPECT_THAT(Ensure(service),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another role")));
 }
@@ -246,13 +248,15 @@ TEST_F(EnsureAdminKeyTest, RevokedKeyIsFineWhileAnotherAdminKeyLives) {
   ASSERT_OK(Ensure(folder_.admin_key()));
   const std::string another = NewApiKey(FillRandom);
   ASSERT_OK(Ensure(another));
-  ASSERT_OK(
-      store_->RevokeApiKey(ParseApiKey(folder_.admin_key())->key_id, std::nullopt, absl::Now()));
+  ASSERT_OK(store_->RevokeApiKey(kNoLimit, ParseApiKey(folder_.admin_key())->key_id, std::nullopt,
+                                 absl::Now()));
   EXPECT_OK(Ensure(folder_.admin_key()));
   EXPECT_OK(Ensure(another));
   // It stays revoked.
-  EXPECT_NE((*store_->GetApiKey(ParseApiKey(folder_.admin_key())->key_id))->revoked_at_ms(), 0);
-  ASSERT_OK(store_->RevokeApiKey(ParseApiKey(another)->key_id, std::nullopt, absl::Now()));
+  EXPECT_NE(
+      (*store_->GetApiKey(kNoLimit, ParseApiKey(folder_.admin_key())->key_id))->revoked_at_ms(), 0);
+  ASSERT_OK(
+      store_->RevokeApiKey(kNoLimit, ParseApiKey(another)->key_id, std::nullopt, absl::Now()));
   EXPECT_THAT(Ensure(folder_.admin_key()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no other ADMIN key")));
 }
@@ -260,20 +264,20 @@ TEST_F(EnsureAdminKeyTest, RevokedKeyIsFineWhileAnotherAdminKeyLives) {
 // More than a page of them, before the one that counts and without it.
 TEST_F(EnsureAdminKeyTest, AdminKeyIsFoundAmongManyOthers) {
   ASSERT_OK(Ensure(folder_.admin_key()));
-  ASSERT_OK(
-      store_->RevokeApiKey(ParseApiKey(folder_.admin_key())->key_id, std::nullopt, absl::Now()));
+  ASSERT_OK(store_->RevokeApiKey(kNoLimit, ParseApiKey(folder_.admin_key())->key_id, std::nullopt,
+                                 absl::Now()));
   record::v1::ApiKey key;
   key.set_digest(std::string(32, 'x'));
   key.set_role(record::v1::ROLE_SERVICE);
   for (int i = 0; i < 200; ++i) {
     key.set_key_id(absl::StrCat("000000000", i + 100));
-    ASSERT_OK(store_->CreateApiKey(key));
+    ASSERT_OK(store_->CreateApiKey(kNoLimit, key));
   }
   EXPECT_THAT(Ensure(folder_.admin_key()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no other ADMIN key")));
   key.set_key_id("zzzzzzzzzzzz");
   key.set_role(record::v1::ROLE_ADMIN);
-  ASSERT_OK(store_->CreateApiKey(key));
+  ASSERT_OK(store_->CreateApiKey(kNoLimit, key));
   EXPECT_OK(Ensure(folder_.admin_key()));
 }
 
@@ -282,7 +286,7 @@ TEST_F(EnsureAdminKeyTest, KnownIdWithAnotherSecretIsRefused) {
   key.set_key_id(ParseApiKey(folder_.admin_key())->key_id);
   key.set_digest(std::string(32, 'x'));
   key.set_role(record::v1::ROLE_ADMIN);
-  ASSERT_OK(store_->CreateApiKey(key));
+  ASSERT_OK(store_->CreateApiKey(kNoLimit, key));
   EXPECT_THAT(Ensure(folder_.admin_key()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another key")));
 }

@@ -21,6 +21,7 @@
 #include "server/serving/pipeline.h"
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/support/build_kind.h"
+#include "tests/support/no_limit.h"
 #include "tests/support/plain_call.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
@@ -45,7 +46,7 @@ class PipelineRaceTest : public ::testing::Test {
                          CredentialStore::Open(*std::move(backend), sealer_, FillRandom, 64 << 10));
     record::v1::Organization organization;
     organization.set_org_id("acme");
-    ASSERT_OK(store_->CreateOrganization(organization));
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, organization));
     // One whose state is sealed into the URL, and one whose state is stored.
     for (const char* network : {"x", "wechat"}) {
       record::v1::SocialNetworkSettings settings;
@@ -55,7 +56,7 @@ class PipelineRaceTest : public ::testing::Test {
       settings.set_version(1);
       settings.set_client_key("key-0");
       settings.set_default_redirect_uri("https://app.example.com/cb");
-      ASSERT_OK(store_->CreateSocialNetwork(settings, "secret"));
+      ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
     }
     for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
     service_ = std::make_unique<AuthUrlService>(catalog_, sealer_, *store_, metrics_, absl::Now,
@@ -74,7 +75,7 @@ class PipelineRaceTest : public ::testing::Test {
     key.set_digest(ParseApiKey(text)->digest);
     key.set_org_id("acme");
     key.set_role(record::v1::ROLE_MINT);
-    EXPECT_OK(store_->CreateApiKey(key));
+    EXPECT_OK(store_->CreateApiKey(kNoLimit, key));
     return text;
   }
 
@@ -107,7 +108,7 @@ class PipelineRaceTest : public ::testing::Test {
     for (int i = 0; i < kChanges; ++i) {
       const std::string key = NewKey();
       EXPECT_OK(Mint(key, "x"));
-      EXPECT_OK(store_->RevokeApiKey(ParseApiKey(key)->key_id, "acme", absl::Now()));
+      EXPECT_OK(store_->RevokeApiKey(kNoLimit, ParseApiKey(key)->key_id, "acme", absl::Now()));
       EXPECT_THAT(Mint(key, "x"), HasReason("API_KEY_INVALID"));
     }
   }
@@ -121,7 +122,8 @@ class PipelineRaceTest : public ::testing::Test {
         settings.set_client_key(client_key);
         return absl::OkStatus();
       };
-      EXPECT_OK(store_->UpdateSocialNetwork("acme", "sn_x", absl::Now(), change, std::nullopt));
+      EXPECT_OK(
+          store_->UpdateSocialNetwork(kNoLimit, "acme", "sn_x", absl::Now(), change, std::nullopt));
       const auto url = Mint(key, "x");
       ASSERT_OK(url);
       EXPECT_THAT(*url, HasSubstr(client_key));

@@ -23,6 +23,7 @@
 #include "server/serving/callback_frame.h"
 #include "server/serving/detached_work.h"
 #include "storage/sqlite/sqlite_backend.h"
+#include "tests/support/no_limit.h"
 #include "tests/support/plain_call.h"
 #include "tests/support/raw_rpc.h"
 #include "tests/support/server_process.h"
@@ -52,13 +53,13 @@ class PipelineTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(*std::move(backend), sealer_, FillRandom));
     record::v1::Organization organization;
     organization.set_org_id("acme");
-    ASSERT_OK(store_->CreateOrganization(organization));
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, organization));
     record::v1::ApiKey key;
     key.set_key_id(ParseApiKey(key_)->key_id);
     key.set_digest(ParseApiKey(key_)->digest);
     key.set_org_id("acme");
     key.set_role(record::v1::ROLE_MINT);
-    ASSERT_OK(store_->CreateApiKey(key));
+    ASSERT_OK(store_->CreateApiKey(kNoLimit, key));
 
     pipeline_ = std::make_unique<Pipeline>(*store_, lanes_, admission_, metrics_, FillRandom, 1024);
     const auto& descriptor = *v1::GetAuthUrlRequest::descriptor()->file()->service(0);

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "core/call_context.h"
 #include "core/errors.h"
 #include "tests/storage/sqlite/full_disk.h"
 #include "tests/support/status_matchers.h"
@@ -64,13 +65,15 @@ class GroupCommitTest : public ::testing::Test {
                                        const Body& first = Insert("0")) {
     std::vector<absl::Status> answers(bodies.size());
     std::vector<std::thread> threads;
-    const absl::Status alone = commits_->Write([&](SqliteConnection& db) {
-      for (size_t i = 0; i < bodies.size(); ++i) {
-        threads.emplace_back([&, i] { answers[i] = commits_->Write(bodies[i]); });
-        while (commits_->stats().waiting < i + 1) std::this_thread::yield();
-      }
-      return first(db);
-    });
+    const absl::Status alone =
+        commits_->Write(CallContext::Background(), [&](SqliteConnection& db) {
+          for (size_t i = 0; i < bodies.size(); ++i) {
+            threads.emplace_back(
+                [&, i] { answers[i] = commits_->Write(CallContext::Background(), bodies[i]); });
+            while (commits_->stats().waiting < i + 1) std::this_thread::yield();
+          }
+          return first(db);
+        });
     for (std::thread& thread : threads) thread.join();
     EXPECT_OK(alone);
     EXPECT_EQ(commits_->stats().waiting, 0u);
@@ -85,8 +88,8 @@ class GroupCommitTest : public ::testing::Test {
 };
 
 TEST_F(GroupCommitTest, ALoneWriterDoesNotWaitForCompany) {
-  EXPECT_OK(commits_->Write(Insert("a")));
-  EXPECT_OK(commits_->Write(Insert("b")));
+  EXPECT_OK(commits_->Write(CallContext::Background(), Insert("a")));
+  EXPECT_OK(commits_->Write(CallContext::Background(), Insert("b")));
   EXPECT_THAT(Names(), ElementsAre("a", "b"));
   EXPECT_EQ(commits_->stats().commits, 2u);
   EXPECT_EQ(commits_->stats().writes, 2u);
@@ -94,10 +97,11 @@ TEST_F(GroupCommitTest, ALoneWriterDoesNotWaitForCompany) {
 }
 
 TEST_F(GroupCommitTest, ALoneWriteThatFailsLeavesNothing) {
-  EXPECT_THAT(commits_->Write([](SqliteConnection& db) {
-    EXPECT_OK(Insert("a")(db));
-    return absl::AbortedError("no");
-  }),
+  EXPECT_THAT(commits_->Write(CallContext::Background(),
+                              [](SqliteConnection& db) {
+                                EXPECT_OK(Insert("a")(db));
+                                return absl::AbortedError("no");
+                              }),
               StatusIs(absl::StatusCode::kAborted, "no"));
   EXPECT_THAT(Names(), IsEmpty());
   EXPECT_EQ(commits_->stats().commits, 0u);
@@ -153,7 +157,7 @@ TEST_F(GroupCommitTest, AWriteThatTheDatabaseRefusesHurtsNoNeighbour) {
               ElementsAre(IsOk(), HasReason("STORAGE_UNAVAILABLE"), IsOk()));
   EXPECT_THAT(Names(), ElementsAre("0", "a", "b"));
   EXPECT_TRUE(commits_->failed());
-  EXPECT_OK(commits_->Write(Insert("c")));
+  EXPECT_OK(commits_->Write(CallContext::Background(), Insert("c")));
   EXPECT_FALSE(commits_->failed());
 }
 
@@ -186,12 +190,12 @@ TEST_F(GroupCommitTest, AWriteThatHidesTheLossOfItsTransactionIsNotTakenForDone)
   EXPECT_THAT(
       RunAsGroup({Insert("a"), lose, Insert("b")}),
       ElementsAre(HasReason("STORAGE_UNAVAILABLE"), HasReason("STORAGE_UNAVAILABLE"), IsOk()));
-  EXPECT_THAT(commits_->Write(lose), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_THAT(commits_->Write(CallContext::Background(), lose), HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_THAT(Names(), ElementsAre("0", "b"));
 }
 
 TEST_F(GroupCommitTest, ACommitThatFailsFailsAllOfItsWritesAndNoneHasAnEffect) {
-  ASSERT_OK(commits_->Write(Insert("taken")));
+  ASSERT_OK(commits_->Write(CallContext::Background(), Insert("taken")));
   std::optional<FullDisk> full;
   const auto fill_disk = [&](SqliteConnection&) {
     full.emplace(std::filesystem::file_size(path_ + "-wal"));
@@ -203,19 +207,21 @@ TEST_F(GroupCommitTest, ACommitThatFailsFailsAllOfItsWritesAndNoneHasAnEffect) {
   EXPECT_THAT(answers, Each(HasReason("STORAGE_UNAVAILABLE")));
   EXPECT_THAT(Names(), ElementsAre("0", "taken"));
   EXPECT_TRUE(commits_->failed());
-  EXPECT_OK(commits_->Write(Insert("a")));
+  EXPECT_OK(commits_->Write(CallContext::Background(), Insert("a")));
   EXPECT_FALSE(commits_->failed());
   EXPECT_THAT(Names(), ElementsAre("0", "a", "taken"));
 }
 
 TEST_F(GroupCommitTest, AWriteThatChangedNothingDoesNotProveThatWritesWork) {
-  EXPECT_THAT(commits_->Write([](SqliteConnection&) { return StorageUnavailable("no"); }),
+  EXPECT_THAT(commits_->Write(CallContext::Background(),
+                              [](SqliteConnection&) { return StorageUnavailable("no"); }),
               HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_TRUE(commits_->failed());
-  EXPECT_OK(commits_->Write(
-      [](SqliteConnection& db) { return db.Run("DELETE FROM meta WHERE name = 'none'"); }));
+  EXPECT_OK(commits_->Write(CallContext::Background(), [](SqliteConnection& db) {
+    return db.Run("DELETE FROM meta WHERE name = 'none'");
+  }));
   EXPECT_TRUE(commits_->failed());
-  EXPECT_OK(commits_->Write(Insert("a")));
+  EXPECT_OK(commits_->Write(CallContext::Background(), Insert("a")));
   EXPECT_FALSE(commits_->failed());
 }
 
@@ -226,7 +232,8 @@ TEST_F(GroupCommitTest, AWriteThatThrowsFailsAlone) {
   const std::vector<absl::Status> answers = RunAsGroup({Insert("a"), throw_error, Insert("b")});
   EXPECT_THAT(answers, ElementsAre(IsOk(), HasReason("STORAGE_UNAVAILABLE"), IsOk()));
   EXPECT_EQ(CauseOf(answers[1]), "no memory");
-  EXPECT_THAT(commits_->Write(throw_error), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_THAT(commits_->Write(CallContext::Background(), throw_error),
+              HasReason("STORAGE_UNAVAILABLE"));
   EXPECT_THAT(Names(), ElementsAre("0", "a", "b"));
 }
 
@@ -248,7 +255,35 @@ TEST_F(GroupCommitTest, NothingIsWrittenToAFileThatIsNoLongerInItsPlace) {
   }
   EXPECT_EQ(runs, 0);
   std::filesystem::rename(away, path_);
-  EXPECT_OK(commits_->Write(Insert("a")));
+  EXPECT_OK(commits_->Write(CallContext::Background(), Insert("a")));
+}
+
+TEST_F(GroupCommitTest, AWriteThatNobodyWaitsForAnyMoreIsNotBegun) {
+  CallContext gone(absl::InfiniteFuture());
+  int runs = 0;
+  const auto count = [&](SqliteConnection&) {
+    ++runs;
+    return absl::OkStatus();
+  };
+  // One whose caller goes away while it is in the queue, which it leaves then and not later.
+  absl::Status answer;
+  const absl::Status alone = commits_->Write(CallContext::Background(), [&](SqliteConnection& db) {
+    std::thread waiting([&] { answer = commits_->Write(gone, count); });
+    while (commits_->stats().waiting < 1) std::this_thread::yield();
+    gone.Cancel();
+    waiting.join();
+    EXPECT_EQ(commits_->stats().waiting, 0u);
+    return Insert("a")(db);
+  });
+  EXPECT_OK(alone);
+  EXPECT_THAT(answer, HasReason("CALL_CANCELLED"));
+  // One that comes too late.
+  EXPECT_THAT(commits_->Write(gone, count), HasReason("CALL_CANCELLED"));
+  EXPECT_THAT(commits_->Write(CallContext(absl::InfinitePast()), count),
+              HasReason("DEADLINE_EXCEEDED"));
+  EXPECT_EQ(runs, 0);
+  EXPECT_EQ(commits_->stats().writes, 1u);
+  EXPECT_FALSE(commits_->failed());
 }
 
 TEST_F(GroupCommitTest, AGroupIsBoundedAndNobodyIsLeftWaiting) {

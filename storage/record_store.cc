@@ -1,0 +1,98 @@
+#include "storage/record_store.h"
+
+#include "absl/strings/str_cat.h"
+#include "core/errors.h"
+#include "storage/tables.h"
+
+namespace authurl {
+
+using record::v1::Organization;
+
+absl::Status TooManyAttempts() {
+  return StorageUnavailable("the record was changed again and again during an update");
+}
+
+absl::Status AnotherRow(const Table& table) {
+  return absl::InternalError(
+      absl::StrCat("the database answered with another row of ", table.name,
+                   " than the one asked for: it was damaged; restore it from a backup"));
+}
+
+absl::StatusOr<StoredPtr<Organization>> RecordStore::GetOrganization(const CallContext& context,
+                                                                     absl::string_view org_id) {
+  return Read<Organization>(
+      context, RecordId<Stored<Organization>>(org_id),
+      [&]() -> absl::StatusOr<Stored<Organization>> {
+        const absl::StatusOr<Row> row = Fetch(context, kOrganizations, org_id, org_id, 1);
+        if (!row.ok()) return row.status();
+        absl::StatusOr<Stored<Organization>> organization = Open<Organization>(*row);
+        if (organization.ok() && organization->record.deleted_at_ms() != 0) {
+          return absl::NotFoundError("it is being deleted");
+        }
+        return organization;
+      });
+}
+
+absl::Status RecordStore::CheckOwner(const CallContext& context, absl::string_view org_id,
+                                     int64_t generation) {
+  if (org_id.empty()) return absl::OkStatus();
+  const auto organization = GetOrganization(context, org_id);
+  if (!organization.ok()) return organization.status();
+  if ((*organization)->generation == generation) return absl::OkStatus();
+  return absl::NotFoundError("of an organisation that is gone");
+}
+
+absl::Status RecordStore::CheckOwner(const CallContext& context, const Table& table,
+                                     const Row& row) {
+  if (table.ids != Table::Ids::kOrganization) {
+    return CheckOwner(context, row.org_id, row.generation);
+  }
+  const bool lives = row.integer(OrganizationColumn::kPurgeAtMs) == kNeverDue;
+  return lives ? absl::OkStatus() : absl::NotFoundError("it is being deleted");
+}
+
+std::optional<bool> RecordStore::HasOwnerInMemory(absl::string_view org_id, int64_t generation) {
+  if (org_id.empty()) return true;
+  const auto organization = OrganizationInMemory(org_id);
+  if (!organization) return std::nullopt;
+  return *organization != nullptr && (*organization)->generation == generation;
+}
+
+absl::StatusOr<Row> RecordStore::Fetch(const CallContext& context, const Table& table,
+                                       absl::string_view org_id, absl::string_view id,
+                                       size_t parts) {
+  absl::StatusOr<Row> row = backend_->Get(context, table, org_id, id, parts);
+  if (!row.ok()) return row;
+  const bool same_organization = table.ids != Table::Ids::kPerOrganization || row->org_id == org_id;
+  if (row->id != id || !same_organization) return AnotherRow(table);
+  return row;
+}
+
+CommitResult RecordStore::Commit(const CallContext& context, const Batch& batch,
+                                 absl::Span<const RecordKey> changed) {
+  return cache_.RunWrite(changed, [&] { return backend_->Commit(context, batch); });
+}
+
+absl::StatusOr<CommitResult> RecordStore::CommitFor(
+    const CallContext& context, absl::string_view org_id,
+    absl::FunctionRef<Batch(int64_t generation)> make, absl::Span<const RecordKey> changed) {
+  if (org_id.empty()) return Commit(context, make(0), changed);
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const auto organization = GetOrganization(context, org_id);
+    if (!organization.ok()) return organization.status();
+    Batch batch = make((*organization)->generation);
+    // Last, so that the positions of the others are those that `make` gave them.
+    batch.push_back(ExpectVersion{&kOrganizations, std::string(org_id), std::string(org_id),
+                                  (*organization)->version});
+    CommitResult result = Commit(context, batch, changed);
+    const bool organization_changed =
+        (absl::IsNotFound(result.status) || absl::IsAborted(result.status)) &&
+        result.refused == batch.size() - 1;
+    if (!organization_changed) return result;
+    // Deleted, maybe made again since: what memory has of it is old.
+    cache_.Invalidate(RecordId<Stored<Organization>>(org_id));
+  }
+  return TooManyAttempts();
+}
+
+}  // namespace authurl

@@ -1,0 +1,168 @@
+// record_store.h: records in their tables: sealed, kept in memory where requests need them, and
+// each of an organisation that lives. What the credential store is built on.
+//
+// This is where the cache wraps the backend: whatever is written goes through Commit(), which takes
+// what it may change out of memory before it begins and keeps it out until it has ended.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "authurl/record/v1/record.pb.h"
+#include "core/call_context.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/sealer.h"
+#include "storage/backend.h"
+#include "storage/record_cache.h"
+#include "storage/record_sealer.h"
+#include "storage/record_size.h"
+#include "storage/table.h"
+
+namespace authurl {
+
+// A record with what its row says besides.
+template <typename Record>
+struct Stored {
+  Record record;
+  int64_t generation;
+  uint64_t version;
+};
+
+template <typename Record>
+using StoredPtr = std::shared_ptr<const Stored<Record>>;
+
+// A page of a list.
+template <typename Record>
+struct Listed {
+  std::vector<Record> records;
+  // The ids of records that do not open, among them and behind the last of them.
+  std::vector<std::string> unreadable;
+  // The id behind which the next page begins; empty: there is none.
+  std::string next;
+};
+
+// Safe to use from many threads at once.
+class RecordStore final {
+ public:
+  // `sealer` must outlive this.
+  RecordStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
+              size_t cache_bytes)
+      : backend_(std::move(backend)), sealer_(sealer, std::move(random)), cache_(cache_bytes) {}
+  RecordStore(const RecordStore&) = delete;
+  RecordStore& operator=(const RecordStore&) = delete;
+
+  Backend& backend() { return *backend_; }
+  const Backend& backend() const { return *backend_; }
+  const RecordSealer& sealer() const { return sealer_; }
+  RecordCache& cache() { return cache_; }
+  const RecordCache& cache() const { return cache_; }
+
+  // A read through the cache. `load` returns NOT_FOUND where there is none; that is kept, too.
+  template <typename Record>
+  absl::StatusOr<StoredPtr<Record>> Read(const CallContext& context,
+                                         const RecordId<Stored<Record>>& id,
+                                         absl::FunctionRef<absl::StatusOr<Stored<Record>>()> load) {
+    auto found = cache_.Load<Stored<Record>>(context, id, [&]() -> LoadResult<Record> {
+      absl::StatusOr<Stored<Record>> loaded = load();
+      if (absl::IsNotFound(loaded.status())) return LoadedRecord<Stored<Record>>{};
+      if (!loaded.ok()) return loaded.status();
+      auto kept = std::make_shared<const Stored<Record>>(*std::move(loaded));
+      const size_t bytes = SharedBytes(kept->record) + sizeof(Stored<Record>) - sizeof(Record);
+      return LoadedRecord<Stored<Record>>{std::move(kept), bytes};
+    });
+    if (!found.ok()) return found.status();
+    if (*found == nullptr) return absl::NotFoundError("no such record");
+    return *std::move(found);
+  }
+
+  // The organisation, if it lives: else NOT_FOUND.
+  absl::StatusOr<StoredPtr<record::v1::Organization>> GetOrganization(const CallContext& context,
+                                                                      absl::string_view org_id);
+  // From memory; nothing where the database would have to be asked.
+  std::optional<StoredPtr<record::v1::Organization>> OrganizationInMemory(
+      absl::string_view org_id) {
+    return cache_.Find(RecordId<Stored<record::v1::Organization>>(org_id));
+  }
+  // OK when the organisation lives and is of this generation, or there is none (empty). Else
+  // NOT_FOUND.
+  absl::Status CheckOwner(const CallContext& context, absl::string_view org_id, int64_t generation);
+  // The same for the row of any table, whose owner may be the organisation that it stands for.
+  absl::Status CheckOwner(const CallContext& context, const Table& table, const Row& row);
+  // From memory; nothing where the database would have to be asked.
+  std::optional<bool> HasOwnerInMemory(absl::string_view org_id, int64_t generation);
+
+  // The row of an id. INTERNAL where the database answers with another one.
+  absl::StatusOr<Row> Fetch(const CallContext& context, const Table& table,
+                            absl::string_view org_id, absl::string_view id, size_t parts);
+
+  template <typename Record>
+  absl::StatusOr<Stored<Record>> Open(const Row& row) const {
+    absl::StatusOr<Record> record = sealer_.Open<Record>(row);
+    if (!record.ok()) return record.status();
+    return Stored<Record>{*std::move(record), row.generation, row.version};
+  }
+
+  // A page of the records of an organisation that lives, or of all that do.
+  template <typename Record>
+  absl::StatusOr<Listed<Record>> List(const CallContext& context,
+                                      std::optional<absl::string_view> org_id,
+                                      absl::string_view after, PageLimit limit) {
+    absl::StatusOr<RowPage> page =
+        backend_->List(context, Kept<Record>::table(), org_id, after, limit, 1);
+    if (!page.ok()) return page.status();
+    Listed<Record> listed{.records = {}, .unreadable = {}, .next = std::move(page->next)};
+    for (Row& row : page->rows) {
+      if (org_id && row.org_id != *org_id) return AnotherRow(Kept<Record>::table());
+      const absl::Status owner = CheckOwner(context, Kept<Record>::table(), row);
+      if (absl::IsNotFound(owner)) continue;
+      auto record = owner.ok() ? sealer_.Open<Record>(row) : absl::StatusOr<Record>(owner);
+      if (record.ok()) {
+        listed.records.push_back(*std::move(record));
+      } else if (absl::IsInternal(record.status())) {
+        listed.unreadable.push_back(row.id);
+      } else {
+        return record.status();
+      }
+      // What is sealed need not be held beside what is open.
+      row.parts.clear();
+    }
+    return listed;
+  }
+
+  // All or none, in one transaction. `changed`: what requests may find in memory otherwise than
+  // after it.
+  CommitResult Commit(const CallContext& context, const Batch& batch,
+                      absl::Span<const RecordKey> changed);
+  // The same for an organisation that lives and still does when it is done (empty: none):
+  // `make` makes the batch for its generation, maybe more than once. NOT_FOUND where it does not.
+  absl::StatusOr<CommitResult> CommitFor(const CallContext& context, absl::string_view org_id,
+                                         absl::FunctionRef<Batch(int64_t generation)> make,
+                                         absl::Span<const RecordKey> changed);
+
+ private:
+  template <typename Record>
+  using LoadResult = absl::StatusOr<LoadedRecord<Stored<Record>>>;
+
+  const std::unique_ptr<Backend> backend_;
+  const RecordSealer sealer_;
+  RecordCache cache_;
+};
+
+// A damaged index leads to a row that is sound in itself but not the one asked for.
+absl::Status AnotherRow(const Table& table);
+// That others came between, again and again.
+absl::Status TooManyAttempts();
+// Only other processes and the sealing anew can make a write start over, and each time they got on.
+inline constexpr int kMaxAttempts = 16;
+
+}  // namespace authurl

@@ -1,0 +1,45 @@
+// table_sql.h: SQL made of a table's description.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "storage/table.h"
+
+namespace authurl {
+
+// What makes the table: CREATE statements, each ended by ";\n".
+std::string CreateTableSql(const Table& table);
+
+// The statements over one table. Their parameters come in the order in which they are named here;
+// "key" is the id, behind its organisation where ids are unique in one only. A statement that reads
+// rows exists once for each number of parts: its columns are org_id, generation, id, version, the
+// table's columns, those parts and, last, the rowid or 0.
+struct TableSql {
+  explicit TableSql(const Table& table);
+
+  // Of one of the table's lookups. Parameters: org_id, the values.
+  struct OfLookup {
+    std::vector<std::string> find;
+    std::string highest;  // Empty where it has no order column.
+    // How many rows, at most the last parameter. `from` and `to`: a bound of the order column
+    // before it.
+    std::string count, count_from, count_to;
+    // Parameters: org_id twice. The rows are values of the first column.
+    std::string values;
+  };
+
+  std::vector<std::string> get;                   // key
+  std::vector<std::string> list_all;              // after, limit
+  std::vector<std::string> list_of_organization;  // org_id, after, limit
+  std::string list_due;                           // before, limit
+  std::string list_under_key;                     // key byte, from, limit
+  std::string keys_in_use;
+  std::string insert;   // org_id, generation, id, version, columns, parts
+  std::string update;   // version, columns, parts, key, expected version
+  std::string remove;   // key
+  std::string version;  // key
+  std::vector<OfLookup> lookups;
+};
+
+}  // namespace authurl
