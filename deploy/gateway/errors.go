@@ -153,6 +153,9 @@ func httpStatus(code codes.Code, reason string) int {
 		return http.StatusInternalServerError
 	case "METADATA_TOO_LARGE":
 		return http.StatusRequestHeaderFieldsTooLarge
+	case "REPLY_TOO_LARGE":
+		// Not 429, which clients send again by themselves: the same request would get the same.
+		return http.StatusRequestEntityTooLarge
 	}
 	switch code {
 	case codes.InvalidArgument, codes.OutOfRange:
