@@ -56,9 +56,10 @@ func (e envelope) NewEncoder(out io.Writer) runtime.Encoder {
 
 // Marshal makes the body of a reply:
 //
-//	{"success":true,"data":{…}}                         a resource, unwrapped from the message around it
-//	{"success":true,"data":[…],"next_page_token":"…"}   a list; without the token where the reply has none
-//	{"success":true,"message":"…"}                      something was deleted
+//	{"success":true,"data":{…}}        a resource, unwrapped from the message around it
+//	{"success":true,"data":[…],…}      a list; after it the other members that the reply has, which are
+//	                                   "next_page_token":"…","unreadable_ids":[…] where it comes in pages
+//	{"success":true,"message":"…"}     something was deleted
 func (envelope) Marshal(source any) ([]byte, error) {
 	reply, ok := source.(proto.Message)
 	if !ok {
