@@ -274,7 +274,11 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 		}
 		return r.body
 	}
-	id := idIn(t, call(200, `"data":[{"id":"sn_`, "GET", "/v1/social-networks", "", org))
+	networks := call(200, `"data":[{"id":"sn_`, "GET", "/v1/social-networks", "", org)
+	if !strings.HasSuffix(networks, `,"next_page_token":"","unreadable_ids":[]}`) {
+		t.Error(networks)
+	}
+	id := idIn(t, networks)
 	call(409, `"SOCIAL_NETWORK_EXISTS"`, "POST", "/v1/social-networks", `{"network":"instagram","client_key":"1","client_secret":"2"}`, org)
 	call(400, `{"client_key":{"_errors":["Required"]},"client_secret":{"_errors":["Required"]}`, "POST", "/v1/social-networks", `{"network":"linkedin"}`, org)
 	call(400, `"extra_params":{"state":{"_errors":[`, "POST", "/v1/social-networks", `{"network":"linkedin","client_key":"1","client_secret":"2","extra_params":{"state":"x"}}`, org)
@@ -295,9 +299,10 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 
 	call(409, `"ORGANIZATION_EXISTS"`, "POST", "/v1/organizations", `{"org_id":"acme"}`, admin)
 	call(200, `"data":[{"org_id":"acme"`, "GET", "/v1/organizations", "", admin)
+	call(200, `"next_page_token":"","unreadable_ids":[]}`, "GET", "/v1/organizations", "", admin)
 	first := call(200, `"next_page_token":"A`, "GET", "/v1/api-keys?page_size=1", "", admin)
 	token := regexp.MustCompile(`"next_page_token":"([^"]+)"`).FindStringSubmatch(first)[1]
-	call(200, `"next_page_token":""`, "GET", "/v1/api-keys?pageSize=1&pageToken="+token, "", admin)
+	call(200, `"next_page_token":"","unreadable_ids":[]}`, "GET", "/v1/api-keys?pageSize=1&pageToken="+token, "", admin)
 	call(400, `{"page_size":{"_errors":["must not be negative"]}}`, "GET", "/v1/api-keys?page_size=-1", "", admin)
 	service := call(200, `"role":"ROLE_SERVICE"`, "POST", "/v1/api-keys", `{"role":"ROLE_SERVICE","display_name":"caller"}`, admin)
 	serviceKey := regexp.MustCompile(`"key":"(auk_[^"]+)"`).FindStringSubmatch(service)[1]
@@ -311,6 +316,16 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	call(401, `"API_KEY_INVALID"`, "GET", "/v1/social-networks", "", org)
 	call(404, `"API_KEY_NOT_FOUND"`, "DELETE", "/v1/api-keys/nothing", "", admin)
 	call(200, `{"success":true,"message":"The organisation was deleted"}`, "DELETE", "/v1/organizations/acme", "", admin)
+	// It is gone at once; its id is free when all that it left is removed.
+	call(200, `"data":[],"next_page_token"`, "GET", "/v1/organizations", "", admin)
+	call(404, `"ORGANIZATION_NOT_FOUND"`, "DELETE", "/v1/organizations/acme", "", admin)
+	eventually(t, "the id is free", func() bool {
+		r := send(t, "POST", g.url+"/v1/organizations", `{"org_id":"acme"}`, admin...)
+		if r.status != 200 && (r.status != 409 || !strings.HasSuffix(r.body, `"code":"ORGANIZATION_BEING_DELETED"}`)) {
+			t.Fatal(r)
+		}
+		return r.status == 200
+	})
 
 	// The same name in both logs.
 	send(t, "GET", g.url+"/v1/organizations", "", "Authorization", bearer(server.adminKey), "X-Request-Id", "in-both-logs")
