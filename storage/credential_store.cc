@@ -272,6 +272,12 @@ absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(const CallContext& context,
     const absl::Status owner = records_.CheckOwner(context, row->org_id, row->generation);
     if (!owner.ok()) return not_found(owner);
     absl::StatusOr<ApiKey> key = records_.sealer().Open<ApiKey>(*row);
+    if (absl::IsInternal(key.status())) {
+      // One that does not open can be revoked, too: should it open again one day, it must not live.
+      key.emplace();
+      key->set_key_id(row->id);
+      key->set_org_id(row->org_id);
+    }
     if (!key.ok() || key->revoked_at_ms() != 0) return key;
     key->set_revoked_at_ms(absl::ToUnixMillis(now));
     const Batch batch = {Update{

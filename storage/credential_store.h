@@ -114,7 +114,8 @@ class CredentialStore final {
                                                          absl::string_view after, PageLimit limit);
   // Whether there is any, readable or not.
   absl::StatusOr<bool> HasApiKeys(const CallContext& context);
-  // The key as it is then. With `org_id`, a key of another organisation is API_KEY_NOT_FOUND.
+  // The key as it is then; of one that does not open nothing is left but its ids. With `org_id`, a
+  // key of another organisation is API_KEY_NOT_FOUND.
   absl::StatusOr<record::v1::ApiKey> RevokeApiKey(const CallContext& context,
                                                   absl::string_view key_id,
                                                   std::optional<absl::string_view> org_id,

@@ -3,11 +3,16 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "core/errors.h"
 #include "server/observe/log.h"
 #include "server/stop_signals.h"
 #include "storage/sqlite/sqlite_backend.h"
@@ -152,6 +157,42 @@ class HungStoreTest : public ::testing::Test {
   Config config_;
   FlakyBackend* backend_ = nullptr;  // The store's.
 };
+
+// Not even when every thread that writes is stuck, and as many calls as may wait behind them.
+TEST_F(HungStoreTest, WritesThatHangHoldUpNeitherReadsNorWhatIsInMemory) {
+  config_.write_workers = 4;
+  config_.max_queued_writes = 4;
+  DemoOrganization demo;
+  {
+    ASSERT_OK_AND_ASSIGN(const auto app, App::Start(config_));
+    const TestClient admin(app->address(), folder_.admin_key());
+    ASSERT_OK_AND_ASSIGN(demo, CreateDemoOrganization(admin, "demo"));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto app, StartHung());
+  const TestClient client(app->address(), demo.org_key);
+  std::atomic<int> written = 0;
+  std::atomic<int> refused = 0;
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 9; ++i) {
+    writers.emplace_back([&, i] {
+      auto request = NewSocialNetworkRequest("x", "key", "secret");
+      request.set_name(absl::StrCat("name-", i));
+      const absl::Status status = client.CreateSocialNetwork(request).status();
+      if (status.ok()) ++written;
+      if (ReasonOf(status) == "OVERLOADED") ++refused;
+    });
+  }
+  // Four hang and four wait, which is all there is room for; besides, the upkeep hangs.
+  EXPECT_TRUE(Eventually([&] { return refused == 1 && backend_->hanging() == 5; }));
+  // Nothing is in memory yet; then it is.
+  for (int i = 0; i < 20; ++i) EXPECT_OK(client.GetAuthUrl(ExampleAuthUrlRequest()));
+  EXPECT_OK(client.ListSocialNetworks());
+  EXPECT_OK(client.GetSocialNetwork(demo.social_network_id));
+  EXPECT_EQ(backend_->hanging(), 5);
+  backend_->set_hung(false);
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(written, 8);
+}
 
 TEST_F(HungStoreTest, ItDrainsWhileAWriteOfTheUpkeepHangs) {
   ASSERT_OK_AND_ASSIGN(const auto app, StartHung());

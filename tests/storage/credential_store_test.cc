@@ -445,6 +445,25 @@ TEST_F(CredentialStoreTest, AnOrganizationWhoseRecordIsDamagedCanBeDeleted) {
   EXPECT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
 }
 
+TEST_F(CredentialStoreTest, AKeyWhoseRecordIsDamagedCanBeRevokedForGood) {
+  Fill(*store_);
+  store_.reset();
+  const std::string sound = RawDatabase(path_).Value(
+      "SELECT hex(whole) FROM api_keys"
+      " WHERE id = 'acme-key'");
+  Edit("UPDATE api_keys SET whole = x'00' WHERE id = 'acme-key'");
+  EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), DoesNotOpen("api_keys"));
+  ASSERT_OK_AND_ASSIGN(const auto revoked,
+                       store_->RevokeApiKey(kNoLimit, "acme-key", "acme", kNow));
+  EXPECT_EQ(revoked.key_id(), "acme-key");
+  EXPECT_EQ(revoked.revoked_at_ms(), absl::ToUnixMillis(kNow));
+  ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey(kNoLimit, "acme-key"));
+  EXPECT_NE(key->revoked_at_ms(), 0);
+  // Not even the old bytes bring it back.
+  Edit(absl::StrCat("UPDATE api_keys SET whole = x'", sound, "' WHERE id = 'acme-key'"));
+  EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), DoesNotOpen("api_keys"));
+}
+
 TEST_F(CredentialStoreTest, ThatThereAreKeysIsKnownThoughNoneOpens) {
   EXPECT_THAT(store_->HasApiKeys(kNoLimit), IsOkAndHolds(false));
   Fill(*store_);
