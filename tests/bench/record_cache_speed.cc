@@ -43,8 +43,9 @@ class FullCache final {
   double Insert() {
     const std::string org_id = absl::StrCat("organisation-", inserted_++);
     const double begin = CpuSeconds();
-    benchmark::DoNotOptimize(
-        cache_.Load(CallContext::Background(), RecordId<SocialNetworkSettings>{org_id, "x"}, [this] { return Loaded(); }));
+    benchmark::DoNotOptimize(cache_.Load(CallContext::Background(),
+                                         RecordId<SocialNetworkSettings>{org_id, "x"},
+                                         [this] { return Loaded(); }));
     return CpuSeconds() - begin;
   }
 
