@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "core/api_key.h"
+#include "core/call_context.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/key_ring.h"
 #include "core/crypto/sealer.h"
@@ -20,21 +21,18 @@
 #include "storage/credential_store.h"
 #include "storage/record_sealer.h"
 #include "storage/sqlite/sqlite_backend.h"
-#include "storage/sqlite/sqlite_connection.h"
+#include "storage/tables.h"
 #include "tests/bench/example_call.h"
 #include "tests/bench/random_numbers.h"
-#include "tests/support/no_limit.h"
 
 namespace authurl::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using Text = SqliteConnection::Text;
-using Blob = SqliteConnection::Blob;
 
 constexpr int64_t kCreatedAtMs = 1'795'435'200'000;
 constexpr char kClientSecret[] = "c2VjcmV0LW9mLWFuLWFwcC1vZi00NS1jaGFyYWN0ZXJzLg";
-constexpr int64_t kOrganizationsPerTransaction = 20'000;
+constexpr int64_t kOrganizationsPerTransaction = 2'000;
 // Upper bounds, to see whether the disk has room.
 constexpr int64_t kBytesPerOrganization = 1500;
 constexpr int64_t kBytesPerConfiguration = 1000;
@@ -73,76 +71,48 @@ record::v1::ApiKey KeyRecord(absl::string_view text, record::v1::Role role,
   return key;
 }
 
-// Writes rows as the server would, but many to a transaction and with nothing flushed until the
-// end.
+// Makes rows as the server would, for many to a transaction.
 class BulkWriter final {
  public:
-  BulkWriter(SqliteConnection& db, const RecordSealer& records) : db_(db), records_(records) {}
+  explicit BulkWriter(const RecordSealer& records) : records_(records) {}
 
-  absl::Status Write(uint64_t organization, int networks) {
+  void Add(uint64_t organization, int networks) {
     const std::string org_id = OrganizationId(organization);
-    absl::Status status = WriteOrganization(org_id);
-    status.Update(WriteKey(MintKey(organization), org_id));
-    for (int network = 0; network < networks && status.ok(); ++network) {
-      status = WriteConfiguration(ExampleSettings(org_id, ConfigurationId(organization, network),
-                                                  kNetworks[static_cast<size_t>(network)]));
+    record::v1::Organization record;
+    record.set_org_id(org_id);
+    record.set_display_name("A company with a name, Inc.");
+    record.set_created_at_ms(kCreatedAtMs);
+    batch_.push_back(Insert{&kOrganizations, records_.Seal(record, kGeneration, 1)});
+    const auto key = KeyRecord(MintKey(organization), record::v1::ROLE_MINT, org_id);
+    batch_.push_back(Insert{&kApiKeys, records_.Seal(key, kGeneration, 1)});
+    for (int network = 0; network < networks; ++network) {
+      const auto settings = ExampleSettings(org_id, ConfigurationId(organization, network),
+                                            kNetworks[static_cast<size_t>(network)]);
+      batch_.push_back(Insert{&kSocialNetworks,
+                              records_.Seal(settings, kGeneration, ClientSecrets(kClientSecret))});
     }
+  }
+
+  absl::Status Commit(Backend& backend) {
+    const absl::Status status = backend.Commit(CallContext::Background(), batch_).status;
+    batch_.clear();
     return status;
   }
 
  private:
-  absl::Status WriteOrganization(const std::string& org_id) {
-    record::v1::Organization organization;
-    organization.set_org_id(org_id);
-    organization.set_display_name("A company with a name, Inc.");
-    organization.set_created_at_ms(kCreatedAtMs);
-    const OrganizationRow row = records_.Seal(organization);
-    return db_.Run("INSERT INTO organizations (org_id, sealed) VALUES (?1, ?2)",
-                   {Text{row.org_id}, Blob{row.sealed}});
-  }
+  static constexpr int64_t kGeneration = 1;
 
-  absl::Status WriteKey(const std::string& text, const std::string& org_id) {
-    const ApiKeyRow row = records_.Seal(KeyRecord(text, record::v1::ROLE_MINT, org_id), 1);
-    return db_.Run(
-        "INSERT INTO api_keys (key_id, org_id, version, sealed) VALUES (?1, ?2, ?3, ?4)",
-        {Text{row.key_id}, Text{row.org_id}, static_cast<int64_t>(row.version), Blob{row.sealed}});
-  }
-
-  absl::Status WriteConfiguration(const record::v1::SocialNetworkSettings& settings) {
-    const SocialNetworkRow row = records_.Seal(settings, ClientSecrets(kClientSecret));
-    return db_.Run(
-        "INSERT INTO social_networks"
-        " (id, org_id, network, instance, name, default_rank, version, settings, secret)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        {Text{row.id}, Text{row.org_id}, Text{row.network}, Text{row.instance}, Text{row.name},
-         row.default_rank, static_cast<int64_t>(row.version), Blob{row.settings},
-         Blob{row.secret}});
-  }
-
-  SqliteConnection& db_;
   const RecordSealer& records_;
+  Batch batch_;
 };
 
-absl::Status PrepareForBulk(SqliteConnection& db) {
-  for (const char* sql :
-       {"PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=OFF",
-        "PRAGMA cache_size=-1048576", "PRAGMA locking_mode=EXCLUSIVE"}) {
-    if (absl::Status status = db.Run(sql); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status WriteAll(SqliteConnection& db, const RecordSealer& records, DeploymentSize size) {
-  BulkWriter writer(db, records);
+absl::Status WriteAll(Backend& backend, const RecordSealer& records, DeploymentSize size) {
+  BulkWriter writer(records);
   const absl::Time begin = absl::Now();
   for (int64_t next = 0; next < size.organizations;) {
     const int64_t end = std::min(next + kOrganizationsPerTransaction, size.organizations);
-    absl::Status status = db.Begin();
-    for (; next < end && status.ok(); ++next) {
-      status = writer.Write(static_cast<uint64_t>(next), size.networks_each);
-    }
-    if (status.ok()) status = db.Commit();
-    if (!status.ok()) return status;
+    for (; next < end; ++next) writer.Add(static_cast<uint64_t>(next), size.networks_each);
+    if (absl::Status status = writer.Commit(backend); !status.ok()) return status;
     const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
     absl::FPrintF(stderr, "\r%d of %d organisations, %.0f configurations/s ", next,
                   size.organizations, static_cast<double>(next * size.networks_each) / seconds);
@@ -213,17 +183,14 @@ absl::Status Deployment::Fill() {
     if (!backend.ok()) return backend.status();
     const auto store = CredentialStore::Open(*std::move(backend), sealer, FillRandom);
     if (!store.ok()) return store.status();
-    const absl::Status status =
-        (*store)->CreateApiKey(kNoLimit, KeyRecord(service_key_, record::v1::ROLE_SERVICE, ""));
+    const absl::Status status = (*store)->CreateApiKey(
+        CallContext::Background(), KeyRecord(service_key_, record::v1::ROLE_SERVICE, ""));
     if (!status.ok()) return status;
   }
-  {
-    const auto db = SqliteConnection::Open(database(), SqliteConnection::Role::kWriter);
-    if (!db.ok()) return db.status();
-    absl::Status status = PrepareForBulk(**db);
-    if (status.ok()) status = WriteAll(**db, RecordSealer(sealer, FillRandom), size_);
-    if (!status.ok()) return absl::Status(status.code(), CauseOf(status));
-  }
+  const auto backend = OpenSqliteBackend(database());
+  if (!backend.ok()) return backend.status();
+  const absl::Status status = WriteAll(**backend, RecordSealer(sealer, FillRandom), size_);
+  if (!status.ok()) return absl::Status(status.code(), CauseOf(status));
   return absl::OkStatus();
 }
 
@@ -239,11 +206,12 @@ absl::Status Deployment::Check() const {
        {int64_t{0}, size_.organizations / 2, size_.organizations - 1}) {
     const std::string org_id = OrganizationId(static_cast<uint64_t>(organization));
     const ParsedApiKey key = ParseApiKey(MintKey(static_cast<uint64_t>(organization))).value();
-    absl::Status status = (*store)->GetOrganization(kNoLimit, org_id).status();
-    status.Update((*store)->GetApiKey(kNoLimit, key.key_id).status());
+    absl::Status status = (*store)->GetOrganization(CallContext::Background(), org_id).status();
+    status.Update((*store)->GetApiKey(CallContext::Background(), key.key_id).status());
     for (int network = 0; network < size_.networks_each; ++network) {
       const absl::string_view name = kNetworks[static_cast<size_t>(network)];
-      status.Update((*store)->FindSocialNetwork(kNoLimit, org_id, name, "", "").status());
+      status.Update(
+          (*store)->FindSocialNetwork(CallContext::Background(), org_id, name, "", "").status());
     }
     if (!status.ok()) return status;
   }

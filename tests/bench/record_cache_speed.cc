@@ -98,7 +98,10 @@ void Find(benchmark::State& state) {
   const std::string org_id = "acme-corporation";
   const RecordId<SocialNetworkSettings> id{org_id, "x", "", "*"};
   const auto record = std::make_shared<const SocialNetworkSettings>();
-  cache.Load(id, [&] { return LoadedRecord<SocialNetworkSettings>{record}; }).IgnoreError();
+  cache
+      .Load(CallContext::Background(), id,
+            [&] { return LoadedRecord<SocialNetworkSettings>{record}; })
+      .IgnoreError();
   while (state.KeepRunning()) benchmark::DoNotOptimize(cache.Find(id));
 }
 

@@ -98,6 +98,7 @@ table() {
   row 7 "p99 of a read that no cache of ours has, ms" "≤ 1" "$(value scale cold_read_p99_ms)"
   row 8 "acknowledged writes/s, 64 callers ÷ 1" "≥ 10" "$(value writes write_ratio)"
   row 9 "p99 beside 200 writes/s ÷ alone" "≤ 1.3" "$(value writes read_p99_ratio_beside_writes)"
+  row "" "p99 during a write of 7 s ÷ before it" "≤ 1.2" "$(value writes read_p99_ratio_during_slow_write)"
   row "" "calls/s with metrics and access log ÷ without" "≥ 0.97" "$(value observation qps_ratio)"
   echo
   echo "$(date -u +%F), $(nproc) cores ($(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1))," \

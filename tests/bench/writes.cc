@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -176,10 +177,104 @@ absl::Status CompareReads(Figures& figures) {
   return absl::OkStatus();
 }
 
+// --- reads beside one write that takes long ---
+
+// Server processes that are started while this lives have a disk that can be made slow.
+class SlowDisk final {
+ public:
+  SlowDisk() {
+    setenv("LD_PRELOAD", AUTHURL_SLOW_DISK_LIBRARY, 1);
+    setenv("AUTHURL_BENCH_SLOW_DISK", marker_.c_str(), 1);
+    setenv("AUTHURL_BENCH_SYNC_SECONDS", "7", 1);
+  }
+  ~SlowDisk() {
+    for (const char* name :
+         {"LD_PRELOAD", "AUTHURL_BENCH_SLOW_DISK", "AUTHURL_BENCH_SYNC_SECONDS"}) {
+      unsetenv(name);
+    }
+  }
+  SlowDisk(const SlowDisk&) = delete;
+  SlowDisk& operator=(const SlowDisk&) = delete;
+
+  void MakeSlow() { folder_.Write("slow", ""); }
+
+ private:
+  const testing::TempDir folder_;
+  const std::string marker_ = folder_.File("slow");
+};
+
+// GetAuthUrl at a fixed rate, before and during a write that takes 7 s, in the same server.
+absl::Status ReadBesideSlowWrite(const Deployment& deployment, uint64_t& next_write,
+                                 Latencies& alone, Latencies& beside) {
+  SlowDisk disk;
+  auto server = ServerUnderTest::Start(deployment, absl::GetFlag(FLAGS_server_flags));
+  if (!server.ok()) return server.status();
+  LoadOptions reading;
+  reading.target = (*server)->address();
+  reading.server = (*server)->pid();
+  reading.calls = PopularAuthUrls(deployment, ApiKeys::kOwn);
+  reading.channels = 4;
+  reading.calls_per_second = absl::GetFlag(FLAGS_reads_per_second);
+  reading.warmup = absl::Seconds(1);
+  reading.duration = absl::Seconds(4);
+  const auto before = RunLoadInChild(reading);
+  if (!before.ok()) return before.status();
+
+  LoadOptions writing = reading;
+  writing.calls = ConfigurationWrites(deployment);
+  writing.first_number = next_write;
+  writing.channels = 1;
+  writing.calls_per_second = 0;
+  writing.in_flight_per_channel = 1;
+  writing.warmup = absl::ZeroDuration();
+  writing.duration = absl::Seconds(1);
+  disk.MakeSlow();
+  auto writer = LoadProcess::Start(writing);
+  if (!writer.ok()) return writer.status();
+  const auto during = RunLoadInChild(reading);
+  if (!during.ok()) return during.status();
+  const auto written = writer->Wait();
+  if (!written.ok()) return written.status();
+  next_write = written->next_number;
+  // Nothing is said where the write was over before the reads were.
+  if (written->LatencyUs(0.5) < absl::ToDoubleMicroseconds(absl::Seconds(6))) {
+    return absl::InternalError("the write was not slow");
+  }
+  alone.Add(*before);
+  beside.Add(*during);
+  absl::FPrintF(stderr, "p99 %.0f us, beside a slow write %.0f us\n", alone.p99_us.back(),
+                beside.p99_us.back());
+  return (*server)->Stop();
+}
+
+absl::Status CompareReadsBesideSlowWrites(Figures& figures) {
+  const testing::TempDir folder;
+  const auto deployment = Deployment::Make(folder.File("slow"), kRead);
+  if (!deployment.ok()) return deployment.status();
+  Latencies alone;
+  Latencies beside;
+  uint64_t next_write = 0;
+  for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
+    const absl::Status status = ReadBesideSlowWrite(*deployment, next_write, alone, beside);
+    if (!status.ok()) return status;
+  }
+  absl::PrintF("\n| GetAuthUrl at %.0f/s | p50 us | p99 us |\n|---|---|---|\n",
+               absl::GetFlag(FLAGS_reads_per_second));
+  for (const auto& [what, latencies] :
+       {std::pair("alone", &alone), std::pair("during a write of 7 s", &beside)}) {
+    absl::PrintF("| %s | %s | %s |\n", what, MedianAndRange(latencies->p50_us, 0),
+                 MedianAndRange(latencies->p99_us, 0));
+  }
+  figures.emplace_back("read_p99_ratio_during_slow_write",
+                       Median(Ratios(beside.p99_us, alone.p99_us)));
+  return absl::OkStatus();
+}
+
 absl::Status Measure() {
   Figures figures;
   if (absl::Status status = CompareCallers(figures); !status.ok()) return status;
   if (absl::Status status = CompareReads(figures); !status.ok()) return status;
+  if (absl::Status status = CompareReadsBesideSlowWrites(figures); !status.ok()) return status;
   figures.emplace_back("share_of_others", ShareOfOthersSoFar());
   PrintFigures(figures);
   return absl::OkStatus();
