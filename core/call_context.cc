@@ -10,15 +10,29 @@ const CallContext& CallContext::Background() {
   return background;
 }
 
+namespace {
+
+absl::Status DeadlineExceeded() {
+  return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
+                   "The deadline passed while the call was waiting");
+}
+
+}  // namespace
+
 absl::Status CallContext::Check() const {
   if (cancelled()) {
     return MakeError(absl::StatusCode::kCancelled, "CALL_CANCELLED", "The caller has gone away");
   }
   if (deadline_ != absl::InfiniteFuture() && absl::Now() > deadline_) {
-    return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
-                     "The deadline passed while the call was waiting");
+    return DeadlineExceeded();
   }
   return absl::OkStatus();
+}
+
+absl::Status CallContext::WhyEnded() const {
+  absl::Status status = Check();
+  // The clock was put back meanwhile.
+  return status.ok() ? DeadlineExceeded() : status;
 }
 
 }  // namespace authurl

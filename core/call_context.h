@@ -35,6 +35,9 @@ class CallContext final {
 
   // OK while somebody waits; else CANCELLED CALL_CANCELLED or DEADLINE_EXCEEDED DEADLINE_EXCEEDED.
   absl::Status Check() const;
+  // Why nobody waits any more. Never OK, whatever the clock says now.
+  // REQUIRES: it was found to have ended.
+  absl::Status WhyEnded() const;
 
  private:
   const absl::Time deadline_;

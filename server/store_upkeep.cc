@@ -52,9 +52,9 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
   });
   organization_purger_ = std::thread([this] {
     Purge("deleted_organizations", [this]() -> absl::StatusOr<bool> {
-      const absl::StatusOr<int> purged = store_.PurgeOrganizations(kPurgeLimit);
+      const absl::StatusOr<int> purged =
+          store_.PurgeOrganizations(CallContext::Background(), kPurgeLimit);
       if (!purged.ok()) return purged.status();
-      // A step takes one table at most, and the organisation itself only when nothing else is left.
       return *purged > 0;
     });
   });

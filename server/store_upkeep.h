@@ -36,8 +36,8 @@ class StoreUpkeep final {
  private:
   void Watch();
   void Reseal();
-  // Calls `step` again and again: soon where it returns that there is more to do. `what` names it in
-  // the log.
+  // Calls `step` again and again: soon where it returns that there is more to do. `what` names it
+  // in the log.
   void Purge(const char* what, const std::function<absl::StatusOr<bool>()>& step);
   // Whether this is stopping, after `duration` at most.
   bool WaitOrStopping(absl::Duration duration);

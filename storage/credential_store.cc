@@ -110,9 +110,12 @@ absl::Status CredentialStore::CreateOrganization(const CallContext& context,
   random_(bytes);
   uint64_t generation = 0;
   for (const uint8_t byte : bytes) generation = generation << 8 | byte;
-  // Positive, and not that of organisations from before generations.
-  const auto positive = static_cast<int64_t>(generation >> 1 | 1);
-  const Batch batch = {Insert{&kOrganizations, records_.sealer().Seal(organization, positive, 1)}};
+  // Positive, and not that of organisations from before generations. The versions begin there, so
+  // that no two organisations of the same id ever have the same.
+  generation = generation >> 2 | 1;
+  const Batch batch = {
+      Insert{&kOrganizations,
+             records_.sealer().Seal(organization, static_cast<int64_t>(generation), generation)}};
   const CommitResult result = records_.Commit(context, batch, {OrganizationId(org_id)});
   if (!absl::IsAlreadyExists(result.status)) return result.status;
   const auto living = records_.GetOrganization(context, org_id);
@@ -151,13 +154,11 @@ absl::Status CredentialStore::DeleteOrganization(const CallContext& context,
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const absl::StatusOr<Row> row = records_.Fetch(context, kOrganizations, org_id, org_id, 1);
     if (!row.ok()) return not_found(row.status());
-    if (row->integer(OrganizationColumn::kPurgeAtMs) != kNeverDue) {
-      return OrganizationNotFound(org_id);
-    }
     // One whose record is damaged can be deleted, too.
     const absl::StatusOr<Stored<Organization>> stored = records_.Open<Organization>(*row);
     Organization organization;
     if (stored.ok()) organization = stored->record;
+    if (organization.deleted_at_ms() != 0) return OrganizationNotFound(org_id);
     organization.set_org_id(row->org_id);
     organization.set_deleted_at_ms(absl::ToUnixMillis(now));
     const Batch batch = {Update{
@@ -169,30 +170,53 @@ absl::Status CredentialStore::DeleteOrganization(const CallContext& context,
   return TooManyAttempts();
 }
 
-absl::StatusOr<int> CredentialStore::PurgeOrganizations(int limit) {
-  const CallContext& context = CallContext::Background();
-  Backend& backend = records_.backend();
-  const auto deleted = backend.ListDue(context, kOrganizations, kNeverDue, 1);
-  if (!deleted.ok()) return deleted.status();
-  if (deleted->empty()) return 0;
-  const Row& organization = deleted->front();
+absl::StatusOr<int> CredentialStore::PurgeOrganizations(const CallContext& context, int limit) {
+  // So many at a time, each with its share: neither a large one nor one that can't be purged holds
+  // up all others.
+  constexpr int kAtATime = 16;
+  const auto due =
+      records_.backend().ListDue(context, kOrganizations, kNeverDue, std::min(kAtATime, limit));
+  if (!due.ok()) return due.status();
+  int purged = 0;
+  absl::Status first_error;
+  for (const Row& organization : *due) {
+    const auto share = std::max(limit / static_cast<int>(due->size()), 1);
+    const absl::StatusOr<int> step = PurgeOrganization(context, organization.id, share);
+    if (step.ok()) purged += *step;
+    first_error.Update(step.status());
+  }
+  if (purged == 0 && !first_error.ok()) return first_error;
+  return purged;
+}
+
+absl::StatusOr<int> CredentialStore::PurgeOrganization(const CallContext& context,
+                                                       absl::string_view org_id, int limit) {
+  // What is sealed says whether it was deleted: a column alone may be damaged.
+  const absl::StatusOr<Row> row = records_.Fetch(context, kOrganizations, org_id, org_id, 1);
+  if (absl::IsNotFound(row.status())) return 0;
+  if (!row.ok()) return row.status();
+  const absl::StatusOr<Stored<Organization>> organization = records_.Open<Organization>(*row);
+  if (!organization.ok()) return organization.status();
+  if (organization->record.deleted_at_ms() == 0) return 0;
   const auto max_rows = static_cast<size_t>(std::max(limit, 1));
   Batch batch;
+  bool is_all = true;
   for (const Table* table : StoreTables().subspan(1)) {
     const auto room = static_cast<int>(max_rows - batch.size());
     const absl::StatusOr<RowPage> page =
-        backend.List(context, *table, organization.id, "", {.rows = room}, 0);
+        records_.backend().List(context, *table, org_id, "", {.rows = room}, 0);
     if (!page.ok()) return page.status();
-    for (const Row& row : page->rows) batch.push_back(Delete{table, row.org_id, row.id});
+    for (const Row& its : page->rows) batch.emplace_back(Delete{table, its.org_id, its.id});
+    if (!page->next.empty() || batch.size() >= max_rows) is_all = false;
+    if (!is_all) break;
   }
   // The organisation itself goes last: until then its id is not free. Nothing can be added to it.
-  if (batch.size() < max_rows) {
-    batch.push_back(
-        Delete{&kOrganizations, organization.org_id, organization.id, organization.version});
+  if (is_all) {
+    batch.emplace_back(Delete{&kOrganizations, row->org_id, row->id, row->version});
   }
   // None of it is found any more, in memory or not.
   const CommitResult result = records_.Commit(context, batch, {});
-  // Another server was faster.
+  // Somebody else was faster.
   if (absl::IsNotFound(result.status) || absl::IsAborted(result.status)) return 0;
   if (!result.status.ok()) return result.status;
   purged_records_.fetch_add(batch.size(), std::memory_order_relaxed);
@@ -264,7 +288,7 @@ absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(const CallContext& context,
     return Explain(status, absl::StatusCode::kNotFound, ApiKeyNotFound(key_id));
   };
   const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(key_id));
-  if (lock == nullptr) return context.Check();
+  if (lock == nullptr) return context.WhyEnded();
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const absl::StatusOr<Row> row = records_.Fetch(context, kApiKeys, "", key_id, 1);
     if (!row.ok()) return not_found(row.status());
@@ -298,12 +322,18 @@ absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(const CallContext& con
   if (make_default) {
     lock =
         rank_locks_.Take(context, HashOfNetwork(org_id, settings.network(), settings.instance()));
-    if (lock == nullptr) return context.Check();
+    if (lock == nullptr) return context.WhyEnded();
   }
   // Ranks follow the order of creation. Most are the first of their network, or the newest: only
   // where the clock went back must the others be looked at.
   settings.set_default_rank(settings.created_at_ms());
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    if (attempt > 0 && lock == nullptr) {
+      // Those who collided take turns, else only one of them gets on each time.
+      lock =
+          rank_locks_.Take(context, HashOfNetwork(org_id, settings.network(), settings.instance()));
+      if (lock == nullptr) return context.WhyEnded();
+    }
     if (make_default || attempt > 0) {
       const absl::StatusOr<int64_t> rank = RankOfNew(context, settings, make_default);
       if (!rank.ok()) return rank.status();
@@ -463,7 +493,7 @@ absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSoc
     const std::function<absl::Status(SocialNetworkSettings&)>& change,
     std::optional<absl::string_view> new_client_secret, bool make_default) {
   const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(org_id, id));
-  if (lock == nullptr) return context.Check();
+  if (lock == nullptr) return context.WhyEnded();
   const size_t all_parts = kSocialNetworks.parts.size();
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, all_parts);
@@ -487,7 +517,7 @@ absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSoc
     RecordLocks::Lease rank_lock;
     if (make_default) {
       rank_lock = rank_locks_.Take(context, HashOfNetwork(org_id, old->network(), old->instance()));
-      if (rank_lock == nullptr) return context.Check();
+      if (rank_lock == nullptr) return context.WhyEnded();
     }
     const absl::StatusOr<Row> first = records_.backend().Find(context, kSocialNetworks, by_rank, 0);
     if (!first.ok()) {
@@ -526,7 +556,7 @@ absl::Status CredentialStore::DeleteSocialNetwork(const CallContext& context,
   // Requests find it by its network and its name, so these must be known. They stay the same under
   // the lock, or the version is another one.
   const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(org_id, id));
-  if (lock == nullptr) return context.Check();
+  if (lock == nullptr) return context.WhyEnded();
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, 0);
     if (!row.ok()) return row.status();
@@ -599,7 +629,7 @@ absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) 
   if (!expired.ok()) return expired.status();
   if (expired->empty()) return 0;
   Batch batch;
-  for (const Row& row : *expired) batch.push_back(Delete{&kAuthStates, row.org_id, row.id});
+  for (const Row& row : *expired) batch.emplace_back(Delete{&kAuthStates, row.org_id, row.id});
   const absl::Status status = records_.Commit(context, batch, {}).status;
   if (!status.ok()) return status;
   purged_auth_states_.fetch_add(batch.size(), std::memory_order_relaxed);

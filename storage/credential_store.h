@@ -98,10 +98,13 @@ class CredentialStore final {
                                                                      PageLimit limit);
   absl::Status DeleteOrganization(const CallContext& context, absl::string_view org_id,
                                   absl::Time now);
-  // Removes at most `limit` records of a deleted organisation, the one that was deleted first, in one
-  // small transaction; with the last of them the organisation itself. Returns how many it did; 0
-  // once none is left.
-  absl::StatusOr<int> PurgeOrganizations(int limit);
+  // Removes at most about `limit` records of deleted organisations, in small transactions; with the
+  // last record of one the organisation itself. Returns how many it removed: 0 once none is left,
+  // or where others were faster. An organisation whose record does not open stays.
+  absl::StatusOr<int> PurgeOrganizations(const CallContext& context, int limit);
+  // The same for one organisation. Nothing where it was not deleted.
+  absl::StatusOr<int> PurgeOrganization(const CallContext& context, absl::string_view org_id,
+                                        int limit);
 
   // ORGANIZATION_NOT_FOUND when the key names an organisation that is not there; ALREADY_EXISTS
   // API_KEY_EXISTS when the key id is taken.

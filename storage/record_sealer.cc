@@ -66,19 +66,18 @@ bool RecordSealer::IsOf(const Row& named, const Row& row) {
   return named.org_id == row.org_id && named.id == row.id && named.columns == row.columns;
 }
 
-void RecordSealer::SealPart(const Table& table, size_t part, std::string plaintext,
+void RecordSealer::SealPart(const Table& table, size_t part, absl::string_view plaintext,
                             Row& row) const {
   row.parts.resize(table.parts.size());
   row.parts[part] = sealer_.Seal(table.parts[part].purpose, NewNonce(random_), plaintext,
                                  ContextOf(table, part, row));
-  Wipe(plaintext);
 }
 
 absl::StatusOr<std::string> RecordSealer::OpenPart(const Table& table, size_t part,
                                                    const Row& row) const {
   absl::StatusOr<std::string> plaintext =
       sealer_.Open(table.parts[part].purpose, row.parts[part], ContextOf(table, part, row));
-  if (!plaintext.ok()) return DoesNotOpen(table, part, row);
+  if (!plaintext.ok()) plaintext = DoesNotOpen(table, part, row);
   return plaintext;
 }
 
@@ -100,7 +99,9 @@ absl::Status RecordSealer::DoesNotOpen(const Table& table, size_t part, const Ro
 Row RecordSealer::Seal(const SocialNetworkSettings& settings, int64_t generation,
                        const ClientSecrets& secrets) const {
   Row row = Seal(settings, generation, settings.version());
-  SealPart(kSocialNetworks, SocialNetworkPart::kSecret, secrets.Serialize(), row);
+  std::string plaintext = secrets.Serialize();
+  SealPart(kSocialNetworks, SocialNetworkPart::kSecret, plaintext, row);
+  Wipe(plaintext);
   return row;
 }
 

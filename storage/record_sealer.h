@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "authurl/record/v1/record.pb.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
@@ -53,7 +54,9 @@ class RecordSealer final {
     Row row = Kept<Record>::RowOf(record);
     row.generation = generation;
     row.version = version;
-    SealPart(Kept<Record>::table(), 0, record.SerializeAsString(), row);
+    std::string plaintext = record.SerializeAsString();
+    SealPart(Kept<Record>::table(), 0, plaintext, row);
+    Wipe(plaintext);
     return row;
   }
   // Both parts, under the version in the settings.
@@ -74,8 +77,8 @@ class RecordSealer final {
   // Of a row of kSocialNetworks with all its parts.
   absl::StatusOr<ClientSecrets> OpenSecrets(const Row& row) const;
 
-  // For any table. `plaintext` is wiped.
-  void SealPart(const Table& table, size_t part, std::string plaintext, Row& row) const;
+  // For any table. The caller wipes the plaintext, here and below.
+  void SealPart(const Table& table, size_t part, absl::string_view plaintext, Row& row) const;
   absl::StatusOr<std::string> OpenPart(const Table& table, size_t part, const Row& row) const;
 
  private:

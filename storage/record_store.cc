@@ -20,17 +20,19 @@ absl::Status AnotherRow(const Table& table) {
 
 absl::StatusOr<StoredPtr<Organization>> RecordStore::GetOrganization(const CallContext& context,
                                                                      absl::string_view org_id) {
-  return Read<Organization>(
-      context, RecordId<Stored<Organization>>(org_id),
-      [&]() -> absl::StatusOr<Stored<Organization>> {
-        const absl::StatusOr<Row> row = Fetch(context, kOrganizations, org_id, org_id, 1);
-        if (!row.ok()) return row.status();
-        absl::StatusOr<Stored<Organization>> organization = Open<Organization>(*row);
-        if (organization.ok() && organization->record.deleted_at_ms() != 0) {
-          return absl::NotFoundError("it is being deleted");
-        }
-        return organization;
-      });
+  return Read<Organization>(context, RecordId<Stored<Organization>>(org_id),
+                            [&] { return LoadOrganization(context, org_id); });
+}
+
+absl::StatusOr<Stored<Organization>> RecordStore::LoadOrganization(const CallContext& context,
+                                                                   absl::string_view org_id) {
+  const absl::StatusOr<Row> row = Fetch(context, kOrganizations, org_id, org_id, 1);
+  if (!row.ok()) return row.status();
+  absl::StatusOr<Stored<Organization>> organization = Open<Organization>(*row);
+  if (organization.ok() && IsGone(organization->record)) {
+    return absl::NotFoundError("it is being deleted");
+  }
+  return organization;
 }
 
 absl::Status RecordStore::CheckOwner(const CallContext& context, absl::string_view org_id,
@@ -42,13 +44,23 @@ absl::Status RecordStore::CheckOwner(const CallContext& context, absl::string_vi
   return absl::NotFoundError("of an organisation that is gone");
 }
 
-absl::Status RecordStore::CheckOwner(const CallContext& context, const Table& table,
-                                     const Row& row) {
-  if (table.ids != Table::Ids::kOrganization) {
-    return CheckOwner(context, row.org_id, row.generation);
+absl::Status RecordStore::CheckOwnerOfListed(const CallContext& context, const Table& table,
+                                             const Row& row, KnownOwner& known) {
+  if (row.org_id.empty() || table.ids == Table::Ids::kOrganization) return absl::OkStatus();
+  if (known.org_id != row.org_id) {
+    known.org_id = row.org_id;
+    const auto in_memory = OrganizationInMemory(row.org_id);
+    if (in_memory && *in_memory != nullptr) {
+      known.generation = (*in_memory)->generation;
+    } else {
+      const absl::StatusOr<Stored<Organization>> stored = LoadOrganization(context, row.org_id);
+      known.generation =
+          stored.ok() ? absl::StatusOr<int64_t>(stored->generation) : stored.status();
+    }
   }
-  const bool lives = row.integer(OrganizationColumn::kPurgeAtMs) == kNeverDue;
-  return lives ? absl::OkStatus() : absl::NotFoundError("it is being deleted");
+  if (!known.generation.ok()) return known.generation.status();
+  if (*known.generation == row.generation) return absl::OkStatus();
+  return absl::NotFoundError("of an organisation that is gone");
 }
 
 std::optional<bool> RecordStore::HasOwnerInMemory(absl::string_view org_id, int64_t generation) {

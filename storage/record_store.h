@@ -96,8 +96,6 @@ class RecordStore final {
   // OK when the organisation lives and is of this generation, or there is none (empty). Else
   // NOT_FOUND.
   absl::Status CheckOwner(const CallContext& context, absl::string_view org_id, int64_t generation);
-  // The same for the row of any table, whose owner may be the organisation that it stands for.
-  absl::Status CheckOwner(const CallContext& context, const Table& table, const Row& row);
   // From memory; nothing where the database would have to be asked.
   std::optional<bool> HasOwnerInMemory(absl::string_view org_id, int64_t generation);
 
@@ -121,13 +119,14 @@ class RecordStore final {
         backend_->List(context, Kept<Record>::table(), org_id, after, limit, 1);
     if (!page.ok()) return page.status();
     Listed<Record> listed{.records = {}, .unreadable = {}, .next = std::move(page->next)};
+    KnownOwner known;
     for (Row& row : page->rows) {
       if (org_id && row.org_id != *org_id) return AnotherRow(Kept<Record>::table());
-      const absl::Status owner = CheckOwner(context, Kept<Record>::table(), row);
+      const absl::Status owner = CheckOwnerOfListed(context, Kept<Record>::table(), row, known);
       if (absl::IsNotFound(owner)) continue;
       auto record = owner.ok() ? sealer_.Open<Record>(row) : absl::StatusOr<Record>(owner);
       if (record.ok()) {
-        listed.records.push_back(*std::move(record));
+        if (!IsGone(*record)) listed.records.push_back(*std::move(record));
       } else if (absl::IsInternal(record.status())) {
         listed.unreadable.push_back(row.id);
       } else {
@@ -152,6 +151,27 @@ class RecordStore final {
  private:
   template <typename Record>
   using LoadResult = absl::StatusOr<LoadedRecord<Stored<Record>>>;
+
+  // The last one that a list asked for.
+  struct KnownOwner {
+    std::string org_id;
+    absl::StatusOr<int64_t> generation = absl::UnknownError("not asked for");
+  };
+
+  // As CheckOwner() does, but keeps nothing in memory that is not there: a list would push out what
+  // requests need.
+  absl::Status CheckOwnerOfListed(const CallContext& context, const Table& table, const Row& row,
+                                  KnownOwner& known);
+  static bool IsGone(const record::v1::Organization& organization) {
+    return organization.deleted_at_ms() != 0;
+  }
+  template <typename Record>
+  static bool IsGone(const Record&) {
+    return false;
+  }
+  // The organisation in the database, if it lives: else NOT_FOUND.
+  absl::StatusOr<Stored<record::v1::Organization>> LoadOrganization(const CallContext& context,
+                                                                    absl::string_view org_id);
 
   const std::unique_ptr<Backend> backend_;
   const RecordSealer sealer_;

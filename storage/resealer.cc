@@ -100,7 +100,8 @@ absl::Status Resealer::Reseal(const Table& table, const Row& row) {
   for (size_t part = 0; part < table.parts.size(); ++part) {
     absl::StatusOr<std::string> plaintext = records_.OpenPart(table, part, row);
     if (!plaintext.ok()) return plaintext.status();
-    records_.SealPart(table, part, *std::move(plaintext), resealed);
+    records_.SealPart(table, part, *plaintext, resealed);
+    Wipe(*plaintext);
   }
   // The version stays: what is in the row does.
   const Batch batch = {Update{&table, std::move(resealed), row.version}};

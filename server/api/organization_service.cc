@@ -106,7 +106,11 @@ absl::Status OrganizationService::DeleteOrganization(const Caller& caller,
   const absl::Status deleted =
       store_.DeleteOrganization(*caller.context, request.org_id(), clock_());
   // Most organisations are small, and their ids free again at once. The upkeep does the rest.
-  if (deleted.ok()) store_.PurgeOrganizations(kPurgedAtOnce).status().IgnoreError();
+  if (deleted.ok()) {
+    store_.PurgeOrganization(*caller.context, request.org_id(), kPurgedAtOnce)
+        .status()
+        .IgnoreError();
+  }
   return deleted;
 }
 

@@ -48,7 +48,7 @@ void LogUnreadable(absl::string_view list, const std::vector<std::string>& ids) 
        {"first_id", ids.front()},
        {"advice",
         "they were damaged, or their key is not in the key ring: restore them from a "
-        "backup, or delete them"}});
+        "backup, or delete or revoke them"}});
 }
 
 }  // namespace authurl

@@ -216,15 +216,17 @@ absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, 
   if (!parsed.has_value()) return absl::InvalidArgumentError("does not hold a valid API key");
   const auto known = store.GetApiKey(CallContext::Background(), parsed->key_id);
   if (known.ok()) {
-    if (!EqualInConstantTime((*known)->digest(), parsed->digest)) {
+    const bool is_revoked = (*known)->revoked_at_ms() != 0;
+    // Of a revoked key nothing else need be left.
+    if (!is_revoked && !EqualInConstantTime((*known)->digest(), parsed->digest)) {
       return absl::FailedPreconditionError("holds another key than the one known under its id");
     }
-    if ((*known)->role() != record::v1::ROLE_ADMIN) {
+    if (!is_revoked && (*known)->role() != record::v1::ROLE_ADMIN) {
       return absl::FailedPreconditionError(
           "holds a key that has another role than ADMIN: make an ADMIN key with authurl-keygen "
           "api-key FILE");
     }
-    if ((*known)->revoked_at_ms() == 0) return absl::OkStatus();
+    if (!is_revoked) return absl::OkStatus();
     const absl::StatusOr<bool> another = LivesAnAdminKey(store);
     if (!another.ok()) return another.status();
     if (!*another) {

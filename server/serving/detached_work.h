@@ -4,10 +4,13 @@
 //   auto work = std::make_shared<DetachedWork>(admission, request_id, [done](absl::Status status) {
 //     done(status);                                    // the waiter: called once
 //   });
-//   completion.WhenCallerGoes([work] { work->StopWaiting(…); });
+//   completion.WhenCallerGoes([weak = std::weak_ptr(work)] {
+//     if (const auto work = weak.lock()) work->StopWaiting(…);
+//   });
 //   Exchange(code, work->context(), [work](absl::Status status) { work->End(status); });
 //
-// The work holds on to the DetachedWork until its end, and so does whoever may stop the waiting.
+// Only the work itself holds on to the DetachedWork until its end: then one that is given up
+// without an end is noticed.
 #pragma once
 
 #include <mutex>

@@ -75,7 +75,7 @@ class ThreadLane final {
 
   // Takes the task, or returns false at once when as many wait as may, or after Stop(). Tasks whose
   // context has ended make room first; looking for them costs a walk along the queue, which only
-  // happens when there is one to be found.
+  // happens when it is full and a deadline in it may have passed.
   [[nodiscard]] bool TrySubmit(LaneTask& task);
   // Drops the task if it waits here. To be called once its context was cancelled: then it is never
   // taken by this lane afterwards.
@@ -140,8 +140,8 @@ class OutboundLane final {
 };
 
 struct LaneLimits {
-  // Reads are short, and mostly of pages that are in memory: more threads than the database has
-  // connections for them gain nothing.
+  // Reads are short, and mostly of pages that are in memory. A few more threads than the database
+  // has connections for them: they open and seal meanwhile.
   int read_workers = 12;
   int max_queued_reads = 1024;
   // As many writes as there are threads can share a commit.

@@ -36,7 +36,7 @@ absl::Status GroupCommit::Write(const CallContext& context, Body body) {
   if (led_ && !WaitFor(writer->woken, lock, context, my_turn)) {
     if (!writer->is_led) {
       std::erase(queue_, writer);
-      return context.Check();
+      return context.WhyEnded();
     }
     // What has begun is waited for.
     writer->woken.wait(lock, my_turn);

@@ -24,7 +24,7 @@
 namespace authurl {
 namespace {
 
-// Reads are short and mostly served from memory: more connections than workers can run at once gain
+// Reads are short and mostly served from memory: more connections than threads that read gain
 // nothing.
 constexpr int kReaders = 8;
 
@@ -285,7 +285,7 @@ class SqliteBackend final : public Backend {
     if (const absl::Status status = context.Check(); !status.ok()) return status;
     if (const absl::Status status = file_->CheckInPlaceLately(); !status.ok()) return status;
     const ReaderPool::Lease reader = readers_.Take(context);
-    if (reader == nullptr) return context.Check();
+    if (reader == nullptr) return context.WhyEnded();
     reads_.fetch_add(1, std::memory_order_relaxed);
     return body(*reader);
   }

@@ -86,7 +86,7 @@ SqliteConnection::SqliteConnection(const std::string& path, Role role)
   Configure(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1);
   db_.exec(
       "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
-      "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;");
+      "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;");
   // What it returns makes SQLite stop, or not.
   const auto stop = [](void* context) {
     const auto* current = *static_cast<const CallContext**>(context);
@@ -202,7 +202,7 @@ absl::Status SqliteConnection::Failed(const SQLite::Exception& error) {
   if (!absl::IsUnavailable(status)) return status;
   // The lower byte of an extended code is its primary one.
   const int code = error.getErrorCode() & 0xFF;
-  if (code == SQLITE_INTERRUPT && context_ != nullptr) return context_->Check();
+  if (code == SQLITE_INTERRUPT && context_ != nullptr) return context_->WhyEnded();
   if (code == SQLITE_BUSY || code == SQLITE_LOCKED) busy_.fetch_add(1, std::memory_order_relaxed);
   errors_.fetch_add(1, std::memory_order_relaxed);
   return status;

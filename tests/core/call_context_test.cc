@@ -24,6 +24,13 @@ TEST(CallContextTest, EndsWhenTheCallerGoesAway) {
   EXPECT_EQ(ReasonOf(context.Check()), "CALL_CANCELLED");
 }
 
+TEST(CallContextTest, WhyItEndedIsNeverOk) {
+  CallContext context(absl::Now() + absl::Hours(1));
+  EXPECT_EQ(ReasonOf(context.WhyEnded()), "DEADLINE_EXCEEDED");
+  context.Cancel();
+  EXPECT_EQ(ReasonOf(context.WhyEnded()), "CALL_CANCELLED");
+}
+
 TEST(CallContextTest, BackgroundNeverEnds) {
   EXPECT_TRUE(CallContext::Background().Check().ok());
   EXPECT_EQ(CallContext::Background().deadline(), absl::InfiniteFuture());

@@ -98,7 +98,7 @@ class Server final {
     }
     absl::StatusOr<int> purged;
     do {
-      purged = store_->PurgeOrganizations(1000);
+      purged = store_->PurgeOrganizations(testing::kNoLimit, 1000);
       Must(purged.ok(), "and purged");
     } while (*purged > 0);
     last_.clear();

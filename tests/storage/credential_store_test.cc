@@ -23,6 +23,7 @@
 #include "core/flow/auth_state.h"
 #include "storage/sqlite/migrations.h"
 #include "tests/storage/child_process.h"
+#include "tests/storage/forwarding_backend.h"
 #include "tests/storage/sqlite/raw_database.h"
 #include "tests/storage/store_fixture.h"
 
@@ -402,9 +403,9 @@ TEST_F(CredentialStoreTest, ADeletedOrganizationIsPurgedInStepsAndItsIdIsFreeThe
                       StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("acme"))));
     // Whatever becomes of the process in between.
     if (left % 2 == 0) Reopen();
-    EXPECT_EQ(store_->PurgeOrganizations(1).value_or(-1), 1);
+    EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 1).value_or(-1), 1);
   }
-  EXPECT_EQ(store_->PurgeOrganizations(1).value_or(-1), 0);
+  EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 1).value_or(-1), 0);
   EXPECT_EQ(store_->Snapshot().purged_records, 2u);
   expect_gone();
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
@@ -423,7 +424,7 @@ TEST_F(CredentialStoreTest, AnOrganizationThatIsMadeAgainMeetsNothingOfTheFirst)
     ASSERT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
     ASSERT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
     ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
-    while (store_->PurgeOrganizations(100).value() > 0) continue;
+    while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
     ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
     ASSERT_OK(store_->GetOrganization(kNoLimit, "acme"));
     EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
@@ -435,13 +436,96 @@ TEST_F(CredentialStoreTest, AnOrganizationThatIsMadeAgainMeetsNothingOfTheFirst)
   }
 }
 
+// A write that was prepared for the first of two organisations of one id does not reach the second,
+// however late it comes.
+TEST_F(CredentialStoreTest, AWriteForAnOrganizationNeverReachesALaterOneOfTheSameId) {
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(auto sqlite, OpenSqliteBackend(path_));
+  // Lets others come between the making of a batch and its commit.
+  class LateBackend final : public ForwardingBackend {
+   public:
+    using ForwardingBackend::ForwardingBackend;
+    CommitResult Commit(const CallContext& context, const Batch& batch) override {
+      if (const auto before = std::exchange(before_next, nullptr)) before();
+      return ForwardingBackend::Commit(context, batch);
+    }
+    std::function<void()> before_next;
+  };
+  auto late = std::make_unique<LateBackend>(std::move(sqlite));
+  LateBackend& backend = *late;
+  ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(std::move(late), keys_.sealer, random_));
+  Fill(*store_);
+  const auto make_again = [&] {
+    ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
+    while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
+  };
+  // It is made for the organisation that there is then.
+  backend.before_next = make_again;
+  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "sn_1", "x"), "secret"));
+  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "x", "", ""));
+  EXPECT_OK(store_->GetSocialNetwork(kNoLimit, "acme", "sn_1"));
+  backend.before_next = make_again;
+  ASSERT_OK(store_->CreateApiKey(kNoLimit, TestApiKey("new-key", "acme")));
+  EXPECT_OK(store_->GetApiKey(kNoLimit, "new-key"));
+  // A deletion of the first is over with it, or deletes the second, but never breaks it.
+  backend.before_next = make_again;
+  EXPECT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
+  EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), HasReason("ORGANIZATION_NOT_FOUND"));
+  // Nor does a purge of the first that comes late: it was done by others.
+  backend.before_next = [&] {
+    while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
+    ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
+    ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
+  };
+  ASSERT_OK(store_->PurgeOrganizations(kNoLimit, 100));
+  while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
+  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
+  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "x", "", ""));
+}
+
+TEST_F(CredentialStoreTest, NothingIsPurgedForADamagedColumnAndOthersAreNotHeldUp) {
+  Fill(*store_);
+  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("gone")));
+  ASSERT_OK(store_->DeleteOrganization(kNoLimit, "gone", kNow));
+  Edit("UPDATE organizations SET purge_at_ms = 5 WHERE id = 'acme'");
+  EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), DoesNotOpen("organizations"));
+  EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 100).value_or(-1), 1);
+  EXPECT_THAT(store_->PurgeOrganizations(kNoLimit, 100), DoesNotOpen("organizations"));
+  EXPECT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("gone")));
+  ASSERT_OK_AND_ASSIGN(const auto list, store_->ListOrganizations(kNoLimit, "", {.rows = 10}));
+  EXPECT_THAT(list.unreadable, ElementsAre("acme"));
+  // Nothing of it was lost.
+  Edit("UPDATE organizations SET purge_at_ms = 9223372036854775807 WHERE id = 'acme'");
+  EXPECT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
+  EXPECT_OK(store_->GetClientSecret(kNoLimit, "acme", "acme-google", 1));
+}
+
+TEST_F(CredentialStoreTest, ManyConfigurationsOfOneNetworkAreMadeAtOnce) {
+  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 48; ++i) {
+    threads.emplace_back([&, i] {
+      // All of the same millisecond.
+      SocialNetworkSettings settings = TestSettings("acme", absl::StrCat("sn_", i), "google");
+      settings.set_name(absl::StrCat("name-", i));
+      if (!store_->CreateSocialNetwork(kNoLimit, settings, "secret").ok()) ++failed;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 0);
+}
+
 TEST_F(CredentialStoreTest, AnOrganizationWhoseRecordIsDamagedCanBeDeleted) {
   Fill(*store_);
   Edit("UPDATE organizations SET whole = x'00' WHERE id = 'acme'");
   EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), DoesNotOpen("organizations"));
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
   EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), HasReason("ORGANIZATION_NOT_FOUND"));
-  while (store_->PurgeOrganizations(100).value() > 0) continue;
+  while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
   EXPECT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
 }
 

@@ -1,7 +1,6 @@
 // rows.h: rows of the store's own tables, for tests of what is below the store.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -13,9 +12,8 @@
 namespace authurl::testing {
 
 inline absl::Status InsertOrganization(Backend& backend, const std::string& org_id,
-                                       const std::string& sealed = "sealed",
-                                       int64_t purge_at_ms = kNeverDue) {
-  const Row row = {.org_id = org_id, .id = org_id, .columns = {purge_at_ms}, .parts = {sealed}};
+                                       const std::string& sealed = "sealed") {
+  const Row row = {.org_id = org_id, .id = org_id, .columns = {kNeverDue}, .parts = {sealed}};
   return backend.Commit(CallContext::Background(), {Insert{&kOrganizations, row}}).status;
 }
 

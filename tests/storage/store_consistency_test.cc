@@ -309,7 +309,7 @@ TEST_P(StoreConsistencyTest, AReadThatBeginsAfterAWriteReturnedNeverShowsWhatWas
   // What deleted organisations left is purged meanwhile, so that they can be made again.
   threads.emplace_back([&] {
     while (writing > 0) {
-      store_->PurgeOrganizations(1).status().IgnoreError();
+      store_->PurgeOrganizations(kNoLimit, 1).status().IgnoreError();
       std::this_thread::yield();
     }
   });
@@ -429,7 +429,7 @@ TEST_P(StoreConsistencyTest, NothingThatWasSaidToBeGoneIsShownAfterwards) {
     });
   }
   threads.emplace_back([&] {
-    while (working > 0) store_->PurgeOrganizations(10).status().IgnoreError();
+    while (working > 0) store_->PurgeOrganizations(kNoLimit, 10).status().IgnoreError();
   });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong_, 0);

@@ -189,6 +189,7 @@ class EnsureAdminKeyTest : public ::testing::Test {
   void SetUp() override {
     auto backend = OpenSqliteBackend(folder_.database());
     ASSERT_OK(backend);
+    backend_ = backend->get();
     ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(*std::move(backend), sealer_, FillRandom));
   }
 
@@ -199,6 +200,7 @@ class EnsureAdminKeyTest : public ::testing::Test {
   const ServerFolder folder_;
   const KeyRing keys_ = folder_.key_ring();
   const Sealer sealer_{keys_};
+  Backend* backend_ = nullptr;  // The store's.
   std::unique_ptr<CredentialStore> store_;
 };
 
@@ -259,6 +261,16 @@ TEST_F(EnsureAdminKeyTest, RevokedKeyIsFineWhileAnotherAdminKeyLives) {
       store_->RevokeApiKey(kNoLimit, ParseApiKey(another)->key_id, std::nullopt, absl::Now()));
   EXPECT_THAT(Ensure(folder_.admin_key()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no other ADMIN key")));
+}
+
+TEST_F(EnsureAdminKeyTest, KeyThatWasRevokedWhenItWasDamagedIsARevokedOne) {
+  ASSERT_OK(Ensure(folder_.admin_key()));
+  ASSERT_OK(Ensure(NewApiKey(FillRandom)));
+  const std::string key_id = ParseApiKey(folder_.admin_key())->key_id;
+  const Row row = {.org_id = "", .id = key_id, .version = 2, .columns = {}, .parts = {"x"}};
+  ASSERT_OK(backend_->Commit(kNoLimit, {Update{&kApiKeys, row, 1}}).status);
+  ASSERT_OK(store_->RevokeApiKey(kNoLimit, key_id, std::nullopt, absl::Now()));
+  EXPECT_OK(Ensure(folder_.admin_key()));
 }
 
 // More than a page of them, before the one that counts and without it.

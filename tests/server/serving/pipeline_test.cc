@@ -591,8 +591,10 @@ TEST_F(PipelineTest, DetachedWorkGoesOnWhenItsCallerGoesAwayAndIsWaitedForAtTheE
     work = std::make_shared<DetachedWork>(
         admission_, caller.context->request_id(),
         [shared](absl::Status status) { shared->End({std::move(status)}); });
-    shared->WhenCallerGoes([work = work] {
-      work->StopWaiting(MakeError(absl::StatusCode::kCancelled, "CALL_CANCELLED", "Gone"));
+    shared->WhenCallerGoes([weak = std::weak_ptr(work)] {
+      if (const auto waited_for = weak.lock()) {
+        waited_for->StopWaiting(MakeError(absl::StatusCode::kCancelled, "CALL_CANCELLED", "Gone"));
+      }
     });
   };
   {

@@ -64,10 +64,10 @@ TEST_F(MigrationsTest, AReleasedStepNeverChanges) {
   ASSERT_OK(InitCrypto());
   std::vector<std::string> digests;
   for (const char* sql : Migrations()) digests.push_back(HexEncode(AsChars(Sha256(sql))));
-  EXPECT_THAT(
-      digests,
-      ElementsAre("025b8fcabfd56d8af8a071bb94b4a2b964d64f8b68e8c61b50b38cc0c559f757",
-                  "7751796ddfaef74ceaf77516ef4f91230631c2fd4df3ed780425886e8b3035ac", "7ec271b5e7c24448a96bef5a482fc5698d3d5224608da55e5ae3a0513883b448"));
+  EXPECT_THAT(digests,
+              ElementsAre("025b8fcabfd56d8af8a071bb94b4a2b964d64f8b68e8c61b50b38cc0c559f757",
+                          "7751796ddfaef74ceaf77516ef4f91230631c2fd4df3ed780425886e8b3035ac",
+                          "7ec271b5e7c24448a96bef5a482fc5698d3d5224608da55e5ae3a0513883b448"));
 }
 
 TEST_F(MigrationsTest, EveryTableIsStrict) {

@@ -43,7 +43,6 @@ TEST_F(SqliteConnectionTest, EveryConnectionIsHardened) {
   for (SqliteConnection* db : {writer_.get(), reader_.get()}) {
     EXPECT_EQ(Value(*db, "PRAGMA journal_mode"), "wal");
     EXPECT_EQ(Value(*db, "PRAGMA synchronous"), "2");
-    EXPECT_EQ(Value(*db, "PRAGMA foreign_keys"), "1");
     EXPECT_EQ(Value(*db, "PRAGMA busy_timeout"), "5000");
     EXPECT_EQ(Value(*db, "PRAGMA trusted_schema"), "0");
     EXPECT_EQ(Value(*db, "PRAGMA secure_delete"), "1");
