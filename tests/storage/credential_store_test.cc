@@ -436,21 +436,76 @@ TEST_F(CredentialStoreTest, AnOrganizationThatIsMadeAgainMeetsNothingOfTheFirst)
   }
 }
 
+// Lets others come before the next commit, or between it and its end.
+class LateBackend final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+
+  CommitResult Commit(const CallContext& context, const Batch& batch) override {
+    if (const auto before = std::exchange(before_next, nullptr)) before();
+    CommitResult result = ForwardingBackend::Commit(context, batch);
+    if (const auto after = std::exchange(after_next, nullptr)) after();
+    return result;
+  }
+
+  std::function<void()> before_next;
+  std::function<void()> after_next;
+};
+
+// Once the database says it, memory does not deny it: also before the write has returned.
+TEST_F(CredentialStoreTest, NothingInMemoryContradictsACommitThatHasNotReturned) {
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(auto sqlite, OpenSqliteBackend(path_));
+  auto late = std::make_unique<LateBackend>(std::move(sqlite));
+  LateBackend& backend = *late;
+  ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(std::move(late), keys_.sealer, random_));
+  Fill(*store_);
+  const auto remember = [&] {
+    ASSERT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
+    ASSERT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
+    ASSERT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "github", "", ""));
+  };
+  int looks = 0;
+  remember();
+  backend.after_next = [&] {
+    ++looks;
+    EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "acme", "acme-github"),
+                HasReason("SOCIAL_NETWORK_NOT_FOUND"));
+    EXPECT_EQ(store_->FindSocialNetworkInMemory("acme", "github", "", ""), std::nullopt);
+    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "github", "", ""),
+                HasReason("NETWORK_NOT_CONFIGURED"));
+    EXPECT_TRUE(store_->FindSocialNetworkInMemory("acme", "google", "", "").has_value());
+  };
+  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "acme-github"));
+  backend.after_next = [&] {
+    ++looks;
+    ASSERT_OK_AND_ASSIGN(const auto keys, store_->ListApiKeys(kNoLimit, "acme", "", {.rows = 1}));
+    EXPECT_NE(keys.records.at(0).revoked_at_ms(), 0);
+    EXPECT_EQ(store_->FindApiKeyInMemory("acme-key"), std::nullopt);
+    ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey(kNoLimit, "acme-key"));
+    EXPECT_NE(key->revoked_at_ms(), 0);
+  };
+  ASSERT_OK(store_->RevokeApiKey(kNoLimit, "acme-key", "acme", kNow));
+  backend.after_next = [&] {
+    ++looks;
+    EXPECT_THAT(store_->DeleteOrganization(kNoLimit, "acme", kNow),
+                HasReason("ORGANIZATION_NOT_FOUND"));
+    EXPECT_EQ(store_->FindApiKeyInMemory("acme-key"), std::nullopt);
+    EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
+    EXPECT_EQ(store_->FindSocialNetworkInMemory("acme", "google", "", ""), std::nullopt);
+    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""),
+                HasReason("NETWORK_NOT_CONFIGURED"));
+    EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), HasReason("ORGANIZATION_NOT_FOUND"));
+  };
+  ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
+  EXPECT_EQ(looks, 3);
+}
+
 // A write that was prepared for the first of two organisations of one id does not reach the second,
 // however late it comes.
 TEST_F(CredentialStoreTest, AWriteForAnOrganizationNeverReachesALaterOneOfTheSameId) {
   store_.reset();
   ASSERT_OK_AND_ASSIGN(auto sqlite, OpenSqliteBackend(path_));
-  // Lets others come between the making of a batch and its commit.
-  class LateBackend final : public ForwardingBackend {
-   public:
-    using ForwardingBackend::ForwardingBackend;
-    CommitResult Commit(const CallContext& context, const Batch& batch) override {
-      if (const auto before = std::exchange(before_next, nullptr)) before();
-      return ForwardingBackend::Commit(context, batch);
-    }
-    std::function<void()> before_next;
-  };
   auto late = std::make_unique<LateBackend>(std::move(sqlite));
   LateBackend& backend = *late;
   ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(std::move(late), keys_.sealer, random_));

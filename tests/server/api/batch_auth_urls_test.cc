@@ -290,6 +290,18 @@ TEST_F(BatchHandlerTest, InternalErrorShowsTheFixedTextAndItsCauseIsInTheLogOnce
   }
 }
 
+TEST_F(BatchHandlerTest, DamagedConfigurationIsTheProblemOfItsOwnResultWhereAllAreAskedFor) {
+  ASSERT_NO_FATAL_FAILURE(Damage("sn_x"));
+  ASSERT_OK(Batch().status);
+  ASSERT_EQ(response_.results_size(), 3);
+  for (const auto& result : response_.results()) {
+    EXPECT_EQ(result.has_auth_url(), result.social_network_id() != "sn_x");
+    if (result.has_error()) {
+      EXPECT_THAT(ErrorOf(result), HasReason("INTERNAL"));
+    }
+  }
+}
+
 TEST_F(BatchHandlerTest, StoreThatIsOutOfReachFillsOneLineOfTheLog) {
   std::filesystem::rename(folder_.database(), folder_.database() + ".away");
   // Reads trust for a moment what the last look found.
