@@ -42,9 +42,7 @@ absl::StatusOr<ResealStep> Resealer::Next(int batch) {
 
 absl::StatusOr<std::vector<Resealer::Task>> Resealer::FindTasks() {
   std::vector<Task> tasks;
-  // The last task is the first to be done.
-  for (auto at = tables_.rbegin(); at != tables_.rend(); ++at) {
-    const Table* table = *at;
+  for (const Table* table : tables_) {
     if (!table->resealed) continue;
     const absl::StatusOr<std::vector<uint8_t>> keys = backend_.ListKeysInUse(*table);
     if (!keys.ok()) return keys.status();
@@ -52,6 +50,8 @@ absl::StatusOr<std::vector<Resealer::Task>> Resealer::FindTasks() {
       if (key != sealer_.keys().primary_id()) tasks.push_back({table, key});
     }
   }
+  // The last one is done first.
+  std::reverse(tasks.begin(), tasks.end());
   return tasks;
 }
 
