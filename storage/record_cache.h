@@ -65,8 +65,6 @@ struct RecordId : RecordKey {
     texts = {text0, text1, text2, text3, text4};
   }
 
-  static bool IsTypeOf(const RecordKey& key) { return key.type == &kType; }
-
  private:
   static constexpr char kType = 0;
 };

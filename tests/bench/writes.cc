@@ -114,18 +114,23 @@ struct Latencies {
   }
 };
 
+LoadOptions ReadsAtFixedRate(const Deployment& deployment, const ServerUnderTest& server) {
+  LoadOptions reading;
+  reading.target = server.address();
+  reading.server = server.pid();
+  reading.calls = PopularAuthUrls(deployment, ApiKeys::kOwn);
+  reading.channels = 4;
+  reading.calls_per_second = absl::GetFlag(FLAGS_reads_per_second);
+  reading.warmup = absl::Seconds(1);
+  return reading;
+}
+
 // GetAuthUrl at a fixed rate, alone or with writes beside it, which go to the end of `writes`.
 absl::Status Read(const Deployment& deployment, uint64_t& next_write, Latencies& reads,
                   Latencies* writes) {
   auto server = ServerUnderTest::Start(deployment, absl::GetFlag(FLAGS_server_flags));
   if (!server.ok()) return server.status();
-  LoadOptions reading;
-  reading.target = (*server)->address();
-  reading.server = (*server)->pid();
-  reading.calls = PopularAuthUrls(deployment, ApiKeys::kOwn);
-  reading.channels = 4;
-  reading.calls_per_second = absl::GetFlag(FLAGS_reads_per_second);
-  reading.warmup = absl::Seconds(1);
+  LoadOptions reading = ReadsAtFixedRate(deployment, **server);
   reading.duration = absl::GetFlag(FLAGS_duration);
   LoadOptions writing = reading;
   writing.calls = ConfigurationWrites(deployment);
@@ -211,13 +216,7 @@ absl::Status ReadBesideSlowWrite(const Deployment& deployment, uint64_t& next_wr
   SlowDisk disk;
   auto server = ServerUnderTest::Start(deployment, absl::GetFlag(FLAGS_server_flags));
   if (!server.ok()) return server.status();
-  LoadOptions reading;
-  reading.target = (*server)->address();
-  reading.server = (*server)->pid();
-  reading.calls = PopularAuthUrls(deployment, ApiKeys::kOwn);
-  reading.channels = 4;
-  reading.calls_per_second = absl::GetFlag(FLAGS_reads_per_second);
-  reading.warmup = absl::Seconds(1);
+  LoadOptions reading = ReadsAtFixedRate(deployment, **server);
   reading.duration = absl::Seconds(4);
   const auto before = RunLoadInChild(reading);
   if (!before.ok()) return before.status();

@@ -52,6 +52,22 @@ auto DoesNotOpen(const std::string& table) {
   return AllOf(StatusIs(absl::StatusCode::kInternal, HasSubstr(table)), HasReason(""));
 }
 
+// Lets others come before the next commit, or between it and its end.
+class LateBackend final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+
+  CommitResult Commit(const CallContext& context, const Batch& batch) override {
+    if (const auto before = std::exchange(before_next, nullptr)) before();
+    CommitResult result = ForwardingBackend::Commit(context, batch);
+    if (const auto after = std::exchange(after_next, nullptr)) after();
+    return result;
+  }
+
+  std::function<void()> before_next;
+  std::function<void()> after_next;
+};
+
 class CredentialStoreTest : public StoreTest {
  protected:
   void SetUp() override { Reopen(); }
@@ -59,6 +75,14 @@ class CredentialStoreTest : public StoreTest {
   void Reopen() {
     store_.reset();
     ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
+  }
+
+  LateBackend& ReopenOverLateBackend() {
+    store_.reset();
+    auto late = std::make_unique<LateBackend>(OpenSqliteBackend(path_).value());
+    LateBackend& backend = *late;
+    store_ = CredentialStore::Open(std::move(late), keys_.sealer, random_).value();
+    return backend;
   }
 
   // Edits the file behind the store's back.
@@ -436,29 +460,9 @@ TEST_F(CredentialStoreTest, AnOrganizationThatIsMadeAgainMeetsNothingOfTheFirst)
   }
 }
 
-// Lets others come before the next commit, or between it and its end.
-class LateBackend final : public ForwardingBackend {
- public:
-  using ForwardingBackend::ForwardingBackend;
-
-  CommitResult Commit(const CallContext& context, const Batch& batch) override {
-    if (const auto before = std::exchange(before_next, nullptr)) before();
-    CommitResult result = ForwardingBackend::Commit(context, batch);
-    if (const auto after = std::exchange(after_next, nullptr)) after();
-    return result;
-  }
-
-  std::function<void()> before_next;
-  std::function<void()> after_next;
-};
-
 // Once the database says it, memory does not deny it: also before the write has returned.
 TEST_F(CredentialStoreTest, NothingInMemoryContradictsACommitThatHasNotReturned) {
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(auto sqlite, OpenSqliteBackend(path_));
-  auto late = std::make_unique<LateBackend>(std::move(sqlite));
-  LateBackend& backend = *late;
-  ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(std::move(late), keys_.sealer, random_));
+  LateBackend& backend = ReopenOverLateBackend();
   Fill(*store_);
   const auto remember = [&] {
     ASSERT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
@@ -504,11 +508,7 @@ TEST_F(CredentialStoreTest, NothingInMemoryContradictsACommitThatHasNotReturned)
 // A write that was prepared for the first of two organisations of one id does not reach the second,
 // however late it comes.
 TEST_F(CredentialStoreTest, AWriteForAnOrganizationNeverReachesALaterOneOfTheSameId) {
-  store_.reset();
-  ASSERT_OK_AND_ASSIGN(auto sqlite, OpenSqliteBackend(path_));
-  auto late = std::make_unique<LateBackend>(std::move(sqlite));
-  LateBackend& backend = *late;
-  ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(std::move(late), keys_.sealer, random_));
+  LateBackend& backend = ReopenOverLateBackend();
   Fill(*store_);
   const auto make_again = [&] {
     ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
