@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -55,17 +56,23 @@ struct ExpectVersion {
   std::string id;
   uint64_t version;
 };
-// At most so many rows are found. With `from` or `to`, only those count whose value in the lookup's
-// order column is at least or at most that. Takes time for as many rows. Changes nothing.
+// A lookup finds at most so many rows; of these, at most so many have a value within bounds in the
+// lookup's order column. Takes time for as many rows. Changes nothing.
 struct ExpectAtMost {
   const Table* table;
   LookupValues key;
   int64_t rows;
-  std::optional<int64_t> from = {};
-  std::optional<int64_t> to = {};
+
+  struct Within {
+    int64_t from = std::numeric_limits<int64_t>::min();
+    int64_t to = std::numeric_limits<int64_t>::max();
+    int64_t rows;
+  };
+  std::optional<Within> within = {};
 };
 
-// Done in order, each seeing what those before it did.
+// Done in order, each seeing what those before it did. Best with what expects in front: what is
+// refused before it has changed anything leaves nothing to undo.
 using Batch = std::vector<std::variant<Insert, Update, Delete, ExpectVersion, ExpectAtMost>>;
 
 struct CommitResult {
@@ -75,8 +82,13 @@ struct CommitResult {
   // ABORTED (another version than expected), RESOURCE_EXHAUSTED (ExpectAtMost: there are more).
   absl::Status status;
   size_t refused = 0;
-  // Of each ExpectAtMost, in order, how many it found, as far as it counted.
-  std::vector<int64_t> counts = {};
+  // Of each ExpectAtMost, in order, how many rows it found, and how many within its bounds; not
+  // more than one too many.
+  struct Count {
+    int64_t rows = 0;
+    int64_t within = 0;
+  };
+  std::vector<Count> counts = {};
 };
 
 // How much of a list one call reads.

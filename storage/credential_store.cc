@@ -346,22 +346,22 @@ absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(const CallContext& con
     const absl::StatusOr<CommitResult> result = records_.CommitFor(
         context, org_id,
         [&](int64_t generation) {
-          ExpectAtMost in_its_place{&kSocialNetworks, by_rank, 1};
-          (make_default ? in_its_place.to : in_its_place.from) = rank;
+          ExpectAtMost::Within none_in_its_place{.rows = 0};
+          (make_default ? none_in_its_place.to : none_in_its_place.from) = rank;
           return Batch{
-              Insert{&kSocialNetworks, records_.sealer().Seal(settings, generation, secrets)},
-              ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork}, in_its_place};
+              ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork - 1, none_in_its_place},
+              Insert{&kSocialNetworks, records_.sealer().Seal(settings, generation, secrets)}};
         },
         KeysOf(named));
     if (!result.ok()) {
       return Explain(result.status(), absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
     }
-    if (result->status.ok()) return make_default || result->counts[0] == 1;
+    if (result->status.ok()) return make_default || result->counts[0].rows == 0;
     if (absl::IsAlreadyExists(result->status)) {
       return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
     }
     if (!absl::IsResourceExhausted(result->status)) return result->status;
-    if (result->refused == 1) {
+    if (result->counts[0].rows >= kMaxNamesOfNetwork) {
       return TooManyOfNetwork(settings.network(), settings.instance(), kMaxNamesOfNetwork);
     }
   }
@@ -534,11 +534,12 @@ absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSoc
     const auto keys_after = KeysOf(named);
     std::vector<RecordKey> keys(keys_before.begin(), keys_before.end());
     keys.insert(keys.end(), keys_after.begin(), keys_after.end());
-    Batch batch = {Update{&kSocialNetworks, std::move(changed), row->version}};
+    Batch batch;
     if (becomes_default) {
-      batch.push_back(
-          ExpectAtMost{&kSocialNetworks, by_rank, 1, std::nullopt, settings.default_rank()});
+      const ExpectAtMost::Within none_before{.to = settings.default_rank(), .rows = 0};
+      batch.emplace_back(ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork, none_before});
     }
+    batch.emplace_back(Update{&kSocialNetworks, std::move(changed), row->version});
     const absl::Status status = records_.Commit(context, batch, keys).status;
     if (status.ok()) return UpdatedSocialNetwork{settings, make_default || first->id == id};
     // Another one became the default, or this was changed.

@@ -93,13 +93,11 @@ absl::StatusOr<CommitResult> RecordStore::CommitFor(
     const auto organization = GetOrganization(context, org_id);
     if (!organization.ok()) return organization.status();
     Batch batch = make((*organization)->generation);
-    // Last, so that the positions of the others are those that `make` gave them.
-    batch.push_back(ExpectVersion{&kOrganizations, std::string(org_id), std::string(org_id),
-                                  (*organization)->version});
+    batch.insert(batch.begin(), ExpectVersion{&kOrganizations, std::string(org_id),
+                                              std::string(org_id), (*organization)->version});
     CommitResult result = Commit(context, batch, changed);
     const bool organization_changed =
-        (absl::IsNotFound(result.status) || absl::IsAborted(result.status)) &&
-        result.refused == batch.size() - 1;
+        (absl::IsNotFound(result.status) || absl::IsAborted(result.status)) && result.refused == 0;
     if (!organization_changed) return result;
     // Deleted, maybe made again since: what memory has of it is old.
     cache_.Invalidate(RecordId<Stored<Organization>>(org_id));

@@ -16,7 +16,7 @@ struct GroupCommit::Writer {
   const Body body;
   // Those of who leads until `done`.
   absl::Status status;
-  bool wrote = false;  // Whether the body changed anything.
+  bool wrote = false;  // Whether the body changed anything, though it may have failed then.
 
   // Guarded by the mutex.
   bool leads = false;
@@ -95,9 +95,21 @@ size_t GroupCommit::Transact(Group group) {
   absl::Status status = file_.CheckInPlace();
   if (status.ok()) status = connection_->Begin();
   size_t run = 0;
+  bool with_savepoints = false;
   while (status.ok() && run < group.size()) {
     Writer& writer = *group[run++];
-    status = group.size() == 1 ? RunBody(writer) : RunWithSavepoint(writer);
+    if (with_savepoints) {
+      status = RunWithSavepoint(writer);
+      continue;
+    }
+    RunBody(writer);
+    if (group.size() == 1) {
+      status = writer.status;
+    } else if (!LeftNothingHalfDone(writer)) {
+      with_savepoints = true;
+      run = 0;
+      status = connection_->Begin();
+    }
   }
   if (status.ok()) status = connection_->Commit();
   if (status.ok()) {
@@ -111,7 +123,14 @@ size_t GroupCommit::Transact(Group group) {
   return lost.size();
 }
 
-absl::Status GroupCommit::RunBody(Writer& writer) {
+bool GroupCommit::LeftNothingHalfDone(const Writer& writer) const {
+  // Without the transaction, what comes next would be committed at once.
+  if (!connection_->is_in_transaction()) return false;
+  return writer.status.ok() || (!writer.wrote && !absl::IsUnavailable(writer.status));
+}
+
+void GroupCommit::RunBody(Writer& writer) {
+  const int64_t changes = connection_->total_changes();
   try {
     writer.status = writer.context.Check();
     if (writer.status.ok()) writer.status = writer.body(*connection_);
@@ -119,14 +138,14 @@ absl::Status GroupCommit::RunBody(Writer& writer) {
     // It must not take with it the thread that everybody waits for.
     writer.status = StorageUnavailable(error.what());
   }
-  writer.wrote = writer.status.ok() && connection_->changes() > 0;
-  return writer.status;
+  writer.wrote = connection_->total_changes() != changes;
 }
 
 absl::Status GroupCommit::RunWithSavepoint(Writer& writer) {
   absl::Status status = connection_->Run("SAVEPOINT body");
   if (!status.ok()) return status;
-  if (!RunBody(writer).ok()) status = connection_->Run("ROLLBACK TO body");
+  RunBody(writer);
+  if (!writer.status.ok()) status = connection_->Run("ROLLBACK TO body");
   if (status.ok()) status = connection_->Run("RELEASE body");
   // After some errors SQLite has rolled back all, and no savepoint is left.
   if (!status.ok() && absl::IsUnavailable(writer.status)) return writer.status;

@@ -1,9 +1,13 @@
 // group_commit.h: lets writers that come at the same time share a transaction, because each commit
 // waits for the disk.
 //
-// The first writer to come leads: it runs the writes of all who have queued up by then, each under
-// a savepoint of its own, and commits them together. Who comes meanwhile forms the next group, so a
-// lone writer never waits for company.
+// The first writer to come leads: it runs the writes of all who have queued up by then and commits
+// them together. Who comes meanwhile forms the next group, so a lone writer never waits for
+// company.
+//
+// Savepoints are dear: SQLite then keeps a copy of each page that a write changes. Most writes that
+// are refused are refused before they have changed anything, so a group runs without. Where one
+// fails with something half done, all is undone and run again, each under a savepoint of its own.
 //
 // After a commit that failed the next ones go on, on purpose. What the failed one had written to
 // the log is not part of it: the next transaction writes over it and syncs anew, and nothing that
@@ -47,11 +51,12 @@ class GroupCommit final {
   GroupCommit(const GroupCommit&) = delete;
   GroupCommit& operator=(const GroupCommit&) = delete;
 
-  // Runs `body` once, maybe on another thread and after other writes in the same transaction, whose
-  // effects it sees. OK once what it did is committed. An error of `body` undoes what it did and
-  // nothing else. When the transaction itself fails, none of its writes has had an effect (or it is
-  // unknown), and all of them return its error, UNAVAILABLE. A write whose context ends before it
-  // has begun is not begun. `body` must not call this.
+  // Runs `body`, maybe on another thread and after other writes in the same transaction, whose
+  // effects it sees; maybe again, after all that it did was undone. OK once what it did is
+  // committed. An error of `body` undoes what it did and nothing else. When the transaction itself
+  // fails, none of its writes has had an effect (or it is unknown), and all of them return its
+  // error, UNAVAILABLE. A write whose context ends before it has begun is not begun. `body` must
+  // not call this.
   absl::Status Write(const CallContext& context, Body body);
 
   // Whether the last transaction failed, or a write in it with UNAVAILABLE.
@@ -72,10 +77,12 @@ class GroupCommit final {
   void Run(Group group);
   // The same for as many of the first ones as one transaction takes. Returns how many.
   size_t Transact(Group group);
-  // Both are errors if the transaction is lost: when it is the only write, or takes the others with
-  // it.
-  absl::Status RunBody(Writer& writer);
+  // Sets what the body came to.
+  void RunBody(Writer& writer);
+  // The same. An error if the transaction is lost with it.
   absl::Status RunWithSavepoint(Writer& writer);
+  // Whether the transaction can go on after it.
+  bool LeftNothingHalfDone(const Writer& writer) const;
   void CountCommit(Group group);
 
   DatabaseFile& file_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -30,7 +31,7 @@ constexpr int kReaders = 8;
 
 using SqlRow = SqliteConnection::Row;
 using SqlValue = SqliteConnection::Value;
-using SqlValues = std::vector<SqlValue>;
+using SqlValues = absl::InlinedVector<SqlValue, 12>;
 using Text = SqliteConnection::Text;
 using Blob = SqliteConnection::Blob;
 
@@ -232,6 +233,7 @@ class SqliteBackend final : public Backend {
   CommitResult Commit(const CallContext& context, const Batch& batch) override {
     CommitResult result;
     const absl::Status status = writes_.Write(context, [&](SqliteConnection& db) {
+      result.counts.clear();
       for (size_t i = 0; i < batch.size(); ++i) {
         result.refused = i;
         const absl::Status done =
@@ -367,17 +369,22 @@ class SqliteBackend final : public Backend {
 
   absl::Status Do(SqliteConnection& db, const ExpectAtMost& part, CommitResult& result) const {
     const TableSql::OfLookup& sql = SqlOf(*part.table).lookups[part.key.lookup];
-    SqlValues values = ValuesOf(part.key);
-    if (part.from) values.emplace_back(*part.from);
-    if (part.to) values.emplace_back(*part.to);
+    const SqlValues key = ValuesOf(part.key);
+    SqlValues values;
+    if (part.within) values = {part.within->from, part.within->to};
+    values.insert(values.end(), key.begin(), key.end());
     values.emplace_back(AtLeastNone(part.rows) + 1);
-    const std::string& statement = part.from ? sql.count_from : part.to ? sql.count_to : sql.count;
-    int64_t count = 0;
-    const absl::Status status =
-        db.Run(statement.c_str(), values, [&](const SqlRow& row) { count = row.Integer(0); });
+    CommitResult::Count count;
+    const absl::Status status = db.Run((part.within ? sql.count_within : sql.count).c_str(), values,
+                                       [&](const SqlRow& row) {
+                                         count.rows = row.Integer(0);
+                                         if (part.within) count.within = row.Integer(1);
+                                       });
     if (!status.ok()) return status;
     result.counts.push_back(count);
-    return count <= part.rows ? absl::OkStatus() : absl::ResourceExhaustedError("too many rows");
+    const bool fits =
+        count.rows <= part.rows && (!part.within || count.within <= part.within->rows);
+    return fits ? absl::OkStatus() : absl::ResourceExhaustedError("too many rows");
   }
 
   // Declared in the order in which they must be closed, reversed: readers, writer (its end is the

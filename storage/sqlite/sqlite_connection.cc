@@ -217,7 +217,11 @@ absl::Status SqliteConnection::Begin() {
 absl::Status SqliteConnection::Commit() { return Run("COMMIT"); }
 
 void SqliteConnection::RollBack() {
-  if (sqlite3_get_autocommit(db_.getHandle()) == 0) Run("ROLLBACK").IgnoreError();
+  if (is_in_transaction()) Run("ROLLBACK").IgnoreError();
+}
+
+bool SqliteConnection::is_in_transaction() const {
+  return sqlite3_get_autocommit(db_.getHandle()) == 0;
 }
 
 }  // namespace authurl

@@ -79,12 +79,15 @@ class SqliteConnection final {
   void set_context(const CallContext* context) { context_ = context; }
   // How many rows the last insert, update or delete changed.
   int changes() const { return db_.getChanges(); }
+  // All since it was opened, whether committed or not.
+  int64_t total_changes() const { return db_.getTotalChanges(); }
 
   // A write transaction. After a Commit() that failed it may be open still: roll back.
   absl::Status Begin();
   absl::Status Commit();
   // Nothing to do where no transaction is open.
   void RollBack();
+  bool is_in_transaction() const;
 
   // How often the database itself failed since this connection was opened, and how often of these
   // because something else had it locked. For any thread at any time.

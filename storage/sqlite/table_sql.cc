@@ -63,12 +63,8 @@ TableSql::OfLookup LookupSql(const Table& table, const Lookup& lookup) {
   const Names columns = ColumnNames(table, lookup.columns);
   std::string where = " WHERE org_id = ?";
   for (const std::string& column : columns) absl::StrAppend(&where, " AND ", column, " = ?");
-  const auto count = [&](absl::string_view bound) {
-    return absl::StrCat("SELECT count(*) FROM (SELECT 1 FROM ", table.name, where, bound,
-                        " LIMIT ?)");
-  };
   TableSql::OfLookup sql;
-  sql.count = count("");
+  sql.count = absl::StrCat("SELECT count(*) FROM (SELECT 1 FROM ", table.name, where, " LIMIT ?)");
   sql.values = DistinctValues(table, columns[0], "org_id = ?");
   if (!lookup.order) {
     sql.find = ForEachNumberOfParts(table, absl::StrCat(where, " ORDER BY id LIMIT 1"));
@@ -77,8 +73,9 @@ TableSql::OfLookup LookupSql(const Table& table, const Lookup& lookup) {
   const std::string order = table.columns[*lookup.order].name;
   sql.find = ForEachNumberOfParts(table, absl::StrCat(where, " ORDER BY ", order, ", id LIMIT 1"));
   sql.highest = absl::StrCat("SELECT max(", order, ") FROM ", table.name, where);
-  sql.count_from = count(absl::StrCat(" AND ", order, " >= ?"));
-  sql.count_to = count(absl::StrCat(" AND ", order, " <= ?"));
+  sql.count_within =
+      absl::StrCat("SELECT count(*), count(*) FILTER (WHERE value BETWEEN ? AND ?) FROM (SELECT ",
+                   order, " AS value FROM ", table.name, where, " LIMIT ?)");
   return sql;
 }
 

@@ -22,9 +22,9 @@ struct TableSql {
   struct OfLookup {
     std::vector<std::string> find;
     std::string highest;  // Empty where it has no order column.
-    // How many rows, at most the last parameter. `from` and `to`: a bound of the order column
-    // before it.
-    std::string count, count_from, count_to;
+    // How many rows, at most the last parameter. `count_within`: also how many of them have a value
+    // from the first parameter to the second in the order column; these two come before all others.
+    std::string count, count_within;
     // Parameters: org_id twice. The rows are values of the first column.
     std::string values;
   };

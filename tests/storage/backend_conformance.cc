@@ -442,7 +442,8 @@ TEST_P(BackendConformanceTest, ABatchIsDoneAsAWholeOrNotAtAll) {
                                 ExpectAtMost{&kBoats, InHarbour("acme", "Ostend"), 2},
                                 ExpectVersion{&kFleets, "acme", "acme", 1}});
   ASSERT_OK(result.status);
-  EXPECT_THAT(result.counts, ElementsAre(2));
+  ASSERT_EQ(result.counts.size(), 1u);
+  EXPECT_EQ(result.counts[0].rows, 2);
   EXPECT_EQ(List(kBoats, "acme", "", 10), "b1 b2");
 
   const Insert b3{&kBoats, Boat("acme", "b3", "Calais", "n3")};
@@ -471,22 +472,35 @@ TEST_P(BackendConformanceTest, RowsAreCountedUpToTheLimitAndWithinBounds) {
     const std::string id = absl::StrCat(i);
     ASSERT_OK(InsertRow(kBoats, Boat("acme", id, "Ostend", id, 10 * i)));
   }
-  const auto count = [&](int64_t rows, std::optional<int64_t> from, std::optional<int64_t> to) {
-    const CommitResult result =
-        Commit({ExpectAtMost{&kBoats, InHarbour("acme", "Ostend"), rows, from, to}});
+  const LookupValues in_ostend = InHarbour("acme", "Ostend");
+  const auto count = [&](int64_t rows) {
+    const CommitResult result = Commit({ExpectAtMost{&kBoats, in_ostend, rows}});
     EXPECT_EQ(result.counts.size(), 1u);
-    EXPECT_EQ(result.status.ok(), result.counts[0] <= rows) << result.status;
-    return result.counts[0];
+    EXPECT_EQ(result.status.ok(), result.counts[0].rows <= rows) << result.status;
+    EXPECT_EQ(result.counts[0].within, 0);
+    return result.counts[0].rows;
   };
-  EXPECT_EQ(count(100, std::nullopt, std::nullopt), 5);
-  EXPECT_EQ(count(5, std::nullopt, std::nullopt), 5);
-  EXPECT_EQ(count(2, std::nullopt, std::nullopt), 3);
-  EXPECT_EQ(count(0, std::nullopt, std::nullopt), 1);
-  EXPECT_EQ(count(100, 20, std::nullopt), 3);
-  EXPECT_EQ(count(100, 41, std::nullopt), 0);
-  EXPECT_EQ(count(100, std::nullopt, 0), 1);
-  EXPECT_EQ(count(100, std::nullopt, -1), 0);
-  EXPECT_EQ(count(1, std::nullopt, 39), 2);
+  EXPECT_EQ(count(100), 5);
+  EXPECT_EQ(count(5), 5);
+  EXPECT_EQ(count(2), 3);
+  EXPECT_EQ(count(0), 1);
+
+  const auto within = [&](ExpectAtMost::Within bounds) {
+    const CommitResult result = Commit({ExpectAtMost{&kBoats, in_ostend, 100, bounds}});
+    EXPECT_EQ(result.counts.size(), 1u);
+    EXPECT_EQ(result.status.ok(), result.counts[0].within <= bounds.rows) << result.status;
+    EXPECT_EQ(result.counts[0].rows, 5);
+    return result.counts[0].within;
+  };
+  EXPECT_EQ(within({.rows = 5}), 5);
+  EXPECT_EQ(within({.from = 20, .rows = 3}), 3);
+  EXPECT_EQ(within({.from = 20, .rows = 2}), 3);
+  EXPECT_EQ(within({.from = 41, .rows = 0}), 0);
+  EXPECT_EQ(within({.to = 0, .rows = 0}), 1);
+  EXPECT_EQ(within({.to = -1, .rows = 0}), 0);
+  EXPECT_EQ(within({.from = 10, .to = 30, .rows = 3}), 3);
+  const ExpectAtMost too_many{&kBoats, in_ostend, 4, ExpectAtMost::Within{.rows = 5}};
+  EXPECT_THAT(Commit({too_many}).status, StatusIs(absl::StatusCode::kResourceExhausted, _));
 }
 
 TEST_P(BackendConformanceTest, NothingIsBegunForACallerWhoNoLongerWaits) {

@@ -137,6 +137,33 @@ TEST_F(GroupCommitTest, AWriteThatFailsUndoesWhatItDidAndHurtsNoNeighbour) {
   EXPECT_FALSE(commits_->failed());
 }
 
+TEST_F(GroupCommitTest, AllIsRunAgainOnlyWhereAWriteFailsWithSomethingHalfDone) {
+  int runs = 0;
+  const auto counted = [&](SqliteConnection& db) {
+    ++runs;
+    return Insert("a")(db);
+  };
+  const auto refused = [](SqliteConnection&) { return absl::AbortedError("no"); };
+  const auto taken = [](SqliteConnection& db) { return Insert("0")(db); };
+  EXPECT_THAT(RunAsGroup({counted, refused, taken}),
+              ElementsAre(IsOk(), StatusIs(absl::StatusCode::kAborted, "no"),
+                          StatusIs(absl::StatusCode::kAlreadyExists, _)));
+  EXPECT_EQ(runs, 1);
+
+  EXPECT_OK(commits_->Write(CallContext::Background(),
+                            [](SqliteConnection& db) { return db.Run("DELETE FROM meta"); }));
+  runs = 0;
+  const auto half_done = [](SqliteConnection& db) {
+    EXPECT_OK(Insert("half")(db));
+    return absl::AbortedError("no");
+  };
+  EXPECT_THAT(RunAsGroup({counted, half_done, refused}),
+              ElementsAre(IsOk(), StatusIs(absl::StatusCode::kAborted, "no"),
+                          StatusIs(absl::StatusCode::kAborted, "no")));
+  EXPECT_EQ(runs, 2);
+  EXPECT_THAT(Names(), ElementsAre("0", "a"));
+}
+
 TEST_F(GroupCommitTest, EachWriteSeesThoseBeforeItAndCountsItsOwnChanges) {
   std::vector<int> changes;
   const auto remove_all = [&](SqliteConnection& db) {
