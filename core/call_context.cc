@@ -12,6 +12,10 @@ const CallContext& CallContext::Background() {
 
 namespace {
 
+absl::Status Cancelled() {
+  return MakeError(absl::StatusCode::kCancelled, "CALL_CANCELLED", "The caller has gone away");
+}
+
 absl::Status DeadlineExceeded() {
   return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
                    "The deadline passed while the call was waiting");
@@ -20,9 +24,7 @@ absl::Status DeadlineExceeded() {
 }  // namespace
 
 absl::Status CallContext::Check() const {
-  if (cancelled()) {
-    return MakeError(absl::StatusCode::kCancelled, "CALL_CANCELLED", "The caller has gone away");
-  }
+  if (cancelled()) return Cancelled();
   if (deadline_ != absl::InfiniteFuture() && absl::Now() > deadline_) {
     return DeadlineExceeded();
   }
@@ -30,9 +32,10 @@ absl::Status CallContext::Check() const {
 }
 
 absl::Status CallContext::WhyEnded() const {
-  absl::Status status = Check();
-  // The clock was put back meanwhile.
-  return status.ok() ? DeadlineExceeded() : status;
+  // A caller whose deadline has passed is gone because of it. One who has not gone: the clock was
+  // put back meanwhile.
+  const bool in_time = absl::Now() <= deadline_;
+  return cancelled() && in_time ? Cancelled() : DeadlineExceeded();
 }
 
 }  // namespace authurl

@@ -50,6 +50,10 @@ class UnaryCall final : public grpc::ServerUnaryReactor, private Reply {
     context_.AddInitialMetadata(key, value);
   }
 
+  void AddTrailer(const char* key, const std::string& value) override {
+    context_.AddTrailingMetadata(key, value);
+  }
+
   void SetMessage(const google::protobuf::MessageLite& message) override {
     grpc::Slice slice(static_cast<size_t>(message.GetCachedSize()));
     message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));

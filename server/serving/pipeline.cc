@@ -49,13 +49,6 @@ absl::Status Overloaded() {
                             "The server has too much to do; try again", absl::Milliseconds(100));
 }
 
-// Why nobody waits any more. A caller whose deadline has passed is gone because of it.
-absl::Status WhyEnded(const CallContext& context) {
-  absl::Status status = CallContext(context.deadline()).Check();
-  if (status.ok()) status = context.Check();
-  return status.ok() ? absl::InternalError("a call was dropped that somebody waits for") : status;
-}
-
 }  // namespace
 
 // The whole policy. Every call goes down this list once; a step that may wait is left to the lane
@@ -180,21 +173,18 @@ Call::Call(Pipeline& pipeline, const Method& method, const IncomingCall& incomin
   pipeline_.metrics_.CallStarted(method_.metric);
 }
 
-void Call::Serve() {
-  Unanswered unanswered(*this);
-  reply_.AddHeader(kRequestIdKey, context_.request_id());
-  pipeline_.Advance(std::move(unanswered), *this, Lane::kMemory);
-}
+void Call::Serve() { pipeline_.Advance(Unanswered(*this), *this, Lane::kMemory); }
 
 void Call::Run() { pipeline_.Advance(Unanswered(*this), *this, lane_); }
 
-void Call::Drop() { Unanswered(*this).End({WhyEnded(context_)}); }
+void Call::Drop() { Unanswered(*this).End({context_.WhyEnded()}); }
 
 void Call::End(Ending ending) {
   duration_ = absl::Now() - started_;
   if (ending.status.ok()) {
     when_sent_ = std::move(ending.when_sent);
     // Most calls: nothing to translate.
+    reply_.AddHeader(kRequestIdKey, context_.request_id());
     reply_.Send(grpc::Status::OK);
     return;
   }
@@ -202,6 +192,7 @@ void Call::End(Ending ending) {
   code_ = sent.error_code();
   reason_ = ReasonOf(ending.status);
   cause_ = CauseOf(ending.status);
+  reply_.AddTrailer(kRequestIdKey, context_.request_id());
   reply_.Send(sent);
 }
 

@@ -20,8 +20,11 @@ class Reply {
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
 
-  // Goes ahead of everything else. To be called before the rest.
+  // Metadata that goes ahead of the message, and metadata that goes with the status. To be called
+  // before Send(). A reply that has headers is never retried by gRPC's clients, whatever their
+  // retry policy (gRFC A6: with the first header a call is committed), so errors have none.
   virtual void AddHeader(const char* key, const std::string& value) = 0;
+  virtual void AddTrailer(const char* key, const std::string& value) = 0;
   // Keeps the bytes of the message for Send(). REQUIRES: message.ByteSizeLong() was called, and is
   // at most kMaxReplyBytes.
   virtual void SetMessage(const google::protobuf::MessageLite& message) = 0;

@@ -45,6 +45,7 @@ constexpr int kRuns = 2000;
 class NoReply final : public Reply {
  public:
   void AddHeader(const char*, const std::string&) override {}
+  void AddTrailer(const char*, const std::string&) override {}
   void SetMessage(const google::protobuf::MessageLite& message) override {
     message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(memory_.data()));
   }

@@ -29,6 +29,10 @@ TEST(CallContextTest, WhyItEndedIsNeverOk) {
   EXPECT_EQ(ReasonOf(context.WhyEnded()), "DEADLINE_EXCEEDED");
   context.Cancel();
   EXPECT_EQ(ReasonOf(context.WhyEnded()), "CALL_CANCELLED");
+  // Who stops waiting then does so because of it.
+  CallContext late(absl::Now() - absl::Seconds(1));
+  late.Cancel();
+  EXPECT_EQ(ReasonOf(late.WhyEnded()), "DEADLINE_EXCEEDED");
 }
 
 TEST(CallContextTest, BackgroundNeverEnds) {

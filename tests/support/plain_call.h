@@ -25,6 +25,7 @@ using PlainMetadata = std::multimap<std::string, std::string>;
 class KeptReply final : public Reply {
  public:
   void AddHeader(const char* key, const std::string& value) override { headers_[key] = value; }
+  void AddTrailer(const char*, const std::string&) override {}
   void SetMessage(const google::protobuf::MessageLite& message) override {
     message_ = message.SerializeAsString();
   }

@@ -57,6 +57,9 @@ RawReply CallRaw(const std::shared_ptr<grpc::Channel>& channel, const std::strin
   for (const auto& [name, value] : context.GetServerInitialMetadata()) {
     reply.headers.emplace(Text(name), Text(value));
   }
+  for (const auto& [name, value] : context.GetServerTrailingMetadata()) {
+    reply.trailers.emplace(Text(name), Text(value));
+  }
   return reply;
 }
 

@@ -25,8 +25,9 @@ RawMetadata Bearer(const std::string& api_key, const std::string& org_id = "");
 struct RawReply {
   grpc::Status status;
   std::string response;
-  // The server's initial metadata.
+  // The server's metadata, ahead of the message and with the status.
   RawMetadata headers;
+  RawMetadata trailers;
 };
 
 RawReply CallRaw(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,

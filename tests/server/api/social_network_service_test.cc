@@ -70,6 +70,7 @@ TEST_F(SocialNetworkServiceTest, NoReplyHoldsTheSecretOrTheSecretBefore) {
     absl::StrAppend(&replies, reply.response, reply.status.error_message(),
                     reply.status.error_details());
     for (const auto& [name, value] : reply.headers) absl::StrAppend(&replies, name, value);
+    for (const auto& [name, value] : reply.trailers) absl::StrAppend(&replies, name, value);
     return reply;
   };
   v1::CreateSocialNetworkResponse created;

@@ -76,7 +76,8 @@ class PipelineTest : public ::testing::Test {
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    channel_ = NewChannel(absl::StrCat("127.0.0.1:", port));
+    address_ = absl::StrCat("127.0.0.1:", port);
+    channel_ = NewChannel(address_);
   }
 
   Method MakeMethod(const std::string& path) {
@@ -199,6 +200,7 @@ class PipelineTest : public ::testing::Test {
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<grpc::Server> server_;
+  std::string address_;
   std::shared_ptr<grpc::Channel> channel_;
 
   std::mutex handler_mutex_;
@@ -299,7 +301,32 @@ TEST_F(PipelineTest, RequestIdOfTheCallerComesBackAndABadOneIsReplaced) {
   }
   EXPECT_NE(id_for({}), id_for({}));
   const RawReply refused = CallRaw(channel_, kReadPath, "", {{"x-request-id", "mine"}});
-  EXPECT_EQ(refused.headers.find("x-request-id")->second, "mine");
+  ASSERT_EQ(refused.trailers.count("x-request-id"), 1u);
+  EXPECT_EQ(refused.trailers.find("x-request-id")->second, "mine");
+}
+
+// What has sent headers is not retried, whatever the policy says.
+TEST_F(PipelineTest, ErrorsAreRetriedByClientsThatHaveAPolicyForThem) {
+  grpc::ChannelArguments arguments;
+  arguments.SetServiceConfigJSON(R"json({"methodConfig": [{
+    "name": [{}],
+    "retryPolicy": {
+      "maxAttempts": 3,
+      "initialBackoff": "0.01s",
+      "maxBackoff": "0.01s",
+      "backoffMultiplier": 1,
+      "retryableStatusCodes": ["UNAVAILABLE"]
+    }
+  }]})json");
+  SetHandler([this](const Caller&) {
+    return handled_ < 3 ? StorageUnavailable("for now") : absl::OkStatus();
+  });
+  const RawReply reply = CallRaw(NewChannel(address_, arguments), kReadPath, "",
+                                 {{"authorization", "Bearer " + key_}, {"x-request-id", "mine"}});
+  EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+  EXPECT_EQ(handled_, 3);
+  ASSERT_EQ(reply.headers.count("x-request-id"), 1u);
+  EXPECT_EQ(reply.headers.find("x-request-id")->second, "mine");
 }
 
 TEST_F(PipelineTest, FullQueueShedsCallsAndSaysWhenToRetry) {
