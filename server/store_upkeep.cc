@@ -16,9 +16,7 @@ namespace {
 constexpr absl::Duration kHealthInterval = absl::Seconds(1);
 constexpr int kResealBatch = 100;
 constexpr absl::Duration kResealRetry = absl::Minutes(1);
-// Steps are small, so that no call has to wait long for its own write. Where there was something to
-// do, the next comes soon.
-constexpr int kPurgeLimit = 500;
+// Where there was something to do, the next step comes soon.
 constexpr absl::Duration kPurgePause = absl::Milliseconds(100);
 constexpr absl::Duration kPurgeInterval = absl::Seconds(5);
 
@@ -45,15 +43,16 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
   resealer_ = std::thread([this] { Reseal(); });
   state_purger_ = std::thread([this] {
     Purge("auth_states", [this]() -> absl::StatusOr<bool> {
-      const absl::StatusOr<int> purged = store_.PurgeAuthStates(clock_(), kPurgeLimit);
+      const absl::StatusOr<int> purged =
+          store_.PurgeAuthStates(clock_(), CredentialStore::kPurgeStep);
       if (!purged.ok()) return purged.status();
-      return *purged == kPurgeLimit;
+      return *purged == CredentialStore::kPurgeStep;
     });
   });
   organization_purger_ = std::thread([this] {
     Purge("deleted_organizations", [this]() -> absl::StatusOr<bool> {
       const absl::StatusOr<int> purged =
-          store_.PurgeOrganizations(CallContext::Background(), kPurgeLimit);
+          store_.PurgeOrganizations(CallContext::Background(), CredentialStore::kPurgeStep);
       if (!purged.ok()) return purged.status();
       return *purged > 0;
     });

@@ -98,6 +98,9 @@ class CredentialStore final {
                                                                      PageLimit limit);
   absl::Status DeleteOrganization(const CallContext& context, absl::string_view org_id,
                                   absl::Time now);
+  // Records that one step of a purge removes: few, so that no call has to wait long for its own
+  // write.
+  static constexpr int kPurgeStep = 500;
   // Removes at most about `limit` records of deleted organisations, in small transactions; with the
   // last record of one the organisation itself. Returns how many it removed: 0 once none is left,
   // or where others were faster. An organisation whose record does not open stays.

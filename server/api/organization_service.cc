@@ -15,8 +15,6 @@ namespace authurl {
 namespace {
 
 constexpr size_t kMaxDisplayNameBytes = 256;
-// As many as a step of the upkeep takes.
-constexpr int kPurgedAtOnce = 500;
 
 static_assert(static_cast<int>(v1::ROLE_ADMIN) == static_cast<int>(record::v1::ROLE_ADMIN));
 static_assert(static_cast<int>(v1::ROLE_ORG) == static_cast<int>(record::v1::ROLE_ORG));
@@ -107,7 +105,7 @@ absl::Status OrganizationService::DeleteOrganization(const Caller& caller,
       store_.DeleteOrganization(*caller.context, request.org_id(), clock_());
   // Most organisations are small, and their ids free again at once. The upkeep does the rest.
   if (deleted.ok()) {
-    store_.PurgeOrganization(*caller.context, request.org_id(), kPurgedAtOnce)
+    store_.PurgeOrganization(*caller.context, request.org_id(), CredentialStore::kPurgeStep)
         .status()
         .IgnoreError();
   }
