@@ -101,6 +101,13 @@ absl::Status MakeRetryableError(absl::StatusCode code, absl::string_view reason,
   return status;
 }
 
+void AddErrorMetadata(absl::Status& status, absl::string_view key, absl::string_view value) {
+  auto info = DetailOf<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
+  if (!info.has_value()) return;
+  (*info->mutable_metadata())[std::string(key)] = std::string(value);
+  Attach(status, kErrorInfoUrl, *info);
+}
+
 absl::Status StorageUnavailable(absl::string_view cause) {
   absl::Status status =
       MakeRetryableError(absl::StatusCode::kUnavailable, "STORAGE_UNAVAILABLE",

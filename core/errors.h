@@ -47,6 +47,10 @@ absl::Status MakeError(absl::StatusCode code, absl::string_view reason, absl::st
 absl::Status MakeRetryableError(absl::StatusCode code, absl::string_view reason,
                                 absl::string_view message, absl::Duration retry_after);
 
+// Says more about `status`, which must come from the functions above, to programs
+// (ErrorInfo.metadata).
+void AddErrorMetadata(absl::Status& status, absl::string_view key, absl::string_view value);
+
 // UNAVAILABLE STORAGE_UNAVAILABLE. `cause` is for the log; the caller sees a fixed text.
 absl::Status StorageUnavailable(absl::string_view cause);
 

@@ -129,7 +129,9 @@ App::App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog 
       clock_(clock),
       keys_(std::move(keys)),
       sealer_(keys_),
-      catalog_(std::move(catalog)) {}
+      catalog_(std::move(catalog)),
+      rate_limits_(
+          {.per_key = config.rate_limit_key, .per_organization = config.rate_limit_organization}) {}
 
 App::~App() { Stop(); }
 
@@ -160,7 +162,8 @@ absl::Status App::Open(const OpenBackend& open_backend) {
   absl::StatusOr<std::unique_ptr<Backend>> backend = open_backend(config_.database);
   if (!backend.ok()) return backend.status();
   absl::StatusOr<std::unique_ptr<CredentialStore>> store = CredentialStore::Open(
-      *std::move(backend), sealer_, FillRandom, static_cast<size_t>(config_.cache_mib) << 20);
+      *std::move(backend), sealer_, FillRandom, static_cast<size_t>(config_.cache_mib) << 20,
+      {.configurations = config_.max_configurations, .api_keys = config_.max_api_keys});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
 
@@ -186,12 +189,14 @@ absl::Status App::StartServing() {
                                               .max_queued_reads = config_.max_queued_reads,
                                               .write_workers = config_.write_workers,
                                               .max_queued_writes = config_.max_queued_writes});
-  pipeline_ = std::make_unique<Pipeline>(*store_, *lanes_, admission_, metrics_, FillRandom,
-                                         config_.max_metadata_bytes);
+  pipeline_ = std::make_unique<Pipeline>(*store_, *lanes_, admission_, rate_limits_, metrics_,
+                                         FillRandom, config_.max_metadata_bytes);
   for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
-  auth_urls_ =
-      std::make_unique<AuthUrlService>(catalog_, sealer_, *store_, metrics_, clock_, FillRandom,
-                                       config_.public_base_url, config_.state_ttl);
+  auth_urls_ = std::make_unique<AuthUrlService>(
+      catalog_, sealer_, *store_, metrics_, clock_, FillRandom,
+      AuthUrlService::Options{.public_base_url = config_.public_base_url,
+                              .state_ttl = config_.state_ttl,
+                              .max_stored_states = config_.max_stored_states});
   social_networks_ =
       std::make_unique<SocialNetworkService>(catalog_, sealer_, *store_, clock_, FillRandom);
   organizations_ = std::make_unique<OrganizationService>(sealer_, *store_, clock_, FillRandom);

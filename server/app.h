@@ -99,6 +99,7 @@ class App final {
   std::unique_ptr<Listener> listener_;
   std::optional<BoundSockets> metrics_sockets_;  // Until the exposer has them.
   Admission admission_;
+  RateLimits rate_limits_;
   Metrics metrics_;
   const ProcessMetrics process_metrics_;
   std::atomic<StoreHealth> store_health_ = StoreHealth::kGood;

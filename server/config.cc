@@ -51,6 +51,17 @@ AUTHURL_FLAG(int, max_queued_reads, "Calls that may wait for one of them; more a
 AUTHURL_FLAG(int, write_workers,
              "Threads that write to the database; as many writes can share a commit");
 AUTHURL_FLAG(int, max_queued_writes, "Calls that may wait for one of them; more are shed");
+AUTHURL_FLAG(int, rate_limit_key,
+             "Calls a second that an API key may make, twice as many at once; 0 for any number. A "
+             "batch counts for each of its networks");
+AUTHURL_FLAG(int, rate_limit_organization, "The same for all API keys of an organisation together");
+AUTHURL_FLAG(int, max_configurations,
+             "Configurations that one organisation may have; 0 for any number");
+AUTHURL_FLAG(int, max_api_keys,
+             "API keys that one organisation may have, revoked ones among them; 0 for any number");
+AUTHURL_FLAG(int, max_stored_states,
+             "OAuth states of one organisation that may be stored at a time, for networks that "
+             "carry short ones only; 0 for any number");
 AUTHURL_FLAG(int, max_request_bytes, "Largest request message");
 AUTHURL_FLAG(int, max_metadata_bytes, "Largest sum of a call's metadata");
 AUTHURL_FLAG(int, max_connections, "Connections at a time; more are closed at once");
@@ -92,6 +103,11 @@ absl::Status VerifyNumbers(const Config& config) {
       {"cache_mib", config.cache_mib, 0, 1024 * 1024},
       {"max_queued_reads", config.max_queued_reads, 1, 1'000'000},
       {"max_queued_writes", config.max_queued_writes, 1, 1'000'000},
+      {"rate_limit_key", config.rate_limit_key, 0, 10'000'000},
+      {"rate_limit_organization", config.rate_limit_organization, 0, 10'000'000},
+      {"max_configurations", config.max_configurations, 0, 100'000'000},
+      {"max_api_keys", config.max_api_keys, 0, 100'000'000},
+      {"max_stored_states", config.max_stored_states, 0, 100'000'000},
       {"max_request_bytes", config.max_request_bytes, 1024, 16 * 1024 * 1024},
       {"max_metadata_bytes", config.max_metadata_bytes, 1024, 64 * 1024},
       {"max_connections", config.max_connections, 1, 1'000'000},
@@ -203,6 +219,11 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.max_queued_reads = absl::GetFlag(FLAGS_max_queued_reads);
   config.write_workers = absl::GetFlag(FLAGS_write_workers);
   config.max_queued_writes = absl::GetFlag(FLAGS_max_queued_writes);
+  config.rate_limit_key = absl::GetFlag(FLAGS_rate_limit_key);
+  config.rate_limit_organization = absl::GetFlag(FLAGS_rate_limit_organization);
+  config.max_configurations = absl::GetFlag(FLAGS_max_configurations);
+  config.max_api_keys = absl::GetFlag(FLAGS_max_api_keys);
+  config.max_stored_states = absl::GetFlag(FLAGS_max_stored_states);
   config.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
   config.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
   config.max_connections = absl::GetFlag(FLAGS_max_connections);

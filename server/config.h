@@ -46,6 +46,16 @@ struct Config {
   int write_workers = 64;
   int max_queued_writes = 1024;
 
+  // Calls a second of one API key, and of all API keys of an organisation; twice as many at once.
+  // 0: any number. A batch counts for each of its networks.
+  int rate_limit_key = 1000;
+  int rate_limit_organization = 2000;
+  // Of one organisation. 0: any number.
+  int max_configurations = 10'000;
+  int max_api_keys = 10'000;  // Revoked ones among them.
+  // OAuth states that are good and stored because the network carries short ones only.
+  int max_stored_states = 10'000;
+
   int max_request_bytes = 64 * 1024;
   int max_metadata_bytes = 8 * 1024;
   int max_connections = 4096;

@@ -30,6 +30,12 @@ struct LookupValues {
   std::vector<Value> values;
 };
 
+// In place of a lookup: all rows of the organisation.
+inline constexpr size_t kWholeOrganization = std::numeric_limits<size_t>::max();
+inline LookupValues RowsOfOrganization(absl::string_view org_id) {
+  return {.lookup = kWholeOrganization, .org_id = std::string(org_id), .values = {}};
+}
+
 // One part of a Batch.
 
 struct Insert {
@@ -56,8 +62,8 @@ struct ExpectVersion {
   std::string id;
   uint64_t version;
 };
-// A lookup finds at most so many rows; of these, at most so many have a value within bounds in the
-// lookup's order column. Takes time for as many rows. Changes nothing.
+// A lookup, or kWholeOrganization, finds at most so many rows; of these, at most so many have a
+// value within bounds in the lookup's order column. Takes time for as many rows. Changes nothing.
 struct ExpectAtMost {
   const Table* table;
   LookupValues key;

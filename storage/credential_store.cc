@@ -89,18 +89,20 @@ size_t HashOfNetwork(absl::string_view org_id, absl::string_view network,
 }  // namespace
 
 CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer,
-                                 RandomSource random, size_t cache_bytes)
+                                 RandomSource random, size_t cache_bytes, Quotas quotas)
     : random_(std::move(random)),
       records_(std::move(backend), sealer, random_, cache_bytes),
+      configurations_(kSocialNetworks, quotas.configurations),
+      api_keys_(kApiKeys, quotas.api_keys),
       resealer_(records_.backend(), sealer, records_.sealer(), random_, StoreTables()) {}
 
 absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(
-    std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
-    size_t cache_bytes) {
+    std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random, size_t cache_bytes,
+    Quotas quotas) {
   const absl::Status status = CheckKeyRing(*backend, sealer, random);
   if (!status.ok()) return status;
   return std::unique_ptr<CredentialStore>(
-      new CredentialStore(std::move(backend), sealer, std::move(random), cache_bytes));
+      new CredentialStore(std::move(backend), sealer, std::move(random), cache_bytes, quotas));
 }
 
 absl::Status CredentialStore::CreateOrganization(const CallContext& context,
@@ -224,15 +226,24 @@ absl::StatusOr<int> CredentialStore::PurgeOrganization(const CallContext& contex
 }
 
 absl::Status CredentialStore::CreateApiKey(const CallContext& context, const ApiKey& key) {
+  std::optional<ExpectAtMost> quota;
+  if (!key.org_id().empty()) quota = api_keys_.ForOneMore(key.org_id());
   const absl::StatusOr<CommitResult> result = records_.CommitFor(
       context, key.org_id(),
       [&](int64_t generation) {
-        return Batch{Insert{&kApiKeys, records_.sealer().Seal(key, generation, 1)}};
+        Batch batch;
+        if (quota) batch.emplace_back(*quota);
+        batch.emplace_back(Insert{&kApiKeys, records_.sealer().Seal(key, generation, 1)});
+        return batch;
       },
       {ApiKeyId(key.key_id())});
   if (!result.ok()) {
     return Explain(result.status(), absl::StatusCode::kNotFound,
                    OrganizationNotFound(key.org_id()));
+  }
+  if (quota && result->status.ok()) api_keys_.Counted(key.org_id(), result->counts[0].rows);
+  if (absl::IsResourceExhausted(result->status)) {
+    return TooManyApiKeys(key.org_id(), api_keys_.limit());
   }
   return Explain(result->status, absl::StatusCode::kAlreadyExists, ApiKeyExists(key.key_id()));
 }
@@ -327,6 +338,7 @@ absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(const CallContext& con
   // Ranks follow the order of creation. Most are the first of their network, or the newest: only
   // where the clock went back must the others be looked at.
   settings.set_default_rank(settings.created_at_ms());
+  const std::optional<ExpectAtMost> quota = configurations_.ForOneMore(org_id);
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     if (attempt > 0 && lock == nullptr) {
       // Those who collided take turns, else only one of them gets on each time.
@@ -348,20 +360,28 @@ absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(const CallContext& con
         [&](int64_t generation) {
           ExpectAtMost::Within none_in_its_place{.rows = 0};
           (make_default ? none_in_its_place.to : none_in_its_place.from) = rank;
-          return Batch{
-              ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork - 1, none_in_its_place},
-              Insert{&kSocialNetworks, records_.sealer().Seal(settings, generation, secrets)}};
+          Batch batch = {
+              ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork - 1, none_in_its_place}};
+          if (quota) batch.emplace_back(*quota);
+          batch.emplace_back(
+              Insert{&kSocialNetworks, records_.sealer().Seal(settings, generation, secrets)});
+          return batch;
         },
         KeysOf(named));
     if (!result.ok()) {
       return Explain(result.status(), absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
     }
-    if (result->status.ok()) return make_default || result->counts[0].rows == 0;
+    const std::vector<CommitResult::Count>& counts = result->counts;
+    if (result->status.ok()) {
+      if (quota) configurations_.Counted(org_id, counts[1].rows);
+      return make_default || counts[0].rows == 0;
+    }
     if (absl::IsAlreadyExists(result->status)) {
       return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
     }
     if (!absl::IsResourceExhausted(result->status)) return result->status;
-    if (result->counts[0].rows >= kMaxNamesOfNetwork) {
+    if (counts.size() == 2) return TooManyConfigurations(org_id, configurations_.limit());
+    if (counts[0].rows >= kMaxNamesOfNetwork) {
       return TooManyOfNetwork(settings.network(), settings.instance(), kMaxNamesOfNetwork);
     }
   }

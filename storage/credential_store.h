@@ -23,8 +23,8 @@
 // and what has not begun is not begun. Errors that are meant for callers carry reasons
 // (core/errors.h): ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, ORGANIZATION_BEING_DELETED,
 // API_KEY_EXISTS, API_KEY_NOT_FOUND, SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND,
-// NETWORK_NOT_CONFIGURED, TOO_MANY_CONFIGURATIONS, CLIENT_SECRET_NOT_FOUND, AUTH_STATE_NOT_FOUND,
-// STORAGE_UNAVAILABLE.
+// NETWORK_NOT_CONFIGURED, TOO_MANY_CONFIGURATIONS, TOO_MANY_API_KEYS, CLIENT_SECRET_NOT_FOUND,
+// AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
 #pragma once
 
 #include <atomic>
@@ -47,11 +47,18 @@
 #include "core/crypto/sealer.h"
 #include "core/flow/auth_state.h"
 #include "storage/backend.h"
+#include "storage/quota.h"
 #include "storage/record_locks.h"
 #include "storage/record_store.h"
 #include "storage/resealer.h"
 
 namespace authurl {
+
+// How many an organisation may have. 0: any number.
+struct Quotas {
+  int64_t configurations = 0;
+  int64_t api_keys = 0;  // Revoked ones among them.
+};
 
 class CredentialStore final {
  public:
@@ -82,7 +89,7 @@ class CredentialStore final {
   // `cache_bytes`; with 0 there is none.
   static absl::StatusOr<std::unique_ptr<CredentialStore>> Open(
       std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
-      size_t cache_bytes = kDefaultCacheBytes);
+      size_t cache_bytes = kDefaultCacheBytes, Quotas quotas = {});
 
   // ORGANIZATION_BEING_DELETED while what one of the same id left behind is not purged.
   absl::Status CreateOrganization(const CallContext& context,
@@ -209,7 +216,7 @@ class CredentialStore final {
 
  private:
   CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
-                  size_t cache_bytes);
+                  size_t cache_bytes, Quotas quotas);
 
   // What FindSocialNetwork finds in the database.
   absl::StatusOr<Stored<record::v1::SocialNetworkSettings>> LoadSocialNetwork(
@@ -225,6 +232,8 @@ class CredentialStore final {
                                     bool make_default);
   const RandomSource random_;
   RecordStore records_;
+  Quota configurations_;
+  Quota api_keys_;
   Resealer resealer_;
   // To be held from reading a record until it is written back, so that of concurrent updates none
   // has to start over, and those of different records can share a transaction.

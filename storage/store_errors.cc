@@ -41,6 +41,13 @@ absl::Status ApiKeyExists(absl::string_view key_id) {
                    absl::StrCat("the API key ", Quoted(key_id), " exists"));
 }
 
+absl::Status TooManyApiKeys(absl::string_view org_id, int64_t limit) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_API_KEYS",
+                   absl::StrCat("the organisation ", Quoted(org_id), " has ", limit,
+                                " API keys, revoked ones among them, and there can't be more; ask "
+                                "whoever runs authurl to raise --max_api_keys"));
+}
+
 absl::Status ApiKeyNotFound(absl::string_view key_id) {
   return MakeError(kNotFound, "API_KEY_NOT_FOUND",
                    absl::StrCat("there is no API key ", Quoted(key_id)));
@@ -57,6 +64,14 @@ absl::Status SocialNetworkExists(absl::string_view network, absl::string_view in
           : absl::StrCat(NetworkAndInstance(network, instance), " has a configuration named ",
                          Quoted(name), " in this organisation; choose another name");
   return MakeError(kAlreadyExists, "SOCIAL_NETWORK_EXISTS", message);
+}
+
+absl::Status TooManyConfigurations(absl::string_view org_id, int64_t limit) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
+                   absl::StrCat("the organisation ", Quoted(org_id), " has ", limit,
+                                " configurations, and there can't be more; delete those that are "
+                                "not used, or ask whoever runs authurl to raise "
+                                "--max_configurations"));
 }
 
 absl::Status TooManyOfNetwork(absl::string_view network, absl::string_view instance, int limit) {

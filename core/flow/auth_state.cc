@@ -72,13 +72,16 @@ void SealAuthState(const Sealer& sealer, const Nonce& nonce, const state::v1::Au
   Base64UrlEncode(sealed, text);
 }
 
+size_t SealedStateBytes(const state::v1::AuthState& state) {
+  return kSealedOverhead + state.ByteSizeLong();
+}
+
 bool NetworkTakesSealed(const catalog::v1::Network& network, const state::v1::AuthState& state) {
   const auto& rules = network.state();
   // Base64url uses "-" and "_".
   if (rules.alphabet() == catalog::v1::StateRules::ALPHABET_ALPHANUMERIC) return false;
   const size_t limit = rules.max_length() == 0 ? kMaxStateChars : rules.max_length();
-  const size_t bytes = kSealedOverhead + state.ByteSizeLong();
-  const size_t chars = (4 * bytes + 2) / 3;
+  const size_t chars = (4 * SealedStateBytes(state) + 2) / 3;
   return chars <= std::min(limit, kMaxStateChars);
 }
 

@@ -26,6 +26,9 @@ inline constexpr absl::Duration kMaxStateLifetime = absl::Hours(1);
 // longest redirect URI, the URL still fits what browsers and servers commonly take (8 KiB).
 inline constexpr size_t kMaxStateChars = 1024;
 
+// The longest sealed value that is stored: what one call can have written to the disk.
+inline constexpr size_t kMaxStoredStateBytes = 2048;
+
 // A sealed state that the network can't carry.
 struct StoredAuthState {
   std::string reference;
@@ -50,6 +53,8 @@ std::string SealAuthState(const Sealer& sealer, const Nonce& nonce,
 // The same in place of what `text` holds, whose memory is used again.
 void SealAuthState(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
                    std::string& text);
+// How many bytes it has, sealed.
+size_t SealedStateBytes(const state::v1::AuthState& state);
 // Whether the network takes this state, sealed, as text.
 bool NetworkTakesSealed(const catalog::v1::Network& network, const state::v1::AuthState& state);
 

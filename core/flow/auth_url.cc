@@ -207,6 +207,18 @@ absl::Status TooLong(size_t bytes, const AuthUrlParts& parts) {
                    longest_bytes, " bytes, which come from ", origin, ": shorten it"));
 }
 
+absl::Status StateTooLong(size_t bytes, const state::v1::AuthState& state) {
+  size_t scopes = 0;
+  for (const std::string& scope : state.scopes()) scopes += scope.size();
+  const bool by_scopes = scopes > state.redirect_uri().size();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "AUTH_STATE_TOO_LONG",
+      absl::StrCat("The OAuth state would be ", bytes, " bytes; at most ", kMaxStoredStateBytes,
+                   " are stored. Its longest part is the ",
+                   by_scopes ? "request's scopes" : "redirect URI", " with ",
+                   by_scopes ? scopes : state.redirect_uri().size(), " bytes: shorten it"));
+}
+
 }  // namespace
 
 const ScopeList& ChooseScopes(const AuthRequest& request,
@@ -265,6 +277,8 @@ absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& req
   FillState(request, settings, redirect_uri.uri(), now, minted.expires_at, state);
   if (NetworkTakesSealed(network, state)) {
     SealAuthState(sealer, nonce, state, text);
+  } else if (const size_t bytes = SealedStateBytes(state); bytes > kMaxStoredStateBytes) {
+    return StateTooLong(bytes, state);
   } else {
     text = NewStateReference(random);
     minted.to_store = SealStoredAuthState(sealer, nonce, text, state);

@@ -72,7 +72,8 @@ inline constexpr size_t kMaxAuthUrlBytes = 8192;
 
 // The whole of GetAuthUrl once the configuration is known: seals a state, derives the challenge,
 // builds the URL. FAILED_PRECONDITION AUTH_URL_TOO_LONG, with the longest part named, where it
-// would be longer than kMaxAuthUrlBytes. REQUIRES: 0 < `lifetime` <= kMaxStateLifetime.
+// would be longer than kMaxAuthUrlBytes; AUTH_STATE_TOO_LONG likewise, where a state that must be
+// stored would be longer than kMaxStoredStateBytes. REQUIRES: 0 < `lifetime` <= kMaxStateLifetime.
 absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
                                     const record::v1::SocialNetworkSettings& settings,
                                     const ChosenRedirectUri& redirect_uri,

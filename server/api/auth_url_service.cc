@@ -61,27 +61,33 @@ absl::AnyInvocable<void()> CountAll(std::vector<Metrics::UrlCounter> counters) {
   };
 }
 
+// Half of them at once, and the other half in the time that they are good for: never more than all
+// of them are good at a time.
+TokenBuckets::Limit LimitOf(const AuthUrlService::Options& options) {
+  const double half = options.max_stored_states / 2.0;
+  return {.per_second = half / absl::ToDoubleSeconds(options.state_ttl), .capacity = half};
+}
+
 }  // namespace
 
 AuthUrlService::AuthUrlService(const NetworkCatalog& catalog, const Sealer& sealer,
                                CredentialStore& store, Metrics& metrics, Clock clock,
-                               RandomSource random, std::string public_base_url,
-                               absl::Duration state_ttl)
+                               RandomSource random, Options options)
     : catalog_(catalog),
       sealer_(sealer),
       store_(store),
       metrics_(metrics),
       clock_(std::move(clock)),
       random_(std::move(random)),
-      public_base_url_(std::move(public_base_url)),
-      state_ttl_(state_ttl) {}
+      options_(std::move(options)),
+      stored_states_(LimitOf(options_)) {}
 
 absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::Prepare(
     const AuthRequest& request, std::shared_ptr<const SocialNetworkSettings> settings) const {
   const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog_, request, *settings);
   if (!fitting.ok()) return fitting.status();
   absl::StatusOr<ChosenRedirectUri> redirect_uri =
-      ChooseRedirectUri(*fitting, *settings, public_base_url_);
+      ChooseRedirectUri(*fitting, *settings, options_.public_base_url);
   if (!redirect_uri.ok()) return redirect_uri.status();
   return Prepared{*fitting, std::move(settings), *std::move(redirect_uri)};
 }
@@ -113,6 +119,7 @@ Answer<v1::GetAuthUrlResponse> AuthUrlService::Mint(const Caller& caller, const 
   if (!minted.ok()) return Ending{minted.status()};
   const auto count = [counter = minted->counter] { counter.Add(); };
   if (!minted->to_store.has_value()) return Ending{absl::OkStatus(), count};
+  if (absl::Status status = AdmitStoredStates(caller, 1); !status.ok()) return Ending{status};
   return [this, &context = *caller.context, count,
           states = std::vector{*std::move(minted->to_store)}](v1::GetAuthUrlResponse&) {
     return Ending{store_.PutAuthStates(context, states), count};
@@ -123,7 +130,7 @@ absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintInto(
     const Prepared& prepared, v1::GetAuthUrlResponse& response) const {
   absl::StatusOr<AuthUrl> auth_url =
       MintAuthUrl(sealer_, prepared.request, *prepared.settings, prepared.redirect_uri, random_,
-                  clock_(), state_ttl_);
+                  clock_(), options_.state_ttl);
   if (!auth_url.ok()) return auth_url.status();
   response.set_auth_url(std::move(auth_url->url));
   SetTimestamp(auth_url->expires_at, *response.mutable_expires_at());
@@ -199,7 +206,10 @@ Answer<v1::BatchGetAuthUrlsResponse> AuthUrlService::BatchGetAuthUrls(
     batch.stored_results.push_back(response.results_size() - 1);
   }
   causes.LogAll(caller);
-  if (batch.states.empty()) return Ending{absl::OkStatus(), CountAll(std::move(batch.sealed))};
+  const int further_calls = std::max(response.results_size() - 1, 0);
+  if (batch.states.empty()) {
+    return Ending{absl::OkStatus(), CountAll(std::move(batch.sealed)), further_calls};
+  }
   return [this, &caller, batch = std::move(batch)](v1::BatchGetAuthUrlsResponse& minted) mutable {
     return StoreBatch(caller, std::move(batch), minted);
   };
@@ -207,11 +217,13 @@ Answer<v1::BatchGetAuthUrlsResponse> AuthUrlService::BatchGetAuthUrls(
 
 Ending AuthUrlService::StoreBatch(const Caller& caller, MintedBatch batch,
                                   v1::BatchGetAuthUrlsResponse& response) const {
-  const absl::Status stored = store_.PutAuthStates(*caller.context, batch.states);
+  absl::Status stored = AdmitStoredStates(caller, batch.states.size());
+  if (stored.ok()) stored = store_.PutAuthStates(*caller.context, batch.states);
   std::vector<Metrics::UrlCounter>& counters = batch.sealed;
+  const int further_calls = response.results_size() - 1;
   if (stored.ok()) {
     counters.insert(counters.end(), batch.stored.begin(), batch.stored.end());
-    return Ending{absl::OkStatus(), CountAll(std::move(counters))};
+    return Ending{absl::OkStatus(), CountAll(std::move(counters)), further_calls};
   }
   // The others' URLs are as good as ever.
   HiddenCauses causes;
@@ -221,7 +233,21 @@ Ending AuthUrlService::StoreBatch(const Caller& caller, MintedBatch batch,
     causes.Add(stored, result.network());
   }
   causes.LogAll(caller);
-  return Ending{absl::OkStatus(), CountAll(std::move(counters))};
+  return Ending{absl::OkStatus(), CountAll(std::move(counters)), further_calls};
+}
+
+absl::Status AuthUrlService::AdmitStoredStates(const Caller& caller, size_t states) const {
+  const absl::Duration retry_after =
+      stored_states_.TryTake(caller.org_id, static_cast<double>(states), clock_());
+  if (retry_after == absl::ZeroDuration()) return absl::OkStatus();
+  return MakeRetryableError(
+      absl::StatusCode::kResourceExhausted, "TOO_MANY_STORED_STATES",
+      absl::StrCat("The organisation has as many URLs under way whose OAuth state is stored as it "
+                   "may have (",
+                   options_.max_stored_states, " in ", absl::FormatDuration(options_.state_ttl),
+                   "); try again later. Short redirect URIs and fewer scopes in the request make "
+                   "states that most networks carry themselves"),
+      retry_after);
 }
 
 absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintResult(

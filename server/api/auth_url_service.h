@@ -19,6 +19,7 @@
 #include "core/flow/auth_state.h"
 #include "server/observe/metrics.h"
 #include "server/serving/method.h"
+#include "server/serving/token_buckets.h"
 #include "server/system/clock.h"
 #include "storage/credential_store.h"
 
@@ -27,9 +28,16 @@ namespace authurl {
 // Safe to use from many threads at once. Everything it refers to must outlive it.
 class AuthUrlService final {
  public:
+  struct Options {
+    // "https://host[:port][/path]" of callbacks of our own; empty for none.
+    std::string public_base_url;
+    absl::Duration state_ttl;
+    // Of one organisation, that may be good at a time. 0: any number.
+    int max_stored_states = 0;
+  };
+
   AuthUrlService(const NetworkCatalog& catalog, const Sealer& sealer, CredentialStore& store,
-                 Metrics& metrics, Clock clock, RandomSource random, std::string public_base_url,
-                 absl::Duration state_ttl);
+                 Metrics& metrics, Clock clock, RandomSource random, Options options);
 
   // What a URL is made of: checked, looked up and chosen. The request must outlive it.
   struct Prepared {
@@ -104,6 +112,8 @@ class AuthUrlService final {
     std::vector<StoredAuthState> states;
     std::vector<int> stored_results;
   };
+  // RESOURCE_EXHAUSTED TOO_MANY_STORED_STATES, with when to try again.
+  absl::Status AdmitStoredStates(const Caller& caller, size_t states) const;
   Ending StoreBatch(const Caller& caller, MintedBatch batch,
                     v1::BatchGetAuthUrlsResponse& response) const;
   // What the request names, or every configuration of the organisation where it names nothing.
@@ -116,8 +126,8 @@ class AuthUrlService final {
   Metrics& metrics_;
   const Clock clock_;
   const RandomSource random_;
-  const std::string public_base_url_;
-  const absl::Duration state_ttl_;
+  const Options options_;
+  mutable TokenBuckets stored_states_;  // By organisation.
 };
 
 }  // namespace authurl

@@ -16,6 +16,8 @@ struct Ending {
   // Called after the reply was sent to a caller that was still there, and not otherwise: counts
   // what was handed out. Must not throw.
   absl::AnyInvocable<void()> when_sent = {};
+  // How many calls more the call was worth (rate_limits.h).
+  int further_calls = 0;
 };
 
 // What Unanswered and Completion stand for. Both functions are safe to call from any thread.

@@ -60,13 +60,13 @@ Pipeline::Progress Pipeline::Proceed(Call& call, Lane here) {
       if (absl::Status status = ReadTheCredentials(call); !status.ok()) {
         return Ending{std::move(status)};
       }
-      // A rate limit belongs here: the key's id is known, and nothing was looked up for it.
       call.step_ = Call::Step::kAuthorise;
       [[fallthrough]];
     }
     case Call::Step::kAuthorise: {
       std::optional<absl::Status> status = Authorise(call, here);
       if (!status.has_value()) return Lane::kReads;
+      if (status->ok()) status = rate_limits_.Admit(call.caller_, absl::Now());
       if (!status->ok()) return Ending{*std::move(status)};
       call.step_ = Call::Step::kHandle;
       [[fallthrough]];
@@ -180,7 +180,11 @@ void Call::Run() { pipeline_.Advance(Unanswered(*this), *this, lane_); }
 void Call::Drop() { Unanswered(*this).End({context_.WhyEnded()}); }
 
 void Call::End(Ending ending) {
-  duration_ = absl::Now() - started_;
+  const absl::Time now = absl::Now();
+  duration_ = now - started_;
+  if (ending.further_calls > 0) {
+    pipeline_.rate_limits_.Charge(caller_, ending.further_calls, now);
+  }
   if (ending.status.ok()) {
     when_sent_ = std::move(ending.when_sent);
     // Most calls: nothing to translate.

@@ -1,6 +1,6 @@
 // pipeline.h: the one pipeline that every rpc goes through.
 //
-//   admit → (rate limit) → authenticate → authorise → handle → map → send → count and log
+//   admit → authenticate → authorise → rate limit → handle → map → send → count and log
 //
 // Counted and logged is what was sent.
 //
@@ -30,6 +30,7 @@
 #include "server/serving/ending.h"
 #include "server/serving/lanes.h"
 #include "server/serving/method.h"
+#include "server/serving/rate_limits.h"
 #include "server/serving/reply.h"
 #include "storage/credential_store.h"
 
@@ -107,11 +108,12 @@ class Call final : private LaneTask, private Answerable {
 // Safe to use from many threads at once. Everything it refers to must outlive it.
 class Pipeline final {
  public:
-  Pipeline(CredentialStore& store, Lanes& lanes, Admission& admission, Metrics& metrics,
-           RandomSource random, int max_metadata_bytes)
+  Pipeline(CredentialStore& store, Lanes& lanes, Admission& admission, RateLimits& rate_limits,
+           Metrics& metrics, RandomSource random, int max_metadata_bytes)
       : store_(store),
         lanes_(lanes),
         admission_(admission),
+        rate_limits_(rate_limits),
         metrics_(metrics),
         random_(std::move(random)),
         max_metadata_bytes_(static_cast<size_t>(max_metadata_bytes)) {}
@@ -135,6 +137,7 @@ class Pipeline final {
   CredentialStore& store_;
   Lanes& lanes_;
   Admission& admission_;
+  RateLimits& rate_limits_;
   Metrics& metrics_;
   const RandomSource random_;
   const size_t max_metadata_bytes_;

@@ -368,18 +368,20 @@ class SqliteBackend final : public Backend {
   }
 
   absl::Status Do(SqliteConnection& db, const ExpectAtMost& part, CommitResult& result) const {
-    const TableSql::OfLookup& sql = SqlOf(*part.table).lookups[part.key.lookup];
+    const TableSql& sql = SqlOf(*part.table);
+    const std::string& statement = part.key.lookup == kWholeOrganization ? sql.count
+                                   : part.within ? sql.lookups[part.key.lookup].count_within
+                                                 : sql.lookups[part.key.lookup].count;
     const SqlValues key = ValuesOf(part.key);
     SqlValues values;
     if (part.within) values = {part.within->from, part.within->to};
     values.insert(values.end(), key.begin(), key.end());
     values.emplace_back(AtLeastNone(part.rows) + 1);
     CommitResult::Count count;
-    const absl::Status status = db.Run((part.within ? sql.count_within : sql.count).c_str(), values,
-                                       [&](const SqlRow& row) {
-                                         count.rows = row.Integer(0);
-                                         if (part.within) count.within = row.Integer(1);
-                                       });
+    const absl::Status status = db.Run(statement.c_str(), values, [&](const SqlRow& row) {
+      count.rows = row.Integer(0);
+      if (part.within) count.within = row.Integer(1);
+    });
     if (!status.ok()) return status;
     result.counts.push_back(count);
     const bool fits =

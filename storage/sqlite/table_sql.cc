@@ -142,6 +142,8 @@ TableSql::TableSql(const Table& table)
                         KeyCondition(table), " AND version = ?");
   remove = absl::StrCat("DELETE FROM ", table.name, " WHERE ", KeyCondition(table));
   version = absl::StrCat("SELECT version FROM ", table.name, " WHERE ", KeyCondition(table));
+  count = absl::StrCat("SELECT count(*) FROM (SELECT 1 FROM ", table.name,
+                       " WHERE org_id = ? LIMIT ?)");
   for (const Lookup& lookup : table.lookups) lookups.push_back(LookupSql(table, lookup));
 }
 

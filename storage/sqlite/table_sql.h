@@ -39,6 +39,7 @@ struct TableSql {
   std::string update;   // version, columns, parts, key, expected version
   std::string remove;   // key
   std::string version;  // key
+  std::string count;    // org_id, limit
   std::vector<OfLookup> lookups;
 };
 

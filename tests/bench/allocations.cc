@@ -88,11 +88,18 @@ class Server final {
   CredentialStore& store_;
   const NetworkCatalog catalog_ = NetworkCatalog::Parse(BuiltInNetworksText()).value();
   Admission admission_;
+  RateLimits rate_limits_{{.per_key = 10'000'000, .per_organization = 10'000'000}};
   Lanes lanes_{{.read_workers = 1, .write_workers = 1}};
   Metrics metrics_;
-  Pipeline pipeline_{store_, lanes_, admission_, metrics_, FillRandom, 8 * 1024};
-  const AuthUrlService service_{catalog_,  sealer_,    store_, metrics_,
-                                absl::Now, FillRandom, "",     absl::Minutes(10)};
+  Pipeline pipeline_{store_, lanes_, admission_, rate_limits_, metrics_, FillRandom, 8 * 1024};
+  const AuthUrlService service_{
+      catalog_,
+      sealer_,
+      store_,
+      metrics_,
+      absl::Now,
+      FillRandom,
+      {.public_base_url = "", .state_ttl = absl::Minutes(10), .max_stored_states = 100'000'000}};
   const std::vector<Method> methods_ = Methods();
 };
 

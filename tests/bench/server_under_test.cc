@@ -75,6 +75,10 @@ absl::StatusOr<std::unique_ptr<ServerUnderTest>> ServerUnderTest::Start(
       kServerBinary,
       absl::StrCat("--listen=", server->address_),
       "--drain_delay=0",
+      // There, so that they cost what they cost, and never reached.
+      "--rate_limit_key=10000000",
+      "--rate_limit_organization=10000000",
+      "--max_stored_states=100000000",
       absl::StrCat("--database=", deployment.database()),
       absl::StrCat("--key_ring_file=", deployment.key_ring_file()),
   };

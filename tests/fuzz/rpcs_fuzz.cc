@@ -58,8 +58,9 @@ class Server final {
     Must(store.ok(), store.status().ToString());
     store_ = *std::move(store);
     const Clock clock = [] { return absl::FromUnixSeconds(1'795'435'200); };
-    auth_urls_ = std::make_unique<AuthUrlService>(catalog_, FixedSealer(), *store_, metrics_, clock,
-                                                  FillRandom, "", absl::Minutes(10));
+    auth_urls_ = std::make_unique<AuthUrlService>(
+        catalog_, FixedSealer(), *store_, metrics_, clock, FillRandom,
+        AuthUrlService::Options{.public_base_url = "", .state_ttl = absl::Minutes(10)});
     networks_ =
         std::make_unique<SocialNetworkService>(catalog_, FixedSealer(), *store_, clock, FillRandom);
     organizations_ =

@@ -499,6 +499,16 @@ TEST_P(BackendConformanceTest, RowsAreCountedUpToTheLimitAndWithinBounds) {
   EXPECT_EQ(within({.to = 0, .rows = 0}), 1);
   EXPECT_EQ(within({.to = -1, .rows = 0}), 0);
   EXPECT_EQ(within({.from = 10, .to = 30, .rows = 3}), 3);
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "elsewhere", "Calais", "c")));
+  const CommitResult all = Commit({ExpectAtMost{&kBoats, RowsOfOrganization("acme"), 6},
+                                   ExpectAtMost{&kBoats, RowsOfOrganization("acme"), 5}});
+  EXPECT_THAT(all.status, StatusIs(absl::StatusCode::kResourceExhausted, _));
+  EXPECT_EQ(all.refused, 1u);
+  ASSERT_EQ(all.counts.size(), 2u);
+  EXPECT_EQ(all.counts[0].rows, 6);
+  EXPECT_EQ(all.counts[1].rows, 6);
+  EXPECT_OK(Commit({ExpectAtMost{&kBoats, RowsOfOrganization("nobody"), 0}}).status);
+
   const ExpectAtMost too_many{&kBoats, in_ostend, 4, ExpectAtMost::Within{.rows = 5}};
   EXPECT_THAT(Commit({too_many}).status, StatusIs(absl::StatusCode::kResourceExhausted, _));
 }

@@ -304,6 +304,43 @@ TEST_F(CredentialStoreTest, ANetworkHasABoundedNumberOfConfigurations) {
   EXPECT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
 }
 
+TEST_F(CredentialStoreTest, AnOrganisationHasABoundedNumberOfConfigurationsAndApiKeys) {
+  store_.reset();
+  auto backend = OpenSqliteBackend(path_);
+  ASSERT_OK(backend);
+  ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(*std::move(backend), keys_.sealer, random_,
+                                                     CredentialStore::kDefaultCacheBytes,
+                                                     {.configurations = 7, .api_keys = 5}));
+  for (const std::string org : {"acme", "other"}) {
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization(org)));
+    SocialNetworkSettings settings = TestSettings(org, "sn", "mastodon");
+    const auto create = [&](int i) {
+      settings.set_id(absl::StrCat("sn_", i));
+      settings.set_instance(absl::StrCat("m", i, ".example"));
+      return store_->CreateSocialNetwork(kNoLimit, settings, "secret").status();
+    };
+    for (int i = 0; i < 7; ++i) ASSERT_OK(create(i)) << i;
+    EXPECT_THAT(create(7), AllOf(HasReason("TOO_MANY_CONFIGURATIONS"),
+                                 StatusIs(absl::StatusCode::kFailedPrecondition,
+                                          HasSubstr("has 7 configurations"))));
+    ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, org, "sn_3"));
+    EXPECT_OK(create(8));
+    EXPECT_THAT(create(9), HasReason("TOO_MANY_CONFIGURATIONS"));
+
+    const auto add_key = [&](int i) {
+      return store_->CreateApiKey(kNoLimit, TestApiKey(absl::StrCat(org, "-", i), org));
+    };
+    for (int i = 0; i < 5; ++i) ASSERT_OK(add_key(i)) << i;
+    EXPECT_THAT(add_key(5), HasReason("TOO_MANY_API_KEYS"));
+    ASSERT_OK(store_->RevokeApiKey(kNoLimit, org + "-2", org, absl::Now()));
+    EXPECT_THAT(add_key(5), HasReason("TOO_MANY_API_KEYS"));
+  }
+  // Those of no organisation are the operator's own.
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_OK(store_->CreateApiKey(kNoLimit, TestApiKey(absl::StrCat("admin-", i), "")));
+  }
+}
+
 TEST_F(CredentialStoreTest, OfManyThatAreMadeTheDefaultAtOnceOneIsIt) {
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
   constexpr int kConfigurations = 8;

@@ -197,7 +197,7 @@ TEST_F(AuthUrlTest, ANetworkThatTakesLettersAndDigitsOnlyGetsAReference) {
 
 TEST_F(AuthUrlTest, NoStateIsLongerThanUrlsBear) {
   v1::GetAuthUrlRequest request = Request("linkedin");
-  for (int i = 0; i < 64; ++i) request.add_scopes(absl::StrCat("scope_", i, std::string(70, 's')));
+  for (int i = 0; i < 64; ++i) request.add_scopes(absl::StrCat("scope_", i, std::string(15, 's')));
   EXPECT_TRUE(Mint(request, Settings("linkedin")).to_store.has_value());
 }
 
@@ -225,6 +225,22 @@ TEST_F(AuthUrlTest, UrlOfMoreThan8192BytesIsRefusedAndItsLongestPartNamed) {
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("8193 bytes"), HasSubstr("parameter login_hint"),
                     HasSubstr("from the request")));
+}
+
+TEST_F(AuthUrlTest, StateOfMoreThan2048BytesIsNotStored) {
+  // Each byte of the last scope is one of the state.
+  v1::GetAuthUrlRequest request = Request("google");
+  for (int i = 0; i < 8; ++i) request.add_scopes(std::string(200, 's'));
+  const size_t shortest = Mint(request, Settings("google")).to_store->sealed.size();
+  ASSERT_LT(shortest, kMaxStoredStateBytes);
+  request.mutable_scopes(0)->append(kMaxStoredStateBytes - shortest, 's');
+  EXPECT_EQ(Mint(request, Settings("google")).to_store->sealed.size(), kMaxStoredStateBytes);
+  request.mutable_scopes(0)->push_back('s');
+  const absl::Status status = TryMint(request, Settings("google")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(status), "AUTH_STATE_TOO_LONG");
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("would be 2049 bytes"), HasSubstr("the request's scopes with")));
 }
 
 TEST_F(AuthUrlTest, AParameterBoundToScopesIsSentWithThemOnly) {

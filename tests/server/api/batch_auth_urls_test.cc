@@ -245,9 +245,14 @@ class BatchHandlerTest : public ::testing::Test {
 
   AuthUrlService Service(RandomSource random = FillRandom) {
     for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
-    return AuthUrlService(catalog_, sealer_, *store_, metrics_, absl::Now, std::move(random), "",
-                          absl::Minutes(10));
+    return AuthUrlService(catalog_, sealer_, *store_, metrics_, [this] { return now_; },
+                          std::move(random),
+                          {.public_base_url = "",
+                           .state_ttl = absl::Minutes(10),
+                           .max_stored_states = max_stored_states_});
   }
+  absl::Time now_ = absl::Now();
+  int max_stored_states_ = 0;
   double UrlsCounted() const {
     double urls = 0;
     for (const prometheus::MetricFamily& family : metrics_.Collect()) {
@@ -265,6 +270,50 @@ class BatchHandlerTest : public ::testing::Test {
     return std::get<1>(answer)(response_);
   }
 };
+
+TEST_F(BatchHandlerTest, StoredStatesOfAnOrganisationAreBounded) {
+  max_stored_states_ = 400;
+  const AuthUrlService service = Service();
+  v1::GetAuthUrlRequest request;
+  request.set_network("wechat");
+  const auto mint = [&](const std::string& org_id) {
+    caller_.org_id = org_id;
+    const auto prepared = service.LookUp(caller_, request);
+    if (!prepared.ok()) return prepared.status();
+    v1::GetAuthUrlResponse response;
+    Answer<v1::GetAuthUrlResponse> answer = service.Mint(caller_, *prepared, response);
+    if (auto* ending = std::get_if<Ending>(&answer)) return ending->status;
+    return std::get<1>(answer)(response).status;
+  };
+  // Half of them at once, the rest in the time that they are good for.
+  for (int i = 0; i < 200; ++i) ASSERT_OK(mint("acme")) << i;
+  const absl::Status refused = mint("acme");
+  EXPECT_THAT(refused, HasReason("TOO_MANY_STORED_STATES"));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("(400 in 10m)")));
+  EXPECT_EQ(RetryAfterOf(refused), absl::Seconds(3));
+
+  // A batch's other networks have their URLs.
+  for (const char* network : {"wechat", "reddit"}) request_.add_networks(network);
+  Answer<v1::BatchGetAuthUrlsResponse> answer =
+      service.BatchGetAuthUrls(caller_, request_, response_);
+  const Ending ending = std::get<1>(answer)(response_);
+  ASSERT_OK(ending.status);
+  EXPECT_EQ(ending.further_calls, 1);
+  EXPECT_THAT(ErrorOf(response_.results(0)), HasReason("TOO_MANY_STORED_STATES"));
+  EXPECT_TRUE(response_.results(1).has_auth_url());
+
+  now_ += absl::Seconds(3);
+  EXPECT_OK(mint("acme"));
+  EXPECT_THAT(mint("acme"), HasReason("TOO_MANY_STORED_STATES"));
+}
+
+TEST_F(BatchHandlerTest, ABatchIsWorthACallForEachOfItsNetworks) {
+  for (const char* network : {"x", "reddit", "nothing"}) request_.add_networks(network);
+  EXPECT_EQ(Batch().further_calls, 2);
+  request_.clear_networks();
+  response_.Clear();
+  EXPECT_EQ(Batch().further_calls, 2);
+}
 
 TEST_F(BatchHandlerTest, InternalErrorShowsTheFixedTextAndItsCauseIsInTheLogOnce) {
   ASSERT_NO_FATAL_FAILURE(Damage("sn_x"));

@@ -59,13 +59,14 @@ class PipelineRaceTest : public ::testing::Test {
       ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
     }
     for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
-    service_ = std::make_unique<AuthUrlService>(catalog_, sealer_, *store_, metrics_, absl::Now,
-                                                FillRandom, "", absl::Minutes(10));
+    service_ = std::make_unique<AuthUrlService>(
+        catalog_, sealer_, *store_, metrics_, absl::Now, FillRandom,
+        AuthUrlService::Options{.public_base_url = "", .state_ttl = absl::Minutes(10)});
     methods_ = service_->Methods();
     for (Method& method : methods_) method.metric = metrics_.AddMethod(method.path);
     lanes_ = std::make_unique<Lanes>(LaneLimits{.read_workers = 2, .write_workers = 2});
-    pipeline_ =
-        std::make_unique<Pipeline>(*store_, *lanes_, admission_, metrics_, FillRandom, 8192);
+    pipeline_ = std::make_unique<Pipeline>(*store_, *lanes_, admission_, rate_limits_, metrics_,
+                                           FillRandom, 8192);
   }
 
   std::string NewKey() {
@@ -151,6 +152,7 @@ class PipelineRaceTest : public ::testing::Test {
   std::unique_ptr<CredentialStore> store_;
   Metrics metrics_;
   Admission admission_;
+  RateLimits rate_limits_{{}};
   std::unique_ptr<AuthUrlService> service_;
   std::vector<Method> methods_;
   std::unique_ptr<Lanes> lanes_;

@@ -61,7 +61,8 @@ class PipelineTest : public ::testing::Test {
     key.set_role(record::v1::ROLE_MINT);
     ASSERT_OK(store_->CreateApiKey(kNoLimit, key));
 
-    pipeline_ = std::make_unique<Pipeline>(*store_, lanes_, admission_, metrics_, FillRandom, 1024);
+    pipeline_ = std::make_unique<Pipeline>(*store_, lanes_, admission_, rate_limits_, metrics_,
+                                           FillRandom, 1024);
     const auto& descriptor = *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
     std::vector<Method> methods;
     for (int i = 0; i < descriptor.method_count(); ++i) {
@@ -196,6 +197,7 @@ class PipelineTest : public ::testing::Test {
   Lanes lanes_{
       {.read_workers = 1, .max_queued_reads = 1, .write_workers = 1, .max_queued_writes = 1}};
   Admission admission_;
+  RateLimits rate_limits_{{.per_key = 100'000}};
   Metrics metrics_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<grpc::Service> service_;
@@ -327,6 +329,31 @@ TEST_F(PipelineTest, ErrorsAreRetriedByClientsThatHaveAPolicyForThem) {
   EXPECT_EQ(handled_, 3);
   ASSERT_EQ(reply.headers.count("x-request-id"), 1u);
   EXPECT_EQ(reply.headers.find("x-request-id")->second, "mine");
+}
+
+TEST_F(PipelineTest, CallsOverTheRateAreRefusedUnhandledAndAStrangerUsesUpNothing) {
+  Caller mint;
+  mint.key_id = key_.substr(4, 12);
+  mint.org_id = "acme";
+  // Wrong keys of that id count for nothing.
+  std::string wrong = NewApiKey(FillRandom);
+  wrong.replace(4, 12, key_, 4, 12);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(ToAbslStatus(CallRaw(channel_, kReadPath, "", Bearer(wrong)).status),
+                HasReason("API_KEY_INVALID"));
+  }
+  EXPECT_TRUE(Call().status.ok());
+
+  rate_limits_.Charge(mint, 1'000'000, absl::Now());
+  const int handled = handled_;
+  for (const char* path : {kReadPath, kWritePath, kMemoryPath}) {
+    const absl::Status status = ToAbslStatus(Call({}, kPatience, path).status);
+    EXPECT_THAT(status, HasReason("RATE_LIMITED"));
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    ASSERT_TRUE(RetryAfterOf(status).has_value());
+    EXPECT_GT(*RetryAfterOf(status), absl::ZeroDuration());
+  }
+  EXPECT_EQ(handled_, handled);
 }
 
 TEST_F(PipelineTest, FullQueueShedsCallsAndSaysWhenToRetry) {
