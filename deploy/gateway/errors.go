@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -12,10 +13,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// failure is an error reply of the REST API. Either faults (an invalid request) or message and code.
+// failure is an error reply of the REST API. Either faults (an invalid request), which may have their JSON form already,
+// or message and code.
 type failure struct {
 	status     int
 	faults     faults
+	details    string
 	message    string
 	code       string
 	retryAfter time.Duration
@@ -54,6 +57,9 @@ func (f failure) body() []byte { return append(f.appendMembers([]byte{'{'}), '}'
 
 func (f failure) appendMembers(out []byte) []byte {
 	out = appendJSONString(append(out, `"success":false,"error":`...), titles[f.status])
+	if f.details != "" {
+		return append(append(out, `,"details":`...), f.details...)
+	}
 	if f.faults != nil {
 		return newDetails(f.faults).appendJSON(append(out, `,"details":`...))
 	}
@@ -63,7 +69,7 @@ func (f failure) appendMembers(out []byte) []byte {
 
 // logCode is the one word for the log.
 func (f failure) logCode() string {
-	if f.faults != nil {
+	if f.faults != nil || f.details != "" {
 		return "INVALID_PAYLOAD"
 	}
 	return f.code
@@ -132,7 +138,10 @@ var restMessages = map[string]string{
 func failureOfTransport(err error, st *status.Status) failure {
 	switch {
 	case st.Code() == codes.InvalidArgument:
-		return failure{status: http.StatusBadRequest, faults: faultsFromText(st.Message())}
+		if details, found := strings.CutPrefix(st.Message(), shownAsDetails); found {
+			return failure{status: http.StatusBadRequest, details: details}
+		}
+		return invalid("", st.Message())
 	case st.Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded):
 		return failure{status: http.StatusGatewayTimeout, code: "DEADLINE_EXCEEDED",
 			message: "The authurl server took too long; try again"}

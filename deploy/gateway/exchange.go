@@ -17,6 +17,8 @@ type exchange struct {
 	requestID string
 	code      string
 	cause     string
+	// Whether anybody has begun to read the request's body.
+	bodyRead bool
 }
 
 type exchangeKey struct{}
@@ -36,7 +38,7 @@ func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) ht
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		e := &exchange{requestID: requestIDFor(r.Header.Values("X-Request-Id"))}
-		reply := &countingWriter{ResponseWriter: w}
+		reply := &countingWriter{ResponseWriter: w, beforeHeader: func() { e.leaveBody(w, r) }}
 		reply.Header().Set("Cache-Control", "no-store")
 		reply.Header().Set("X-Content-Type-Options", "nosniff")
 		reply.Header().Set("X-Request-Id", e.requestID)
@@ -62,6 +64,20 @@ func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) ht
 		}
 		next.ServeHTTP(reply, inner)
 	})
+}
+
+// How long a client that was answered before its body was read may go on sending it. Cut off at once, many would never
+// see the answer.
+const unreadBodyTime = time.Second
+
+// leaveBody ends the connection after a reply to a request whose body nobody reads. Else net/http would read it, and wait
+// for it, before it sends the reply.
+func (e *exchange) leaveBody(w http.ResponseWriter, r *http.Request) {
+	if e.bodyRead || r.ContentLength == 0 {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadBodyTime)) // Fails in tests without a connection only.
 }
 
 func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.Duration) {
@@ -115,20 +131,27 @@ func isRequestID(id string) bool {
 // countingWriter remembers the status that was sent.
 type countingWriter struct {
 	http.ResponseWriter
-	status int
+	status       int
+	beforeHeader func()
 }
 
 func (w *countingWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
+	w.begin(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *countingWriter) Write(body []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
+func (w *countingWriter) begin(status int) {
+	if w.status != 0 {
+		return
 	}
+	w.status = status
+	if w.beforeHeader != nil {
+		w.beforeHeader()
+	}
+}
+
+func (w *countingWriter) Write(body []byte) (int, error) {
+	w.begin(http.StatusOK)
 	return w.ResponseWriter.Write(body)
 }
 

@@ -1,29 +1,52 @@
 package main
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // fault is what is wrong with one field of a request. The form of `Field` is google.rpc.BadRequest's: "scopes[3]",
 // "extra_params.state", "" for the whole body.
 type fault struct{ Field, Text string }
 
+func (f fault) Error() string { return f.Field + ": " + f.Text }
+
 // faults is a list of them as an error. grpc-gateway's generated code keeps only the text of an error that a decoder
-// returns; so the text is the list itself, as JSON, and faultsFromText gets it back.
+// returns; so the text is what the reply is to show, with a mark before it that no other error has.
 type faults []fault
 
-func (f faults) Error() string {
-	text, _ := json.Marshal([]fault(f)) // Always encodes.
-	return string(text)
+const shownAsDetails = "details: "
+
+func (f faults) Error() string { return string(newDetails(f).appendJSON([]byte(shownAsDetails))) }
+
+// What is told of one request. A stranger's request of 64 KiB could have tens of thousands of faults.
+const (
+	maxFaults     = 32
+	maxFaultBytes = 4 << 10
+)
+
+// faultList collects faults until there are enough; then whoever looks for them can stop.
+type faultList struct {
+	found faults
+	bytes int
+	full  bool
 }
 
-func faultsFromText(text string) faults {
-	var list []fault
-	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) == 0 {
-		return faults{{"", text}}
+func (l *faultList) add(field, text string) {
+	if l.full {
+		return
 	}
-	return list
+	l.bytes += len(field) + len(text)
+	if len(l.found) == maxFaults || l.bytes > maxFaultBytes && len(l.found) > 0 {
+		l.full = true
+		field, text = "", "More faults are not shown; correct these first"
+	}
+	l.found = append(l.found, fault{field, text})
+}
+
+// err is nil where nothing was found.
+func (l *faultList) err() error {
+	if len(l.found) == 0 {
+		return nil
+	}
+	return l.found
 }
 
 // details is the nested form in which they are shown: {"scopes":{"3":{"_errors":["…"]}}}. Fields stay in the order in

@@ -69,11 +69,15 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 		authurlv1.RegisterOrganizationServiceHandlerClient(context.Background(), mux, authurlv1.NewOrganizationServiceClient(server)))
 }
 
-// admit is what every request of a known path and method goes through: its body is read, in time and in bounds, and the
-// server gets a deadline.
+// admit is what every request of a known path and method goes through: it shows a key, its body is read, in time and in
+// bounds, and the server gets a deadline.
 func admit(c config) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
+			if refusal := refuseWithoutKey(r); refusal != nil {
+				refusal.write(w, r)
+				return
+			}
 			if !isPrintable(r.Header.Values("X-Org-Id")) {
 				invalid("x-org-id", "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -").write(w, r)
 				return
@@ -91,13 +95,19 @@ func admit(c config) runtime.Middleware {
 	}
 }
 
+var bodyTooLarge = failure{status: http.StatusRequestEntityTooLarge, code: "BODY_TOO_LARGE",
+	message: "The body is larger than 64 KiB: send less"}
+
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
+	if r.ContentLength > maxBodyBytes {
+		return nil, &bodyTooLarge
+	}
+	exchangeOf(r.Context()).bodyRead = true
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "BODY_TOO_LARGE",
-			message: "The body is larger than 64 KiB: send less"}
+		return nil, &bodyTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close")
 		return nil, &failure{status: http.StatusRequestTimeout, code: "REQUEST_TIMEOUT",

@@ -27,6 +27,8 @@ const (
 	batchPath   = "/v1/auth-urls:batch"
 )
 
+const authorization = "Authorization: Bearer " + testKey + "\r\n"
+
 // exchangeRaw sends bytes and returns what comes back until the connection is closed.
 func exchangeRaw(t *testing.T, g *gateway, text string) string {
 	t.Helper()
@@ -246,7 +248,7 @@ func TestOtherMethodsAre405WithWhatIsAllowed(t *testing.T) {
 func TestHeadersGoThroughOnlyAsAgreed(t *testing.T) {
 	server := &fakeServer{}
 	g := startGateway(t, "--upstream="+server.start(t))
-	r := send(t, "POST", g.url+authURLPath, "", "Authorization", "Bearer a", "X-Org-Id", "acme", "X-Request-Id", "my-id.1",
+	r := send(t, "POST", g.url+authURLPath, "", "Authorization", bearer(testKey), "X-Org-Id", "acme", "X-Request-Id", "my-id.1",
 		"Grpc-Metadata-X-Org-Id", "evil", "Grpc-Metadata-Authorization", "Bearer evil", "Grpc-Timeout", "1n", "Grpc-Metadata-X-Bin", "!",
 		"X-Forwarded-For", "1.2.3.4", "X-Forwarded-Host", "evil", "Cookie", "a=b", "X-Bin", "!", "TE", "trailers", "Authorization-Bin", "!", "Accept", "text/html")
 	if r.status != 200 || r.header.Get("X-Request-Id") != "my-id.1" {
@@ -263,7 +265,7 @@ func TestHeadersGoThroughOnlyAsAgreed(t *testing.T) {
 		switch name {
 		case ":authority", "content-type", "user-agent", "grpc-accept-encoding":
 		case "authorization", "x-org-id", "x-request-id":
-			want := map[string]string{"authorization": "Bearer a", "x-org-id": "acme", "x-request-id": "my-id.1"}[name]
+			want := map[string]string{"authorization": bearer(testKey), "x-org-id": "acme", "x-request-id": "my-id.1"}[name]
 			if len(values) != 1 || values[0] != want {
 				t.Errorf("%s: %q", name, values)
 			}
@@ -271,13 +273,74 @@ func TestHeadersGoThroughOnlyAsAgreed(t *testing.T) {
 			t.Errorf("the server sees %s: %q", name, values)
 		}
 	}
-	// One that is unfit for a log is replaced.
+	// An id that is unfit for a log is replaced.
+	server.metadata = nil
 	r = send(t, "POST", g.url+authURLPath, "", "X-Request-Id", "a b")
 	if id := r.header.Get("X-Request-Id"); len(id) != 32 || server.metadata.Get("x-request-id")[0] != id {
 		t.Errorf("%q", id)
 	}
-	if len(server.metadata.Get("authorization")) != 0 {
+	if got := server.metadata.Get("authorization"); len(got) != 1 || got[0] != bearer(testKey) {
 		t.Error("the key of an earlier request was sent")
+	}
+}
+
+func TestAKeyIsAskedForBeforeTheBodyIsRead(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	for header, want := range map[string]string{
+		"":                    `"message":"Send your API key in the header Authorization: Bearer auk_…","code":"API_KEY_MISSING"}`,
+		"Authorization: \r\n": `"code":"API_KEY_INVALID"}`,
+		"Authorization: Basic " + testKey + "\r\n":                          `"code":"API_KEY_INVALID"}`,
+		"Authorization: Bearer " + testKey[1:] + "\r\n":                     `"code":"API_KEY_INVALID"}`,
+		"Authorization: Bearer " + testKey + "x\r\n":                        `"code":"API_KEY_INVALID"}`,
+		"Authorization: Bearer a" + testKey[1:] + "\xff\r\n":                `"code":"API_KEY_INVALID"}`,
+		"Authorization: Bearer " + testKey[:63] + "-" + "x\r\n":             `"code":"API_KEY_INVALID"}`,
+		authorization + authorization:                                       `"There is more than one header Authorization: send one","code":"API_KEY_INVALID"}`,
+		"Authorization: Bearer " + testKey + ", Bearer " + testKey + "\r\n": `"code":"API_KEY_INVALID"}`,
+	} {
+		// Of the body, not one byte comes.
+		started := time.Now()
+		answer := exchangeRaw(t, g, "POST "+authURLPath+" HTTP/1.1\r\nHost: x\r\n"+header+"Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 401 ") || !strings.HasSuffix(answer, want) || !strings.Contains(answer, `{"success":false,"error":"Unauthorized",`) {
+			t.Errorf("%q: %s", header, answer)
+		}
+		if !strings.Contains(answer, "\r\nConnection: close\r\n") || time.Since(started) > 5*time.Second {
+			t.Errorf("%q: the connection was held for %s", header, time.Since(started))
+		}
+	}
+	// The answer does not wait for the body.
+	connection, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	started := time.Now()
+	_, _ = io.WriteString(connection, "POST "+authURLPath+" HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n")
+	if _, err := connection.Read(make([]byte, 1)); err != nil || time.Since(started) > unreadBodyTime/2 {
+		t.Error(err, time.Since(started))
+	}
+	// Who sends it all the same can read the answer.
+	r := send(t, "POST", g.url+authURLPath, strings.Repeat(" ", 200_000), "Authorization", "", "Content-Type", jsonType)
+	if r.status != 401 {
+		t.Error(r)
+	}
+	for _, call := range [][2]string{{"GET", "/v1/networks"}, {"DELETE", "/v1/api-keys/x"}, {"PATCH", "/v1/social-networks/x"}, {"POST", batchPath}} {
+		if r := send(t, call[0], g.url+call[1], "", "Authorization", ""); r.status != 401 || r.header.Get("WWW-Authenticate") == "" {
+			t.Error(r)
+		}
+	}
+	for _, keyless := range []string{"/healthz", "/readyz", "/docs", "/openapi.yaml"} {
+		if r := send(t, "GET", g.url+keyless, "", "Authorization", ""); r.status != 200 {
+			t.Errorf("%s: %v", keyless, r)
+		}
+	}
+	if server.seen() != 0 {
+		t.Errorf("%d of them reached the server", server.seen())
+	}
+	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER "} {
+		if r := send(t, "POST", g.url+authURLPath, "", "Authorization", scheme+testKey); r.status != 200 {
+			t.Error(r)
+		}
 	}
 }
 
@@ -461,11 +524,11 @@ func TestWhatIsNoHTTPGetsTheEnvelopeToo(t *testing.T) {
 
 func TestTheLogHasOneLineForEachRequestAndNoSecret(t *testing.T) {
 	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
-	send(t, "POST", g.url+authURLPath, `{"login_hint":"canary"}`, "Authorization", "Bearer canary", "Content-Type", jsonType, "X-Request-Id", "mine")
-	send(t, "GET", g.url+"/v1/api-keys?page_token=canary", "", "Authorization", "Bearer canary")
+	send(t, "POST", g.url+authURLPath, `{"login_hint":"canary"}`, "Authorization", bearer(testKey), "Content-Type", jsonType, "X-Request-Id", "mine")
+	send(t, "GET", g.url+"/v1/api-keys?page_token=canary", "", "Authorization", bearer(testKey))
 	send(t, "GET", g.url+"/no%0Asuch", "")
 	eventually(t, "three lines", func() bool { return len(g.log.events("request")) == 3 })
-	if strings.Contains(g.log.String(), "canary") {
+	if strings.Contains(g.log.String(), "canary") || strings.Contains(g.log.String(), testKey) {
 		t.Error(g.log)
 	}
 	first := g.log.events("request")[0]

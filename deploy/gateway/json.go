@@ -6,10 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
-const maxDepth = 32
+const (
+	maxDepth = 32
+	// The longest list of any request has 100 entries (networks), the largest object 32 (extra_params). Some room is
+	// left for those who miscount: the server tells them better what is wrong.
+	maxItems   = 128
+	maxMembers = 64
+	// The largest request has some 300.
+	maxValues = 1024
+)
 
 // jsonValue is a JSON document as it was written: the order of members and repeated names are kept, so that nothing is
 // chosen silently.
@@ -26,7 +35,8 @@ type jsonMember struct {
 	value jsonValue
 }
 
-// parseJSON takes exactly one document (RFC 8259) in UTF-8 of at most 32 levels. The error is for the caller's eyes.
+// parseJSON takes exactly one document (RFC 8259) in UTF-8 of at most 32 levels. The error is for the caller's eyes. It
+// is a fault where a list or an object is longer than any that a request has; what comes after it is not looked at.
 func parseJSON(text []byte) (jsonValue, error) {
 	if !utf8.Valid(text) {
 		return jsonValue{}, errors.New("is not valid JSON: it must be UTF-8")
@@ -43,13 +53,22 @@ func parseJSON(text []byte) (jsonValue, error) {
 	if hasLoneSurrogate(document) {
 		return jsonValue{}, errors.New(`is not valid JSON: half of a \ud800-\udfff pair stands alone`)
 	}
-	tokens := json.NewDecoder(bytes.NewReader(document))
-	tokens.UseNumber()
-	return parseValue(tokens, 1)
+	p := parser{Decoder: json.NewDecoder(bytes.NewReader(document)), left: maxValues}
+	p.UseNumber()
+	return p.value(1)
 }
 
-func parseValue(tokens *json.Decoder, depth int) (jsonValue, error) {
-	token, err := tokens.Token()
+type parser struct {
+	*json.Decoder
+	// How many more values there may be.
+	left int
+}
+
+func (p *parser) value(depth int) (jsonValue, error) {
+	if p.left--; p.left < 0 {
+		return jsonValue{}, fmt.Errorf("has more than %d values: send fewer", maxValues)
+	}
+	token, err := p.Token()
 	if err != nil {
 		return jsonValue{}, fmt.Errorf("is not valid JSON: %w", err)
 	}
@@ -65,41 +84,60 @@ func parseValue(tokens *json.Decoder, depth int) (jsonValue, error) {
 			return jsonValue{}, fmt.Errorf("is nested deeper than %d levels", maxDepth)
 		}
 		if token == '[' {
-			return parseArray(tokens, depth)
+			return p.array(depth)
 		}
-		return parseObject(tokens, depth)
+		return p.object(depth)
 	}
 	return jsonValue{kind: "null"}, nil
 }
 
-func parseArray(tokens *json.Decoder, depth int) (jsonValue, error) {
+func (p *parser) array(depth int) (jsonValue, error) {
 	array := jsonValue{kind: "array"}
-	for tokens.More() {
-		item, err := parseValue(tokens, depth+1)
+	for p.More() {
+		if len(array.items) == maxItems {
+			return array, fault{"", fmt.Sprintf("must have at most %d entries; the longest lists of the API have fewer", maxItems)}
+		}
+		item, err := p.value(depth + 1)
 		if err != nil {
-			return array, err
+			return array, within(fmt.Sprintf("[%d]", len(array.items)), err)
 		}
 		array.items = append(array.items, item)
 	}
-	_, err := tokens.Token()
+	_, err := p.Token()
 	return array, err
 }
 
-func parseObject(tokens *json.Decoder, depth int) (jsonValue, error) {
+func (p *parser) object(depth int) (jsonValue, error) {
 	object := jsonValue{kind: "object"}
-	for tokens.More() {
-		name, err := tokens.Token()
+	for p.More() {
+		if len(object.members) == maxMembers {
+			return object, fault{"", fmt.Sprintf("must have at most %d members; the largest objects of the API have fewer", maxMembers)}
+		}
+		name, err := p.Token()
 		if err != nil {
 			return object, err
 		}
-		value, err := parseValue(tokens, depth+1)
+		value, err := p.value(depth + 1)
 		if err != nil {
-			return object, err
+			return object, within(name.(string), err)
 		}
 		object.members = append(object.members, jsonMember{name.(string), value})
 	}
-	_, err := tokens.Token()
+	_, err := p.Token()
 	return object, err
+}
+
+// within says where in a document the fault is.
+func within(name string, err error) error {
+	var found fault
+	if !errors.As(err, &found) {
+		return err
+	}
+	if found.Field != "" && !strings.HasPrefix(found.Field, "[") {
+		found.Field = "." + found.Field
+	}
+	found.Field = cut(name, maxNameShown) + found.Field
+	return found
 }
 
 // hasLoneSurrogate looks for what encoding/json would quietly turn into U+FFFD.

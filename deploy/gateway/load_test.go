@@ -31,7 +31,7 @@ func TestAThousandConnectionsAndSlowClients(t *testing.T) {
 		return connection
 	}
 
-	request := "POST " + authURLPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+	request := "POST " + authURLPath + " HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Length: 0\r\n\r\n"
 	var keepAlive []*bufio.ReadWriter
 	use := func(connection *bufio.ReadWriter) {
 		_, _ = connection.WriteString(request)
@@ -70,8 +70,8 @@ func TestAThousandConnectionsAndSlowClients(t *testing.T) {
 		}()
 	}
 	for range slow {
-		drip("POST "+authURLPath+" HTTP/1.1\r\nHost: x\r\n", "X")
-		drip("POST "+authURLPath+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n", " ")
+		drip("POST "+authURLPath+" HTTP/1.1\r\nHost: x\r\n"+authorization, "X")
+		drip("POST "+authURLPath+" HTTP/1.1\r\nHost: x\r\n"+authorization+"Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n", " ")
 	}
 
 	// While they all hold on, others are served at once, and every idle connection still is one.

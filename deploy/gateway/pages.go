@@ -21,14 +21,15 @@ func newHandler(api http.Handler, server grpc.ClientConnInterface, draining *ato
 	if err != nil {
 		return nil, err
 	}
-	pages := map[string]http.HandlerFunc{
+	// The closed list of what strangers are answered. Everything else asks for an API key (admit).
+	keyless := map[string]http.HandlerFunc{
 		"/healthz":      healthz,
 		"/readyz":       readyz(grpc_health_v1.NewHealthClient(server), draining),
 		"/openapi.yaml": static("application/yaml", openAPI),
 		"/docs":         static("text/html; charset=utf-8", docs),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page := pages[r.URL.Path]
+		page := keyless[r.URL.Path]
 		switch {
 		case page == nil || r.URL.EscapedPath() != r.URL.Path:
 			api.ServeHTTP(w, r)

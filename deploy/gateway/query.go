@@ -17,7 +17,7 @@ type queryParser struct{}
 
 func (queryParser) Parse(request proto.Message, query url.Values, inPath *utilities.DoubleArray) error {
 	message := request.ProtoReflect()
-	var found faults
+	var found faultList
 	seen := map[protoreflect.Name]bool{}
 	// In the order of their names, for a reply that is always the same.
 	names := make([]string, 0, len(query))
@@ -28,22 +28,19 @@ func (queryParser) Parse(request proto.Message, query url.Values, inPath *utilit
 	for _, name := range names {
 		field := findField(message.Descriptor(), name)
 		if field == nil || inPath.HasCommonPrefix([]string{string(field.Name())}) {
-			found = append(found, fault{"", "Unknown query parameter " + quoted(name)})
+			found.add("", "Unknown query parameter "+quoted(name))
 			continue
 		}
 		if seen[field.Name()] || len(query[name]) > 1 {
-			found = append(found, fault{string(field.Name()), "Is given more than once"})
+			found.add(string(field.Name()), "Is given more than once")
 			continue
 		}
 		seen[field.Name()] = true
 		if text := query.Get(name); !setFromText(message, field, text) {
-			found = append(found, fault{string(field.Name()), "Expected " + expectedText(field) + ", received " + quoted(text)})
+			found.add(string(field.Name()), "Expected "+expectedText(field)+", received "+quoted(text))
 		}
 	}
-	if len(found) > 0 {
-		return found
-	}
-	return nil
+	return found.err()
 }
 
 // setFromText knows the types that fields of lists have; a test makes sure of that.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -32,7 +33,11 @@ func decodeBody(body io.Reader, request proto.Message) error {
 		return io.EOF // For grpc-gateway the same as {}.
 	}
 	document, err := parseJSON(text)
-	if err != nil {
+	var tooLong fault
+	switch {
+	case errors.As(err, &tooLong):
+		return faults{tooLong}
+	case err != nil:
 		return faults{{"", "The body " + err.Error()}}
 	}
 	var d decoder
@@ -42,19 +47,16 @@ func decodeBody(body io.Reader, request proto.Message) error {
 		}
 	}
 	d.message(request.ProtoReflect(), document, "")
-	if len(d.found) > 0 {
-		return d.found
-	}
-	return nil
+	return d.err()
 }
 
 type decoder struct {
 	inPath []protoreflect.Name
-	found  faults
+	faultList
 }
 
 func (d *decoder) fault(path, format string, arguments ...any) {
-	d.found = append(d.found, fault{path, fmt.Sprintf(format, arguments...)})
+	d.add(path, fmt.Sprintf(format, arguments...))
 }
 
 func (d *decoder) expect(kind string, value jsonValue, path string) bool {
@@ -70,6 +72,9 @@ func (d *decoder) message(message protoreflect.Message, value jsonValue, path st
 	}
 	seen := map[protoreflect.Name]bool{}
 	for _, member := range value.members {
+		if d.full {
+			return
+		}
 		field := findField(message.Descriptor(), member.name)
 		if field == nil {
 			d.fault(path, "Unknown field %s", quoted(member.name))
@@ -99,6 +104,9 @@ func (d *decoder) field(message protoreflect.Message, field protoreflect.FieldDe
 		}
 		list := message.Mutable(field).List()
 		for i, item := range value.items {
+			if d.full {
+				return
+			}
 			if decoded, ok := d.single(list.NewElement, field, item, fmt.Sprintf("%s[%d]", path, i)); ok {
 				list.Append(decoded)
 			}
@@ -116,8 +124,11 @@ func (d *decoder) mapField(target protoreflect.Map, field protoreflect.FieldDesc
 		return
 	}
 	for _, member := range value.members {
+		if d.full {
+			return
+		}
 		key := protoreflect.ValueOfString(member.name).MapKey()
-		at := join(path, member.name)
+		at := join(path, cut(member.name, maxNameShown))
 		if target.Has(key) {
 			d.fault(at, "Is given more than once")
 		} else if decoded, ok := d.single(target.NewValue, field, member.value, at); ok {
@@ -183,11 +194,16 @@ func (d *decoder) fieldMask(mask *fieldmaskpb.FieldMask, of protoreflect.Message
 	if !d.expect("string", value, path) || value.text == "" {
 		return
 	}
-	for _, name := range strings.Split(value.text, ",") {
+	// As text a mask may be half as long as the message that it becomes.
+	if names := strings.Count(value.text, ",") + 1; names > of.Fields().Len() {
+		d.fault(path, "Has %d names; there are only %d fields", names, of.Fields().Len())
+		return
+	}
+	for name := range strings.SplitSeq(value.text, ",") {
 		if field := findField(of, name); field != nil {
 			name = string(field.Name())
 		}
-		mask.Paths = append(mask.Paths, name)
+		mask.Paths = append(mask.Paths, cut(name, maxNameShown))
 	}
 }
 
@@ -206,5 +222,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
+// How much of a name or word of the caller's a fault shows.
+const maxNameShown = 64
+
 // quoted shows what a caller sent.
-func quoted(text string) string { return string(appendJSONString(nil, cut(text, 64))) }
+func quoted(text string) string { return string(appendJSONString(nil, cut(text, maxNameShown))) }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -17,7 +19,7 @@ func decoded(t *testing.T, body string, request proto.Message) string {
 	if err == nil {
 		return ""
 	}
-	return string(newDetails(faultsFromText(err.Error())).appendJSON(nil))
+	return strings.TrimPrefix(err.Error(), shownAsDetails)
 }
 
 func TestBodiesThatAreTaken(t *testing.T) {
@@ -162,6 +164,67 @@ func TestRepliesToHostileNamesStayBounded(t *testing.T) {
 	got = decoded(t, `{"extra_params":{"`+strings.Repeat("a.", 30000)+`":1}}`, &authurlv1.CreateSocialNetworkRequest{})
 	if strings.Count(got, "{") > 10 {
 		t.Errorf("nested %d levels", strings.Count(got, "{"))
+	}
+}
+
+// What 64 KiB can be filled with. Each costs little, and so does its reply.
+func TestSixtyFourKilobytesOfFaultsAreCheap(t *testing.T) {
+	many := func(piece, opening, closing string) string {
+		return opening + strings.Repeat(piece+",", (maxBodyBytes-len(opening)-len(closing))/(len(piece)+1)-1) + piece + closing
+	}
+	var unknown strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&unknown, `,"u%d":1`, i)
+	}
+	for name, body := range map[string]string{
+		"list":         many("1", `{"scopes":[`, `]}`),
+		"empty lists":  many("[]", `{"scopes":[`, `]}`),
+		"unknown":      many(`"a":1`, `{`, `}`),
+		"few unknown":  `{"tenant_id":"a"` + unknown.String() + `}`,
+		"map":          many(`"a":1`, `{"extra_params":{`, `}}`),
+		"map of lists": many(`"a":[1,1,1,1]`, `{"extra_params":{`, `}}`),
+		"nested":       many("["+strings.Repeat("[1],", 99)+"1]", `{"scopes":[`, `]}`),
+		"long names":   `{"extra_params":{"` + strings.Repeat("a.", 15_000) + `":1,"` + strings.Repeat("b[", 15_000) + `":1}}`,
+		"mask":         `{"update_mask":"` + strings.Repeat("a,", 32_000) + `a"}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got := decoded(t, body, &authurlv1.UpdateSocialNetworkRequest{})
+		runtime.ReadMemStats(&after)
+		if got == "" || len(got) > 8<<10 {
+			t.Errorf("%s: a reply of %d bytes", name, len(got))
+		}
+		if made := after.TotalAlloc - before.TotalAlloc; made > 1<<20 {
+			t.Errorf("%s: %d bytes were allocated", name, made)
+		}
+	}
+}
+
+func TestFaultsBeyondAHandfulAreNotShown(t *testing.T) {
+	items := func(n int) string { return `{"scopes":[` + strings.Repeat("1,", n-1) + "1]}" }
+	const more = `"More faults are not shown; correct these first"`
+	for n, want := range map[int]bool{maxFaults: false, maxFaults + 1: true} {
+		got := decoded(t, items(n), &authurlv1.GetAuthUrlRequest{})
+		if strings.Contains(got, more) != want || strings.Count(got, "Expected string") != maxFaults {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+	var long strings.Builder
+	for i := range maxFaults {
+		fmt.Fprintf(&long, `"%s%d":1,`, strings.Repeat(`\u0001`, 62), 10+i)
+	}
+	if got := decoded(t, "{"+long.String()+`"a":1}`, &authurlv1.GetAuthUrlRequest{}); !strings.Contains(got, more) || len(got) > 2*maxFaultBytes {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+	for body, want := range map[string]string{
+		`{"extra_params":{` + strings.Repeat(`"a":"",`, maxMembers) + `"b":""}}`: `{"extra_params":{"_errors":["must have at most 64 members; the largest objects of the API have fewer"]}}`,
+		items(maxItems + 1):                          `{"scopes":{"_errors":["must have at most 128 entries; the longest lists of the API have fewer"]}}`,
+		`{"scopes":["a",` + items(maxItems+1) + `]}`: `{"scopes":{"1":{"scopes":{"_errors":["must have at most 128 entries; the longest lists of the API have fewer"]}}}}`,
+		`{"scopes":[` + strings.Repeat("["+strings.Repeat("1,", 99)+"1],", 12) + `1]}`: `{"_errors":["The body has more than 1024 values: send fewer"]}`,
+	} {
+		if got := decoded(t, body, &authurlv1.GetAuthUrlRequest{}); got != want {
+			t.Errorf("%.60s: %s", body, got)
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func TestSeedShapes(t *testing.T) {
 	expectGolden(t, "network_required", 400, send(t, "POST", g.url+"/v1/social-networks//auth-url", `{}`, headers...))
 	expectGolden(t, "tenant_id_invalid", 400, send(t, "POST", g.url+authURLPath, `{"tenant_id":"no spaces","scopes":["a","b\"","b\""],"redirect_uri":""}`, headers...))
 	expectGolden(t, "network_not_configured", 404, send(t, "POST", g.url+"/v1/social-networks/linkedin/auth-url", ``, headers...))
-	expectGolden(t, "api_key_missing", 401, send(t, "POST", g.url+authURLPath, ``))
+	expectGolden(t, "api_key_missing", 401, send(t, "POST", g.url+authURLPath, ``, "Authorization", ""))
 
 	// The database goes away under the running server.
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -108,7 +108,7 @@ func TestShapesOfExplainBatchAndNetworks(t *testing.T) {
 	expectGolden(t, "network_required", 400, call("POST", path("")+":explain", ""))
 	expectGolden(t, "tenant_id_invalid", 400, call("POST", explainPath, `{"tenant_id":"no spaces","scopes":["a","b\"","b\""],"redirect_uri":""}`))
 	expectGolden(t, "network_not_configured", 404, call("POST", path("linkedin")+":explain", ""))
-	expectGolden(t, "api_key_missing", 401, send(t, "POST", g.url+explainPath, ""))
+	expectGolden(t, "api_key_missing", 401, send(t, "POST", g.url+explainPath, "", "Authorization", ""))
 
 	// In the order of their ids, which are random.
 	every := masked(call("POST", batchPath, "").body)

@@ -115,7 +115,11 @@ type reply struct {
 	body   string
 }
 
-// send makes a request of a method, a path and, in pairs, headers.
+// testKey has the shape of an API key; a fakeServer asks for no more.
+const testKey = "auk_0123456789ab_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLM"
+
+// send makes a request of a method, a path and, in pairs, headers. Without Authorization it shows testKey; with an empty
+// one it shows none.
 func send(t *testing.T, method, url, body string, headers ...string) reply {
 	t.Helper()
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -124,6 +128,11 @@ func send(t *testing.T, method, url, body string, headers ...string) reply {
 	}
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
+	}
+	if authorization := request.Header["Authorization"]; authorization == nil {
+		request.Header.Set("Authorization", bearer(testKey))
+	} else if authorization[0] == "" {
+		request.Header.Del("Authorization")
 	}
 	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
