@@ -37,6 +37,7 @@ var knownHeaders = []string{"Authorization", "X-Org-Id", "Content-Type", "Conten
 func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
+		ownConnOf(r.Context()).beginRequest()
 		e := &exchange{requestID: requestIDFor(r.Header.Values("X-Request-Id"))}
 		reply := &countingWriter{ResponseWriter: w, beforeHeader: func() { e.leaveBody(w, r) }}
 		reply.Header().Set("Cache-Control", "no-store")

@@ -516,9 +516,64 @@ func TestWhatIsNoHTTPGetsTheEnvelopeToo(t *testing.T) {
 		}
 		expectEnvelope(t, request[:8], reply{response.StatusCode, response.Header, string(body)})
 	}
+	// On a connection that had a good reply too.
+	answer := exchangeRaw(t, g, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n")
+	if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || !strings.HasSuffix(answer, `"details":{"_errors":["The request is not valid HTTP"]}}`) {
+		t.Error(answer)
+	}
 	header := "X-Large: " + strings.Repeat("a", 7000) + "\r\n"
 	if answer := exchangeRaw(t, g, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+header+"\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
 		t.Errorf("7 KB of header: %.100s", answer)
+	}
+}
+
+// countReplies reads replies from a connection to the last byte of each and returns an error where one is not followed by
+// the beginning of the next, or by the connection's end.
+func countReplies(from io.Reader) (int, error) {
+	in := bufio.NewReader(from)
+	for n := 0; ; n++ {
+		if _, err := in.Peek(1); err != nil {
+			return n, nil
+		}
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return n, err
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil || response.ContentLength != int64(len(body)) {
+			return n, fmt.Errorf("%d bytes of %d: %v", len(body), response.ContentLength, err)
+		}
+	}
+}
+
+// net/http hands a reply on in pieces of 4,096 bytes, so with the right length of a header anything that a reply quotes
+// can come to stand where a piece begins.
+func TestNoReplyHasMoreBytesThanItSays(t *testing.T) {
+	g := startGateway(t, "--upstream="+new(fakeServer).start(t))
+	const requests, kinds = 10_000, 4
+	for _, status := range []string{"417 x", "431 x", "400 x", "100 Continue"} {
+		connection, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		_ = connection.SetDeadline(time.Now().Add(time.Minute))
+		go func() {
+			out := bufio.NewWriter(connection)
+			for i := range requests / kinds {
+				var body strings.Builder
+				for j := range 31 {
+					fmt.Fprintf(&body, `,"HTTP/1.1 %s%s%d":1`, status, strings.Repeat("\\u0001", i/64%20), j)
+				}
+				end := []string{"", "Connection: close\r\n"}[(i+1)/(requests/kinds)]
+				fmt.Fprintf(out, "POST %s HTTP/1.1\r\nHost: x\r\n%s%sX-Request-Id: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{%s}",
+					authURLPath, authorization, end, strings.Repeat("i", 1+i%64), body.Len()+1, body.String()[1:])
+			}
+			_ = out.Flush()
+		}()
+		if n, err := countReplies(connection); n != requests/kinds || err != nil {
+			t.Errorf("%s: after %d replies: %v", status, n, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,15 +22,47 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ownConn{connection, l.log}, nil
+	return &ownConn{Conn: connection, log: l.log}, nil
 }
 
 type ownConn struct {
 	net.Conn
 	log *slog.Logger
+	// Whether a request on its way is ours. What is written outside of one is net/http's. What is written of one can
+	// begin anywhere in a reply and with anything. Only the goroutine that serves the connection uses it.
+	isHandled bool
+}
+
+// ownConnOf is the connection of a request; nil in tests that have none.
+func ownConnOf(ctx context.Context) *ownConn {
+	c, _ := ctx.Value(ownConnKey{}).(*ownConn)
+	return c
+}
+
+type ownConnKey struct{}
+
+func withOwnConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, ownConnKey{}, c)
+}
+
+// beginRequest is told when a handler has a request.
+func (c *ownConn) beginRequest() {
+	if c != nil {
+		c.isHandled = true
+	}
+}
+
+// connStateChanged is told by net/http when a reply was sent and the connection waits for the next request.
+func connStateChanged(c net.Conn, state http.ConnState) {
+	if own, ok := c.(*ownConn); ok && state == http.StateIdle {
+		own.isHandled = false
+	}
 }
 
 func (c *ownConn) Write(reply []byte) (int, error) {
+	if c.isHandled {
+		return c.Conn.Write(reply)
+	}
 	f, found := failureOfHTTP(reply)
 	if !found {
 		return c.Conn.Write(reply)
@@ -51,7 +84,7 @@ func (c *ownConn) CloseWrite() error {
 	return nil
 }
 
-// failureOfHTTP recognises such an error by the header lines that net/http puts on them.
+// failureOfHTTP recognises such an error by its status and the header lines that net/http puts on most of them.
 func failureOfHTTP(reply []byte) (failure, bool) {
 	const plain = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 	head, text, _ := bytes.Cut(reply, []byte(plain))

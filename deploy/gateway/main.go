@@ -73,6 +73,8 @@ func run(stop context.Context, c config, log *slog.Logger) error {
 		IdleTimeout:                  c.idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
+		ConnContext:                  withOwnConn,
+		ConnState:                    connStateChanged,
 		ErrorLog:                     stdlog.New(libraryLog{log, "http"}, "", 0),
 	}
 	failed := make(chan error, 1)
