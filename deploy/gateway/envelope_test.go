@@ -124,6 +124,9 @@ func TestErrorsOfTheServerKeepTheirMeaning(t *testing.T) {
 		{rpcError(codes.DeadlineExceeded, "m", "DEADLINE_EXCEEDED"), 504, 0, `{"success":false,"error":"Gateway timeout","message":"m","code":"DEADLINE_EXCEEDED"}`},
 		// What transports say never reaches a caller.
 		{status.Error(codes.Unavailable, "dial tcp 10.0.0.1"), 503, time.Second, `{"success":false,"error":"Service unavailable","message":"The authurl server can't be reached; try again","code":"UPSTREAM_UNAVAILABLE"}`},
+		// What gRPC says itself when a message is too large, on either side.
+		{status.Error(codes.ResourceExhausted, "Sent message larger than max (4938682 vs. 4194304)"), 413, 0, `{"success":false,"error":"Payload too large","message":"Request or reply is larger than what is sent at once. Ask for less: for a smaller page, or for fewer networks","code":"REPLY_TOO_LARGE"}`},
+		{status.Error(codes.ResourceExhausted, "secret"), 429, time.Second, `{"success":false,"error":"Too many requests","message":"The gateway has too many requests at once; try again","code":"OVERLOADED"}`},
 		{context.DeadlineExceeded, 504, 0, `{"success":false,"error":"Gateway timeout","message":"The authurl server took too long; try again","code":"DEADLINE_EXCEEDED"}`},
 		{status.Error(codes.Unimplemented, "secret"), 500, 0, `{"success":false,"error":"Internal server error","message":"The authurl server does not know this call: it is older than the gateway","code":"UNIMPLEMENTED"}`},
 		{errors.New("secret"), 500, 0, `{"success":false,"error":"Internal server error","message":"Internal error; the gateway's log has the cause under this reply's X-Request-Id","code":"INTERNAL"}`},

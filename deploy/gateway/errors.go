@@ -142,6 +142,14 @@ func failureOfTransport(err error, st *status.Status) failure {
 			return failure{status: http.StatusBadRequest, details: details}
 		}
 		return invalid("", st.Message())
+	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), "larger than max"):
+		// The words of gRPC on both sides. Both are older than any check of ours, so neither has a reason.
+		return failure{status: http.StatusRequestEntityTooLarge, code: "REPLY_TOO_LARGE", cause: st.Message(),
+			message: "Request or reply is larger than what is sent at once. Ask for less: for a smaller page, or for fewer networks"}
+	case st.Code() == codes.ResourceExhausted:
+		f := overloaded
+		f.cause = st.Message()
+		return f
 	case st.Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded):
 		return failure{status: http.StatusGatewayTimeout, code: "DEADLINE_EXCEEDED",
 			message: "The authurl server took too long; try again"}

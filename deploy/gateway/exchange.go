@@ -37,9 +37,14 @@ var knownHeaders = []string{"Authorization", "X-Org-Id", "Content-Type", "Conten
 func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		ownConnOf(r.Context()).beginRequest()
+		c := ownConnOf(r.Context())
+		c.beginRequest()
+		defer c.release()
 		e := &exchange{requestID: requestIDFor(r.Header.Values("X-Request-Id"))}
-		reply := &countingWriter{ResponseWriter: w, beforeHeader: func() { e.leaveBody(w, r) }}
+		reply := &countingWriter{ResponseWriter: w, beforeHeader: func() {
+			e.leaveBody(w, r)
+			c.enter(takingReply)
+		}}
 		reply.Header().Set("Cache-Control", "no-store")
 		reply.Header().Set("X-Content-Type-Options", "nosniff")
 		reply.Header().Set("X-Request-Id", e.requestID)

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
@@ -20,14 +20,14 @@ import (
 const maxBodyBytes = 64 << 10
 
 // newAPI is the REST API of http_rules.yaml in front of `server`.
-func newAPI(c config, server grpc.ClientConnInterface) (http.Handler, error) {
+func newAPI(c config, server grpc.ClientConnInterface, k *clients) (http.Handler, error) {
 	routes, err := newMux(server, func(runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request, _ map[string]string) { w.WriteHeader(http.StatusOK) }
 	})
 	if err != nil {
 		return nil, err
 	}
-	api, err := newMux(server, admit(c),
+	api, err := newMux(server, admit(c, k),
 		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
 			if status == http.StatusMethodNotAllowed {
 				methodNotAllowed(w, r, methodsOf(routes, r))
@@ -70,8 +70,8 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 }
 
 // admit is what every request of a known path and method goes through: it shows a key, its body is read, in time and in
-// bounds, and the server gets a deadline.
-func admit(c config) runtime.Middleware {
+// bounds, it gets one of the places, and the server gets a deadline.
+func admit(c config, k *clients) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
 			if refusal := refuseWithoutKey(r); refusal != nil {
@@ -87,10 +87,16 @@ func admit(c config) runtime.Middleware {
 				refusal.write(w, r)
 				return
 			}
+			// A body can have a client's secret in it.
+			defer clear(text)
 			r.Body = requestBody{bytes.NewReader(text), pathParams}
-			ctx, cancel := context.WithTimeout(r.Context(), c.upstreamTimeout)
-			defer cancel()
-			next(w, r.WithContext(ctx), pathParams)
+			if !k.serve(r.Context(), func() {
+				ctx, cancel := context.WithTimeout(r.Context(), c.upstreamTimeout)
+				defer cancel()
+				next(w, r.WithContext(ctx), pathParams)
+			}) {
+				overloaded.write(w, r)
+			}
 		}
 	}
 }
@@ -102,12 +108,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
 	if r.ContentLength > maxBodyBytes {
 		return nil, &bodyTooLarge
 	}
-	exchangeOf(r.Context()).bodyRead = true
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	text, err := receiveBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, &bodyTooLarge
+	case errors.Is(err, errNoRoom), err != nil && ownConnOf(r.Context()).isCutOff():
+		w.Header().Set("Connection", "close")
+		return nil, &overloaded
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close")
 		return nil, &failure{status: http.StatusRequestTimeout, code: "REQUEST_TIMEOUT",
@@ -130,6 +138,37 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
 			message: "Send the body as JSON, with the header Content-Type: application/json"}
 	}
 	return text, nil
+}
+
+var (
+	errNoRoom = errors.New("there is no room for the body")
+	// As the server says it of itself.
+	overloaded = failure{status: http.StatusTooManyRequests, code: "OVERLOADED", retryAfter: time.Second,
+		message: "The gateway has too many requests at once; try again"}
+)
+
+// receiveBody takes the body in as far as there is room for it. How much it has to be, the client says, or it may be as
+// large as any.
+func receiveBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	c := ownConnOf(r.Context())
+	c.enter(sendingBody)
+	size := r.ContentLength
+	if size < 0 {
+		size = maxBodyBytes
+	}
+	if !c.hold(size) {
+		return nil, errNoRoom
+	}
+	exchangeOf(r.Context()).bodyRead = true
+	text := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := text.ReadFrom(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	if err == nil {
+		c.enter(served)
+	}
+	return text.Bytes(), err
 }
 
 // isJSON asks for the one Content-Type that no HTML form can send. An empty body may go without.

@@ -2,41 +2,69 @@ package main
 
 import (
 	"bytes"
+	"container/list"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
-// listener gives the API's envelope to the few errors that net/http writes itself, as plain text and before there is a
-// request: a broken request line, a header that is too large, an unknown transfer coding, an expectation.
+// listener takes connections in, within the bounds of `clients`, and gives the API's envelope to the few errors that
+// net/http writes itself, as plain text and before there is a request: a broken request line, a header that is too
+// large, an unknown transfer coding, an expectation.
 type listener struct {
 	net.Listener
-	log *slog.Logger
+	tls     *tls.Config // nil: plain text
+	clients *clients
+	log     *slog.Logger
 }
+
+// The kernel keeps some of what a client does not take, and of what it sends; by itself up to megabytes for each, which a
+// container's limit counts too.
+const kernelBytes = 64 << 10
 
 func (l listener) Accept() (net.Conn, error) {
-	connection, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if socket, ok := raw.(*net.TCPConn); ok {
+			_ = socket.SetReadBuffer(kernelBytes) // As a wish; without it all goes on.
+			_ = socket.SetWriteBuffer(kernelBytes)
+		}
+		c := &ownConn{Conn: raw, raw: raw, log: l.log, clients: l.clients}
+		c.address, _, _ = net.SplitHostPort(raw.RemoteAddr().String())
+		if l.tls != nil {
+			c.Conn = tls.Server(raw, l.tls)
+		}
+		if l.clients.add(c) {
+			return c, nil
+		}
+		_ = raw.Close()
 	}
-	return &ownConn{Conn: connection, log: l.log}, nil
 }
 
+// ownConn is the connection of a client. Its methods may be called for none, as in a test of a handler alone.
 type ownConn struct {
 	net.Conn
-	log *slog.Logger
+	raw     net.Conn // below TLS
+	log     *slog.Logger
+	address string
 	// Whether a request on its way is ours. What is written outside of one is net/http's. What is written of one can
 	// begin anywhere in a reply and with anything. Only the goroutine that serves the connection uses it.
 	isHandled bool
-}
 
-// ownConnOf is the connection of a request; nil in tests that have none.
-func ownConnOf(ctx context.Context) *ownConn {
-	c, _ := ctx.Value(ownConnKey{}).(*ownConn)
-	return c
+	clients *clients
+	// The rest is for `clients`, under its mutex.
+	phase phase
+	since time.Time
+	place *list.Element
+	held  int64
 }
 
 type ownConnKey struct{}
@@ -45,10 +73,17 @@ func withOwnConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, ownConnKey{}, c)
 }
 
+// ownConnOf is the connection of a request.
+func ownConnOf(ctx context.Context) *ownConn {
+	c, _ := ctx.Value(ownConnKey{}).(*ownConn)
+	return c
+}
+
 // beginRequest is told when a handler has a request.
 func (c *ownConn) beginRequest() {
 	if c != nil {
 		c.isHandled = true
+		c.enter(served)
 	}
 }
 
@@ -56,7 +91,43 @@ func (c *ownConn) beginRequest() {
 func connStateChanged(c net.Conn, state http.ConnState) {
 	if own, ok := c.(*ownConn); ok && state == http.StateIdle {
 		own.isHandled = false
+		own.enter(resting)
 	}
+}
+
+func (c *ownConn) enter(next phase) {
+	if c == nil {
+		return
+	}
+	c.clients.mutex.Lock()
+	defer c.clients.mutex.Unlock()
+	if c.phase != gone {
+		c.clients.enter(c, next)
+	}
+}
+
+func (c *ownConn) isCutOff() bool {
+	if c == nil {
+		return false
+	}
+	c.clients.mutex.Lock()
+	defer c.clients.mutex.Unlock()
+	return c.phase == gone
+}
+
+func (c *ownConn) hold(bytes int64) bool { return c == nil || c.clients.hold(c, bytes) }
+
+func (c *ownConn) release() {
+	if c != nil {
+		c.clients.release(c)
+	}
+}
+
+func (c *ownConn) Close() error {
+	c.clients.mutex.Lock()
+	c.clients.forget(c)
+	c.clients.mutex.Unlock()
+	return c.Conn.Close()
 }
 
 func (c *ownConn) Write(reply []byte) (int, error) {

@@ -272,6 +272,8 @@ func TestSettingsThatAreWrongAreToldInOneLine(t *testing.T) {
 		{[]string{"--upstream_tls_cert_file=a", "--upstream_tls_key_file=b"}, nil, "--upstream_tls_ca_file must be set too"},
 		{[]string{"--idle_timeout=0s"}, nil, "--idle_timeout=0s: must be more than 0"},
 		{[]string{"--write_timeout=1s"}, nil, "--write_timeout=1s: must be at least"},
+		{[]string{"--max_connections=1"}, nil, "--max_connections=1: must be 16 to 1000000"},
+		{[]string{"--max_held_mib=0"}, nil, "--max_held_mib=0: must be 16 to"},
 		{[]string{"--upstream_timeout=soon"}, nil, `invalid value "soon"`},
 		{nil, map[string]string{"AUTHURL_GATEWAY_DRAIN_DELAY": "soon"}, `AUTHURL_GATEWAY_DRAIN_DELAY="soon"`},
 	} {

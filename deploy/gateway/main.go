@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,33 +33,30 @@ func main() {
 	}
 	log := newLog(os.Stderr, c.logLevel)
 	logGRPCTo(log)
-	// What lives is a few megabytes, so Go's default would collect garbage every few hundred requests.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
+	log.Info("bounds", "memory_limit_mib", limitMemory(c), "connections", c.maxConnections, "requests", c.maxRequests, "held_mib", c.maxHeldMiB)
 
 	// A second signal ends the process at once.
 	stop, forgetSignals := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	go func() { <-stop.Done(); forgetSignals() }()
-	if err := run(stop, c, log); err != nil {
+	if err := run(stop, c, newClients(c, log), log); err != nil {
 		fmt.Fprintln(os.Stderr, "authurl-gateway:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until `stop` is done, then leaves politely.
-func run(stop context.Context, c config, log *slog.Logger) error {
+func run(stop context.Context, c config, k *clients, log *slog.Logger) error {
 	upstream, err := dial(c)
 	if err != nil {
 		return err
 	}
 	defer upstream.Close()
 	var draining atomic.Bool
-	handler, err := handlerFor(c, upstream, log, &draining)
+	handler, err := handlerFor(c, upstream, k, log, &draining)
 	if err != nil {
 		return err
 	}
-	front, err := listen(c, log)
+	front, err := listen(c, k, log)
 	if err != nil {
 		return err
 	}
@@ -101,8 +96,8 @@ func run(stop context.Context, c config, log *slog.Logger) error {
 	return nil
 }
 
-func handlerFor(c config, upstream *pool, log *slog.Logger, draining *atomic.Bool) (http.Handler, error) {
-	api, err := newAPI(c, upstream)
+func handlerFor(c config, upstream *pool, k *clients, log *slog.Logger, draining *atomic.Bool) (http.Handler, error) {
+	api, err := newAPI(c, upstream, k)
 	if err != nil {
 		return nil, err
 	}
@@ -113,20 +108,19 @@ func handlerFor(c config, upstream *pool, log *slog.Logger, draining *atomic.Boo
 	return withExchange(log, draining, all), nil
 }
 
-func listen(c config, log *slog.Logger) (net.Listener, error) {
+func listen(c config, k *clients, log *slog.Logger) (net.Listener, error) {
 	front, err := net.Listen("tcp", c.listen)
 	if err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
+	l := listener{Listener: front, clients: k, log: log}
 	if c.tlsCertFile != "" {
-		tlsConfig, err := frontTLS(c)
-		if err != nil {
+		if l.tls, err = frontTLS(c); err != nil {
 			front.Close()
 			return nil, err
 		}
-		front = tls.NewListener(front, tlsConfig)
 	}
-	return listener{front, log}, nil
+	return l, nil
 }
 
 // API keys travel in every request.

@@ -70,12 +70,14 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// gateway is one that runs inside the test.
+// gateway is one that runs inside the test, or as a program beside it.
 type gateway struct {
 	url  string
 	log  *logBuffer
 	stop func()
 	done chan error
+	// Of one that runs inside the test.
+	clients *clients
 }
 
 func startGateway(t *testing.T, arguments ...string) *gateway {
@@ -87,7 +89,9 @@ func startGateway(t *testing.T, arguments ...string) *gateway {
 	}
 	stop, cancel := context.WithCancel(context.Background())
 	g := &gateway{log: &logBuffer{}, stop: cancel, done: make(chan error, 1)}
-	go func() { g.done <- run(stop, c, newLog(g.log, c.logLevel)) }()
+	log := newLog(g.log, c.logLevel)
+	g.clients = newClients(c, log)
+	go func() { g.done <- run(stop, c, g.clients, log) }()
 	eventually(t, "the gateway serves", func() bool { return len(g.log.events("serving")) == 1 || len(g.done) == 1 })
 	if len(g.done) == 1 {
 		t.Fatal(<-g.done)

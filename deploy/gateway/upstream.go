@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"authurl/deploy/gateway/gen/authurlv1"
 )
@@ -39,6 +40,14 @@ const (
 	// Room for a batch of 100 URLs with the longest that configurations can hold.
 	maxReplyBytes = 32 << 20
 )
+
+// replyBytes is how much a reply takes; as JSON it is about as long.
+func replyBytes(reply any) int64 {
+	message, _ := reply.(proto.Message)
+	return int64(proto.Size(message))
+}
+
+var errNoRoomForReply = status.Error(codes.ResourceExhausted, "there is no room for the reply")
 
 var errUpstreamDown = status.Error(codes.Unavailable, "no connection to the server")
 
@@ -102,6 +111,10 @@ func (p *pool) Invoke(ctx context.Context, method string, args, reply any, optio
 			return err
 		}
 		err = connection.Invoke(ctx, method, args, reply, options...)
+		// What was changed has to be told, and takes little to tell.
+		if err == nil && safeCalls[method] && !ownConnOf(ctx).hold(2*replyBytes(reply)) {
+			return errNoRoomForReply
+		}
 		if err == nil || !isWorthRepeating(method, err) || time.Now().Add(pause).After(giveUp) {
 			return err
 		}
