@@ -1,0 +1,3 @@
+module authurl/tests/attack
+
+go 1.26.0

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// house is a server and a gateway in front of it, on free ports of loopback and with data of their own.
+type house struct {
+	folder   string
+	server   *program
+	gateway  *program
+	adminKey string
+	orgKey   string
+}
+
+// program is one that we started. Its log goes to a file, as it may have a line for each request of an attack.
+type program struct {
+	name    string
+	process *exec.Cmd
+	log     string
+	address string
+	ended   chan struct{}
+}
+
+func start(folder, name, path string, arguments ...string) (*program, error) {
+	p := &program{name: name, log: filepath.Join(folder, name+".log"), ended: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.process = exec.Command(path, arguments...)
+	p.process.Stderr = log
+	// What an attack does to a program must not depend on how this one was started.
+	p.process.Env = append(os.Environ(), "GOMEMLIMIT=", "GOGC=")
+	if err := p.process.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = p.process.Wait(); close(p.ended) }()
+	for deadline := time.Now().Add(20 * time.Second); p.address == ""; time.Sleep(10 * time.Millisecond) {
+		if p.hasEnded() || time.Now().After(deadline) {
+			p.stop()
+			return nil, fmt.Errorf("%s does not serve; its log ends with: %s", name, p.endOfLog())
+		}
+		p.address = p.servingAddress()
+	}
+	return p, nil
+}
+
+func (p *program) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *program) servingAddress() string {
+	log, err := os.Open(p.log)
+	if err != nil {
+		return ""
+	}
+	defer log.Close()
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		var line struct{ Event, Address string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Event == "serving" {
+			return line.Address
+		}
+	}
+	return ""
+}
+
+func (p *program) endOfLog() string {
+	text, _ := os.ReadFile(p.log)
+	return string(text[max(0, len(text)-1000):])
+}
+
+func (p *program) stop() {
+	if p == nil {
+		return
+	}
+	_ = p.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(5 * time.Second):
+		_ = p.process.Process.Kill()
+		<-p.ended
+	}
+}
+
+// rssMiB is the memory that the program has now, and the most that it had.
+func (p *program) rssMiB() (now, most int) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.process.Process.Pid))
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil {
+			now = kib / 1024
+		}
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+			most = kib / 1024
+		}
+	}
+	return now, most
+}
+
+func (h *house) stop() {
+	h.gateway.stop()
+	h.server.stop()
+	_ = os.RemoveAll(h.folder)
+}
+
+// build starts both and configures Instagram for an organisation.
+func build(gatewayFlags ...string) (*house, error) {
+	bin, gateway := os.Getenv("AUTHURL_BIN_DIR"), os.Getenv("AUTHURL_GATEWAY")
+	if bin == "" || gateway == "" {
+		return nil, errors.New("set AUTHURL_BIN_DIR to the folder of authurl-server and AUTHURL_GATEWAY to the built gateway")
+	}
+	folder, err := os.MkdirTemp("", "authurl-attack-")
+	if err != nil {
+		return nil, err
+	}
+	h := &house{folder: folder}
+	if err := h.furnish(bin, gateway, gatewayFlags); err != nil {
+		h.stop()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *house) furnish(bin, gateway string, gatewayFlags []string) error {
+	in := func(name string) string { return filepath.Join(h.folder, name) }
+	for file, kind := range map[string]string{"key-ring": "key-ring", "admin-key": "api-key"} {
+		if output, err := exec.Command(filepath.Join(bin, "authurl-keygen"), kind, in(file)).CombinedOutput(); err != nil {
+			return fmt.Errorf("authurl-keygen: %w: %s", err, output)
+		}
+	}
+	key, err := os.ReadFile(in("admin-key"))
+	if err != nil {
+		return err
+	}
+	h.adminKey = strings.TrimSpace(string(key))
+	h.server, err = start(h.folder, "server", filepath.Join(bin, "authurl-server"), "--listen=127.0.0.1:0", "--database="+in("authurl.db"),
+		"--key_ring_file="+in("key-ring"), "--admin_key_file="+in("admin-key"), "--drain_delay=0s")
+	if err != nil {
+		return err
+	}
+	h.gateway, err = start(h.folder, "gateway", gateway, append([]string{"--listen=127.0.0.1:0", "--upstream=" + h.server.address, "--drain_delay=0s"}, gatewayFlags...)...)
+	if err != nil {
+		return err
+	}
+	if _, err := h.post(h.adminKey, "/v1/organizations", `{"org_id":"acme"}`); err != nil {
+		return err
+	}
+	made, err := h.post(h.adminKey, "/v1/organizations/acme/api-keys", `{"role":"ROLE_ORG"}`)
+	if err != nil {
+		return err
+	}
+	var reply struct{ Data struct{ Key string } }
+	if err := json.Unmarshal(made, &reply); err != nil {
+		return err
+	}
+	h.orgKey = reply.Data.Key
+	_, err = h.post(h.orgKey, "/v1/social-networks",
+		`{"network":"instagram","client_key":"k","client_secret":"s","default_redirect_uri":"https://app.example.com/cb"}`)
+	return err
+}
+
+func (h *house) post(key, path, body string) ([]byte, error) {
+	request, err := http.NewRequest("POST", "http://"+h.gateway.address+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", path, response.Status, text)
+	}
+	return text, err
+}

@@ -1,0 +1,103 @@
+// attack does to a server and a gateway of its own what was once seen to hurt them, and says whether it still does.
+// README.md has the table and the commands.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+)
+
+// attack is one of them. It prints what it measured and returns what missed its bar.
+type attack struct {
+	what string
+	run  func(length time.Duration) ([]string, error)
+}
+
+var attacks = map[string]attack{
+	"faulty_bodies": {"64 KiB of JSON with 32,000 faults, with and without a key, 8 at a time", faultyBodies},
+	"held_memory":   {"8,000 bodies of 63 KiB that never end, 2,000 readers that never read", heldMemory},
+	"reply_bytes":   {"10,000 requests whose replies quote what net/http might write itself", replyBytes},
+}
+
+func main() {
+	length := flag.Duration("length", 10*time.Second, "how long each attack goes on")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: attack [-length 10s] [NAME...]; without a name all of them:")
+		for _, name := range slices.Sorted(maps.Keys(attacks)) {
+			fmt.Fprintf(os.Stderr, "  %-14s %s\n", name, attacks[name].what)
+		}
+	}
+	flag.Parse()
+	names := flag.Args()
+	if len(names) == 0 {
+		names = slices.Sorted(maps.Keys(attacks))
+	}
+	code := 0
+	for _, name := range names {
+		a, found := attacks[name]
+		if !found {
+			fmt.Fprintf(os.Stderr, "attack: there is no attack %q; see --help\n", name)
+			os.Exit(2)
+		}
+		fmt.Printf("%s: %s\n", name, a.what)
+		missed, err := a.run(*length)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "attack:", err)
+			os.Exit(2)
+		}
+		for _, problem := range missed {
+			fmt.Printf("  MISSED: %s\n", problem)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// measured runs an attack beside honest traffic. `begin` starts it and returns how to end it.
+type measured struct {
+	before, during sample
+	kept           float64
+	rssBefore      int
+	rssMost        int
+	recovery       time.Duration
+}
+
+func measure(h *house, length time.Duration, begin func() (end func())) measured {
+	traffic := startHonest(h)
+	defer traffic.stop()
+	traffic.during(500 * time.Millisecond)
+	var m measured
+	m.before = traffic.during(min(length, 3*time.Second))
+	m.rssBefore, _ = h.gateway.rssMiB()
+	end := begin()
+	m.during = traffic.during(length)
+	end()
+	m.recovery = traffic.untilWell(20 * time.Second)
+	_, m.rssMost = h.gateway.rssMiB()
+	m.kept = m.during.perSecond / m.before.perSecond
+	fmt.Printf("  honest calls/s %.0f before, %.0f during: kept %.2f; failed %d; slowest %s before, %s during\n",
+		m.before.perSecond, m.during.perSecond, m.kept, m.during.failed, m.before.worst.Round(time.Millisecond), m.during.worst.Round(time.Millisecond))
+	fmt.Printf("  fresh connections served within %s: %d of %d; recovery %s\n", honestPatience, m.during.fresh, m.during.tried, m.recovery.Round(time.Millisecond))
+	fmt.Printf("  RSS of the gateway: %d MiB before, %d MiB at most\n", m.rssBefore, m.rssMost)
+	return m
+}
+
+// misses collects what missed its bar.
+type misses []string
+
+func (m *misses) unless(reached bool, format string, arguments ...any) {
+	if !reached {
+		*m = append(*m, fmt.Sprintf(format, arguments...))
+	}
+}
+
+// Of every attack: honest traffic goes on, new connections are served, and it is over when the attack is.
+func (m *misses) unlessKept(r measured) {
+	m.unless(r.kept >= 0.8, "kept is %.2f; the bar is 0.80", r.kept)
+	m.unless(float64(r.during.fresh) >= 0.9*float64(r.during.tried), "%d of %d fresh connections; the bar is 9 of 10", r.during.fresh, r.during.tried)
+	m.unless(r.recovery <= 2*time.Second, "recovery took %s; the bar is 2 s", r.recovery)
+}
