@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
@@ -194,8 +195,8 @@ func isPrintable(values []string) bool {
 }
 
 // isCleanPath refuses the spellings of a path by which a proxy in front and this one could come to differ: encoded
-// slashes, matrix parameters, dot segments, empty segments. The one exception: a missing network is the server's to
-// name.
+// slashes, matrix parameters, dot segments, empty segments, what is no UTF-8. The one exception: a missing network is the
+// server's to name.
 func isCleanPath(r *http.Request) bool {
 	switch r.URL.EscapedPath() {
 	case "/v1/social-networks//auth-url", "/v1/social-networks//auth-url:explain":
@@ -205,6 +206,9 @@ func isCleanPath(r *http.Request) bool {
 		return false
 	}
 	if strings.Count(r.URL.EscapedPath(), "/") != strings.Count(r.URL.Path, "/") {
+		return false
+	}
+	if !utf8.ValidString(r.URL.Path) {
 		return false
 	}
 	for segment := range strings.SplitSeq(strings.TrimPrefix(r.URL.Path, "/"), "/") {

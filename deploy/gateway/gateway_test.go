@@ -112,7 +112,7 @@ func TestUnknownPathsAndTheirTricksReachNoHandler(t *testing.T) {
 		"/v1/./social-networks/instagram/auth-url", "/v1/x/../social-networks/instagram/auth-url", "/v1/x/..;/social-networks/instagram/auth-url",
 		"/v1/x/%2e%2e/social-networks/instagram/auth-url", "/v1/social-networks/%2e/auth-url", "/v1/social-networks/../auth-url",
 		"/v1/social-networks/instagram%00/auth-url", "/v1/social-networks/insta%0d%0agram/auth-url", "/v1/social-networks/instagram%5cauth-url",
-		"/v1/social-networks/insta%255fgram/auth-url", "/v1/social-networks/insta%3bgram/auth-url", "/v1/social-networks%2f/auth-url",
+		"/v1/social-networks/insta%255fgram/auth-url", "/v1/social-networks/%ff/auth-url", "/v1/social-networks/%c3/auth-url:explain", "/v1/api-keys/%ff", "/v1/organizations/%ed%a0%80", "/%ff", "/v1/social-networks/insta%3bgram/auth-url", "/v1/social-networks%2f/auth-url",
 		"/v1/social-networks/instagram/auth-url:", "/v1/social-networks/instagram/auth-url::explain", "/v1/social-networks/instagram/auth-url:Explain",
 		"/v1/social-networks/instagram/auth-url:explain:explain", "/v1/social-networks/instagram/auth-url:batch", "/v1/social-networks/instagram/:explain",
 		"/v1/social-networks/instagram/auth-url:explain/", "/v1/social-networks/instagram/auth-url/:explain", "/v1/social-networks/instagram/auth-url%253Aexplain",
@@ -375,6 +375,8 @@ func TestListsTakeBothSpellingsOfTheirParameters(t *testing.T) {
 		"page_size=1&pageSize=1":   `{"page_size":{"_errors":["Is given more than once"]}}`,
 		"page_size=1&page_size=2":  `{"page_size":{"_errors":["Is given more than once"]}}`,
 		"a=1&page_token[x]=1":      `{"_errors":["Unknown query parameter \"a\"","Unknown query parameter \"page_token[x]\""]}`,
+		"page_token=%ff":           `{"page_token":{"_errors":["Expected text in UTF-8, received \"` + "\ufffd" + `\""]}}`,
+		"%ff=1":                    `{"_errors":["Unknown query parameter \"` + "\ufffd" + `\""]}`,
 		"%zz=1":                    `{"_errors":["invalid URL escape \"%zz\""]}`,
 		"page_size=1;page_token=x": `{"_errors":["invalid semicolon separator in query"]}`,
 	} {

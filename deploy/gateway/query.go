@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -48,7 +49,7 @@ func setFromText(message protoreflect.Message, field protoreflect.FieldDescripto
 	switch field.Kind() {
 	case protoreflect.StringKind:
 		message.Set(field, protoreflect.ValueOfString(text))
-		return true
+		return utf8.ValidString(text)
 	case protoreflect.Int32Kind:
 		number, err := strconv.ParseInt(text, 10, 32)
 		message.Set(field, protoreflect.ValueOfInt32(int32(number)))
@@ -61,7 +62,7 @@ func expectedText(field protoreflect.FieldDescriptor) string {
 	if field.Kind() == protoreflect.Int32Kind {
 		return "a whole number from -2147483648 to 2147483647"
 	}
-	return "text"
+	return "text in UTF-8"
 }
 
 // Of the calls without a body, those whose query grpc-gateway reads: the others have no field that it could set.

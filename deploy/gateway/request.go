@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"authurl/deploy/gateway/gen/authurlv1"
 )
 
 // requestBody is the body of a request that was read already, and what its path says.
@@ -47,7 +49,29 @@ func decodeBody(body io.Reader, request proto.Message) error {
 		}
 	}
 	d.message(request.ProtoReflect(), document, "")
+	if update, ok := request.(*authurlv1.UpdateSocialNetworkRequest); ok && len(update.GetUpdateMask().GetPaths()) == 0 {
+		update.UpdateMask = maskOfEmptied(update, document)
+	}
 	return d.err()
+}
+
+// maskOfEmptied names every member of the body where one of them is [] or {}. In the message such a field is as one that
+// was not given, and without a mask would stay as it is.
+func maskOfEmptied(update *authurlv1.UpdateSocialNetworkRequest, body jsonValue) *fieldmaskpb.FieldMask {
+	var mask fieldmaskpb.FieldMask
+	empties := false
+	for _, member := range body.members {
+		field := findField(update.ProtoReflect().Descriptor(), member.name)
+		if field == nil || field.Message() != nil && !field.IsMap() {
+			continue // A fault, or the mask itself.
+		}
+		mask.Paths = append(mask.Paths, string(field.Name()))
+		empties = empties || (field.IsList() || field.IsMap()) && len(member.value.items)+len(member.value.members) == 0
+	}
+	if !empties {
+		return nil
+	}
+	return &mask
 }
 
 type decoder struct {
@@ -226,4 +250,6 @@ func join(path, name string) string {
 const maxNameShown = 64
 
 // quoted shows what a caller sent.
-func quoted(text string) string { return string(appendJSONString(nil, cut(text, maxNameShown))) }
+func quoted(text string) string {
+	return string(appendJSONString(nil, cut(strings.ToValidUTF8(text, "\ufffd"), maxNameShown)))
+}

@@ -88,6 +88,26 @@ func TestMapsEnumsAndMasks(t *testing.T) {
 	}
 }
 
+func TestAnEmptyListOrObjectEmptiesTheField(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"scopes":[]}`:                        "scopes",
+		`{"extraParams":{}}`:                   "extra_params",
+		`{"name":"n","scopes":[]}`:             "name scopes",
+		`{"scopes":["a"],"variables":{}}`:      "scopes variables",
+		`{"update_mask":"","scopes":[]}`:       "scopes",
+		`{"update_mask":"name","scopes":[]}`:   "name",
+		`{"name":"","scopes":["a"]}`:           "",
+		`{}`:                                   "",
+		`{"extra_params":{"a":""},"name":"n"}`: "",
+	} {
+		var update authurlv1.UpdateSocialNetworkRequest
+		faults := decoded(t, body, &update)
+		if got := strings.Join(update.GetUpdateMask().GetPaths(), " "); faults != "" || got != want {
+			t.Errorf("%s: %s %s", body, faults, got)
+		}
+	}
+}
+
 func TestBodiesThatAreRefusedNameTheField(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"tenant_id":5}`:                   `{"tenant_id":{"_errors":["Expected string, received number"]}}`,

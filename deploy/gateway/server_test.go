@@ -284,6 +284,11 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	call(400, `"extra_params":{"state":{"_errors":[`, "POST", "/v1/social-networks", `{"network":"linkedin","client_key":"1","client_secret":"2","extra_params":{"state":"x"}}`, org)
 	call(200, `"network":"instagram"`, "GET", "/v1/social-networks/"+id, "", org)
 	call(200, `"client_key":"new"`, "PATCH", "/v1/social-networks/"+id, `{"client_key":"new"}`, org)
+	call(200, `"scopes":["a","b"],"extra_params":{"c":"d"}`, "PATCH", "/v1/social-networks/"+id, `{"scopes":["a","b"],"extra_params":{"c":"d"}}`, org)
+	call(200, `"scopes":[],"extra_params":{"c":"d"}`, "PATCH", "/v1/social-networks/"+id, `{"scopes":[]}`, org)
+	call(200, `"client_key":"newer","default_redirect_uri":"https://app.example.com/cb","allowed_redirect_uris":[],"scopes":[],"extra_params":{}`,
+		"PATCH", "/v1/social-networks/"+id, `{"client_key":"newer","extra_params":{}}`, org)
+	call(400, `"update_mask":{"_errors":["Has 30001 names; there are only 12 fields"]}`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"`+strings.Repeat("a,", 30_000)+`a"}`, org)
 	call(200, `"default_redirect_uri":"",`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"default_redirect_uri"}`, org)
 	call(409, `"NO_REDIRECT_URI"`, "POST", authURLPath, "", org)
 	call(409, `"NO_REDIRECT_URI"`, "POST", explainPath, "", org)
