@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -188,6 +189,17 @@ func gatewayProcess(t *testing.T, arguments ...string) (*exec.Cmd, *gateway) {
 	eventually(t, "the gateway serves", func() bool { return len(g.log.events("serving")) == 1 })
 	g.url = "http://" + g.log.events("serving")[0]["address"].(string)
 	return process, g
+}
+
+func TestTheProgramWritesNoCoreFile(t *testing.T) {
+	process, _ := gatewayProcess(t)
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", process.Process.Pid))
+	if err != nil {
+		t.Skip(err)
+	}
+	if !regexp.MustCompile(`Max core file size +0 +0 `).Match(limits) {
+		t.Errorf("%s", limits)
+	}
 }
 
 func TestRollingStopUnderLoad(t *testing.T) {

@@ -33,7 +33,12 @@ func main() {
 	}
 	log := newLog(os.Stderr, c.logLevel)
 	logGRPCTo(log)
-	log.Info("bounds", "memory_limit_mib", limitMemory(c), "connections", c.maxConnections, "requests", c.maxRequests, "held_mib", c.maxHeldMiB)
+	memoryMiB := limitMemory(c)
+	// After the container's limit was read: from here on /proc/self belongs to root.
+	if err := harden(); err != nil {
+		log.Warn("not_hardened", "cause", err.Error())
+	}
+	log.Info("bounds", "memory_limit_mib", memoryMiB, "connections", c.maxConnections, "requests", c.maxRequests, "held_mib", c.maxHeldMiB)
 
 	// A second signal ends the process at once.
 	stop, forgetSignals := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
