@@ -76,15 +76,22 @@ func startHonest(h *house) *honest {
 			case <-ticker.C:
 			}
 			o.callers.Go(func() {
-				client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: honestPatience}
 				o.tried.Add(1)
-				if o.call(client) == nil {
+				if o.comeAnew() == nil {
 					o.fresh.Add(1)
 				}
 			})
 		}
 	})
 	return o
+}
+
+// comeAnew makes a new connection and uses it.
+func (o *honest) comeAnew() error {
+	if o.house.newcomer != nil {
+		return o.house.newcomer()
+	}
+	return o.call(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: honestPatience})
 }
 
 func (o *honest) call(client *http.Client) error {
@@ -133,8 +140,8 @@ func (o *honest) stop() { o.cancel(); o.callers.Wait() }
 func (o *honest) untilWell(most time.Duration) time.Duration {
 	began := time.Now()
 	for time.Since(began) < most {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 500 * time.Millisecond}
-		if o.call(client) == nil {
+		attempt := time.Now()
+		if o.comeAnew() == nil && time.Since(attempt) < 500*time.Millisecond {
 			break
 		}
 	}

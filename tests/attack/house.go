@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,7 +24,15 @@ type house struct {
 	gateway  *program
 	adminKey string
 	orgKey   string
+	// Makes a new connection of the kind that the attack wants to keep out, and uses it.
+	newcomer func() error
 }
+
+// option is how a house differs from the usual one.
+type option int
+
+// withTLS: between gateway and server both sides show certificates.
+const withTLS option = 1
 
 // program is one that we started. Its log goes to a file, as it may have a line for each request of an attack.
 type program struct {
@@ -126,7 +135,7 @@ func (h *house) stop() {
 }
 
 // build starts both and configures Instagram for an organisation.
-func build(gatewayFlags ...string) (*house, error) {
+func build(options ...option) (*house, error) {
 	bin, gateway := os.Getenv("AUTHURL_BIN_DIR"), os.Getenv("AUTHURL_GATEWAY")
 	if bin == "" || gateway == "" {
 		return nil, errors.New("set AUTHURL_BIN_DIR to the folder of authurl-server and AUTHURL_GATEWAY to the built gateway")
@@ -136,14 +145,14 @@ func build(gatewayFlags ...string) (*house, error) {
 		return nil, err
 	}
 	h := &house{folder: folder}
-	if err := h.furnish(bin, gateway, gatewayFlags); err != nil {
+	if err := h.furnish(bin, gateway, slices.Contains(options, withTLS)); err != nil {
 		h.stop()
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h *house) furnish(bin, gateway string, gatewayFlags []string) error {
+func (h *house) furnish(bin, gateway string, tls bool) error {
 	in := func(name string) string { return filepath.Join(h.folder, name) }
 	for file, kind := range map[string]string{"key-ring": "key-ring", "admin-key": "api-key"} {
 		if output, err := exec.Command(filepath.Join(bin, "authurl-keygen"), kind, in(file)).CombinedOutput(); err != nil {
@@ -155,12 +164,20 @@ func (h *house) furnish(bin, gateway string, gatewayFlags []string) error {
 		return err
 	}
 	h.adminKey = strings.TrimSpace(string(key))
-	h.server, err = start(h.folder, "server", filepath.Join(bin, "authurl-server"), "--listen=127.0.0.1:0", "--database="+in("authurl.db"),
-		"--key_ring_file="+in("key-ring"), "--admin_key_file="+in("admin-key"), "--drain_delay=0s")
-	if err != nil {
+	serverFlags := []string{"--listen=127.0.0.1:0", "--database=" + in("authurl.db"), "--key_ring_file=" + in("key-ring"),
+		"--admin_key_file=" + in("admin-key"), "--drain_delay=0s"}
+	gatewayFlags := []string{"--listen=127.0.0.1:0", "--drain_delay=0s"}
+	if tls {
+		if err := writeCertificates(h.folder); err != nil {
+			return err
+		}
+		serverFlags = append(serverFlags, "--tls_cert_file="+in("peer.crt"), "--tls_key_file="+in("peer.key"), "--tls_client_ca_file="+in("ca.crt"))
+		gatewayFlags = append(gatewayFlags, "--upstream_tls_ca_file="+in("ca.crt"), "--upstream_tls_cert_file="+in("peer.crt"), "--upstream_tls_key_file="+in("peer.key"))
+	}
+	if h.server, err = start(h.folder, "server", filepath.Join(bin, "authurl-server"), serverFlags...); err != nil {
 		return err
 	}
-	h.gateway, err = start(h.folder, "gateway", gateway, append([]string{"--listen=127.0.0.1:0", "--upstream=" + h.server.address, "--drain_delay=0s"}, gatewayFlags...)...)
+	h.gateway, err = start(h.folder, "gateway", gateway, append(gatewayFlags, "--upstream="+h.server.address)...)
 	if err != nil {
 		return err
 	}
@@ -171,11 +188,7 @@ func (h *house) furnish(bin, gateway string, gatewayFlags []string) error {
 	if err != nil {
 		return err
 	}
-	var reply struct{ Data struct{ Key string } }
-	if err := json.Unmarshal(made, &reply); err != nil {
-		return err
-	}
-	h.orgKey = reply.Data.Key
+	h.orgKey = keyIn(made)
 	_, err = h.post(h.orgKey, "/v1/social-networks",
 		`{"network":"instagram","client_key":"k","client_secret":"s","default_redirect_uri":"https://app.example.com/cb"}`)
 	return err
@@ -198,4 +211,11 @@ func (h *house) post(key, path, body string) ([]byte, error) {
 		err = fmt.Errorf("%s: %s: %s", path, response.Status, text)
 	}
 	return text, err
+}
+
+// keyIn is the API key in the reply that made it.
+func keyIn(made []byte) string {
+	var reply struct{ Data struct{ Key string } }
+	_ = json.Unmarshal(made, &reply)
+	return reply.Data.Key
 }

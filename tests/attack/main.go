@@ -18,9 +18,11 @@ type attack struct {
 }
 
 var attacks = map[string]attack{
-	"faulty_bodies": {"64 KiB of JSON with 32,000 faults, with and without a key, 8 at a time", faultyBodies},
-	"held_memory":   {"8,000 bodies of 63 KiB that never end, 2,000 readers that never read", heldMemory},
-	"reply_bytes":   {"10,000 requests whose replies quote what net/http might write itself", replyBytes},
+	"faulty_bodies":   {"64 KiB of JSON with 32,000 faults, with and without a key, 8 at a time", faultyBodies},
+	"held_memory":     {"8,000 bodies of 63 KiB that never end, 2,000 readers that never read", heldMemory},
+	"half_handshakes": {"6,000 connections to the server's mTLS port that begin no handshake, or half of one", halfHandshakes},
+	"long_scopes":     {"25 callers with one MINT key and 7 KB of scopes, for a network whose states are stored", longScopes},
+	"reply_bytes":     {"10,000 requests whose replies quote what net/http might write itself", replyBytes},
 }
 
 func main() {
@@ -28,7 +30,7 @@ func main() {
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: attack [-length 10s] [NAME...]; without a name all of them:")
 		for _, name := range slices.Sorted(maps.Keys(attacks)) {
-			fmt.Fprintf(os.Stderr, "  %-14s %s\n", name, attacks[name].what)
+			fmt.Fprintf(os.Stderr, "  %-16s %s\n", name, attacks[name].what)
 		}
 	}
 	flag.Parse()
@@ -57,7 +59,7 @@ func main() {
 	os.Exit(code)
 }
 
-// measured runs an attack beside honest traffic. `begin` starts it and returns how to end it.
+// measured is what an attack did to honest traffic and to the program that it was on.
 type measured struct {
 	before, during sample
 	kept           float64
@@ -66,23 +68,24 @@ type measured struct {
 	recovery       time.Duration
 }
 
-func measure(h *house, length time.Duration, begin func() (end func())) measured {
+// measure runs an attack beside honest traffic. `begin` starts it and returns how to end it.
+func measure(h *house, victim *program, length time.Duration, begin func() (end func())) measured {
 	traffic := startHonest(h)
 	defer traffic.stop()
 	traffic.during(500 * time.Millisecond)
 	var m measured
 	m.before = traffic.during(min(length, 3*time.Second))
-	m.rssBefore, _ = h.gateway.rssMiB()
+	m.rssBefore, _ = victim.rssMiB()
 	end := begin()
 	m.during = traffic.during(length)
 	end()
 	m.recovery = traffic.untilWell(20 * time.Second)
-	_, m.rssMost = h.gateway.rssMiB()
+	_, m.rssMost = victim.rssMiB()
 	m.kept = m.during.perSecond / m.before.perSecond
 	fmt.Printf("  honest calls/s %.0f before, %.0f during: kept %.2f; failed %d; slowest %s before, %s during\n",
 		m.before.perSecond, m.during.perSecond, m.kept, m.during.failed, m.before.worst.Round(time.Millisecond), m.during.worst.Round(time.Millisecond))
 	fmt.Printf("  fresh connections served within %s: %d of %d; recovery %s\n", honestPatience, m.during.fresh, m.during.tried, m.recovery.Round(time.Millisecond))
-	fmt.Printf("  RSS of the gateway: %d MiB before, %d MiB at most\n", m.rssBefore, m.rssMost)
+	fmt.Printf("  RSS of the %s: %d MiB before, %d MiB at most\n", victim.name, m.rssBefore, m.rssMost)
 	return m
 }
 

@@ -26,7 +26,7 @@ func faultyBodies(length time.Duration) ([]string, error) {
 	for _, key := range []string{"", madeUpKey} {
 		fmt.Printf("  with a key: %v\n", key != "")
 		var answers, received atomic.Int64
-		r := measure(h, length, func() func() {
+		r := measure(h, h.gateway, length, func() func() {
 			var stopped atomic.Bool
 			var attackers sync.WaitGroup
 			for range 8 {
@@ -81,7 +81,7 @@ func heldMemory(length time.Duration) ([]string, error) {
 	unread := strings.Repeat("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n", 100)
 	var opened, failed atomic.Int64
 	var took time.Duration
-	r := measure(h, max(length, 2*time.Second+(senders+readers)/perSecond*time.Second), func() func() {
+	r := measure(h, h.gateway, max(length, 2*time.Second+(senders+readers)/perSecond*time.Second), func() func() {
 		var stopped atomic.Bool
 		var attackers sync.WaitGroup
 		var mutex sync.Mutex
