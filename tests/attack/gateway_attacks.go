@@ -26,7 +26,7 @@ func faultyBodies(length time.Duration) ([]string, error) {
 	for _, key := range []string{"", madeUpKey} {
 		fmt.Printf("  with a key: %v\n", key != "")
 		var answers, received atomic.Int64
-		r := measure(h, h.gateway, length, func() func() {
+		r, err := measure(h, h.gateway, length, func() func() {
 			var stopped atomic.Bool
 			var attackers sync.WaitGroup
 			for range 8 {
@@ -44,6 +44,9 @@ func faultyBodies(length time.Duration) ([]string, error) {
 			}
 			return func() { stopped.Store(true); attackers.Wait() }
 		})
+		if err != nil {
+			return nil, err
+		}
 		fmt.Printf("  attack: %.0f answers/s of %d bytes\n", float64(answers.Load())/length.Seconds(), received.Load()/max(1, answers.Load()))
 		missed.unlessKept(r)
 		missed.unless(r.rssMost <= r.rssBefore+64, "RSS rose from %d to %d MiB; the bar is +64", r.rssBefore, r.rssMost)
@@ -81,7 +84,7 @@ func heldMemory(length time.Duration) ([]string, error) {
 	unread := strings.Repeat("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n", 100)
 	var opened, failed atomic.Int64
 	var took time.Duration
-	r := measure(h, h.gateway, max(length, 2*time.Second+(senders+readers)/perSecond*time.Second), func() func() {
+	r, err := measure(h, h.gateway, max(length, 2*time.Second+(senders+readers)/perSecond*time.Second), func() func() {
 		var stopped atomic.Bool
 		var attackers sync.WaitGroup
 		var mutex sync.Mutex
@@ -128,6 +131,9 @@ func heldMemory(length time.Duration) ([]string, error) {
 			}
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	fmt.Printf("  attack: %d connections opened, %d failed, in %s\n", opened.Load(), failed.Load(), took.Round(time.Millisecond))
 	var missed misses
 	missed.unlessKept(r)

@@ -16,7 +16,7 @@ const (
 	mintPath = "/v1/social-networks/instagram/auth-url"
 	// What honest callers ask for: so many URLs a second, over connections that they keep.
 	honestRate    = 100
-	honestCallers = 8
+	honestCallers = 16
 	// How long one waits before it calls a call failed.
 	honestPatience = 2 * time.Second
 )

@@ -33,7 +33,7 @@ func halfHandshakes(length time.Duration) ([]string, error) {
 	const atOnce, perSecond = 6000, 1500
 	var opened atomic.Int64
 	// Long enough that all are there before the time is over.
-	r := measure(h, h.server, length+atOnce/perSecond*time.Second, func() func() {
+	r, err := measure(h, h.server, length+atOnce/perSecond*time.Second, func() func() {
 		var stopped atomic.Bool
 		var attackers sync.WaitGroup
 		places := make(chan struct{}, atOnce)
@@ -55,6 +55,9 @@ func halfHandshakes(length time.Duration) ([]string, error) {
 		})
 		return func() { stopped.Store(true); attackers.Wait() }
 	})
+	if err != nil {
+		return nil, err
+	}
 	fmt.Printf("  attack: %d connections opened\n", opened.Load())
 	var missed misses
 	missed.unlessKept(r)
@@ -124,7 +127,7 @@ func longScopes(length time.Duration) ([]string, error) {
 	var urls, refused, writes, failedWrites atomic.Int64
 	before := h.databaseMiB()
 	// Long enough that what has no bound is seen to have none.
-	r := measure(h, h.server, max(length, 8*time.Second), func() func() {
+	r, err := measure(h, h.server, max(length, 8*time.Second), func() func() {
 		var stopped atomic.Bool
 		var attackers sync.WaitGroup
 		for range 25 {
@@ -156,6 +159,9 @@ func longScopes(length time.Duration) ([]string, error) {
 		})
 		return func() { stopped.Store(true); attackers.Wait() }
 	})
+	if err != nil {
+		return nil, err
+	}
 	grown := h.databaseMiB() - before
 	fmt.Printf("  attack: %d URLs, %d refused; the database grew by %d MiB; others' writes: %d done, %d failed\n",
 		urls.Load(), refused.Load(), grown, writes.Load(), failedWrites.Load())
