@@ -105,7 +105,7 @@ func (k *clients) firstOf(phase phase, held int64) *ownConn {
 	return nil
 }
 
-// hold counts bytes that are kept in memory for the connection's request, until release. Where there is no room for
+// hold counts bytes that are kept in memory for the connection's request, until keep. Where there is no room for
 // them, others that have bytes held are cut off, those first that have kept us waiting longest.
 func (k *clients) hold(c *ownConn, bytes int64) bool {
 	k.mutex.Lock()
@@ -129,11 +129,13 @@ func (k *clients) hold(c *ownConn, bytes int64) bool {
 	return true
 }
 
-func (k *clients) release(c *ownConn) {
+func (k *clients) keep(c *ownConn, bytes int64) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	k.bytes -= c.held
-	c.held = 0
+	if beyond := c.held - bytes; beyond > 0 {
+		k.bytes -= beyond
+		c.held = bytes
+	}
 }
 
 // cutOff ends a connection. One that sends a body is told so; another could not be told anything.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,6 +241,40 @@ func TestOfTooManyRequestsSomeAreToldToComeBack(t *testing.T) {
 		if r := <-answered; r.status != 200 {
 			t.Error(r)
 		}
+	}
+}
+
+func TestABodyOfUnknownLengthHoldsNoMoreThanItIs(t *testing.T) {
+	g := &gateway{}
+	held := int64(-1)
+	server := &fakeServer{answer: func(context.Context, *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error) {
+		g.clients.mutex.Lock()
+		defer g.clients.mutex.Unlock()
+		held = g.clients.bytes
+		return &authurlv1.GetAuthUrlResponse{}, nil
+	}}
+	g = startGateway(t, "--upstream="+server.start(t))
+	c := connect(t, g)
+	c.write("POST " + authURLPath + " HTTP/1.1\r\nHost: x\r\n" + authorization + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+	if r := c.reply(); r.status != 200 || held != 2 {
+		t.Error(r, held)
+	}
+}
+
+func TestConnectionsAreNoMoreThanFilesThatMayBeOpen(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	log := &logBuffer{}
+	most := int(limit.Cur) - ownDescriptors
+	for given, want := range map[int]int{most: most, most + 1: most} {
+		if got := withinDescriptors(config{maxConnections: given}, newLog(log, 0)).maxConnections; got != want {
+			t.Errorf("%d: %d", given, got)
+		}
+	}
+	if len(log.events("few_descriptors")) != 1 {
+		t.Error(log)
 	}
 }
 

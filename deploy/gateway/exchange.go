@@ -39,7 +39,7 @@ func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) ht
 		started := time.Now()
 		c := ownConnOf(r.Context())
 		c.beginRequest()
-		defer c.release()
+		defer c.keep(0)
 		e := &exchange{requestID: requestIDFor(r.Header.Values("X-Request-Id"))}
 		reply := &countingWriter{ResponseWriter: w, beforeHeader: func() {
 			e.leaveBody(w, r)

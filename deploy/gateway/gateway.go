@@ -168,6 +168,7 @@ func receiveBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	_, err := text.ReadFrom(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err == nil {
 		c.enter(served)
+		c.keep(int64(text.Len()))
 	}
 	return text.Bytes(), err
 }

@@ -117,9 +117,10 @@ func (c *ownConn) isCutOff() bool {
 
 func (c *ownConn) hold(bytes int64) bool { return c == nil || c.clients.hold(c, bytes) }
 
-func (c *ownConn) release() {
+// keep gives back what of the bytes held is beyond these.
+func (c *ownConn) keep(bytes int64) {
 	if c != nil {
-		c.clients.release(c)
+		c.clients.keep(c, bytes)
 	}
 }
 

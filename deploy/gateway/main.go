@@ -33,6 +33,7 @@ func main() {
 	}
 	log := newLog(os.Stderr, c.logLevel)
 	logGRPCTo(log)
+	c = withinDescriptors(c, log)
 	memoryMiB := limitMemory(c)
 	// After the container's limit was read: from here on /proc/self belongs to root.
 	if err := harden(); err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -37,4 +39,20 @@ func memoryLimitMiB(c config, ofContainer func() (uint64, error)) int64 {
 		limit = min(limit, int64(most>>20)*8/10)
 	}
 	return limit
+}
+
+// Descriptors for what is no connection of a client.
+const ownDescriptors = 64
+
+// withinDescriptors has no more connections than the process may have files open: else the kernel would refuse new ones,
+// and none of those that are there would give way.
+func withinDescriptors(c config, log *slog.Logger) config {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= uint64(c.maxConnections+ownDescriptors) {
+		return c
+	}
+	c.maxConnections = max(16, int(limit.Cur)-ownDescriptors)
+	log.Warn("few_descriptors", "connections", c.maxConnections,
+		"message", "the process may not open enough files for --max_connections: raise its limit (ulimit -n, LimitNOFILE)")
+	return c
 }
