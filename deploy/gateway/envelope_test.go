@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -142,6 +143,23 @@ func TestErrorsOfTheServerKeepTheirMeaning(t *testing.T) {
 		item, err := appendBatchResult(nil, batchError("x", "", test.err))
 		if want := `{"network":"x","social_network_id":"","configuration_name":"",` + test.body[1:]; err != nil || string(item) != want {
 			t.Errorf("%v\n got %s\nwant %s", err, item, want)
+		}
+	}
+}
+
+func TestRateLimitedSaysHowManyAndWhen(t *testing.T) {
+	limited, err := status.New(codes.ResourceExhausted, "m").WithDetails(
+		&errdetails.ErrorInfo{Reason: "RATE_LIMITED", Domain: "authurl", Metadata: map[string]string{"limit_per_second": "1000"}},
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(1100 * time.Millisecond)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	failureOf(limited.Err()).write(w, httptest.NewRequest("GET", "/", nil))
+	header := w.Result().Header
+	for name, want := range map[string]string{"Retry-After": "2", "X-Ratelimit-Limit": "1000", "X-Ratelimit-Remaining": "0", "X-Ratelimit-Reset": "2"} {
+		if got := header.Get(name); got != want || w.Code != 429 {
+			t.Errorf("%s is %q, not %q; status %d", name, got, want, w.Code)
 		}
 	}
 }

@@ -22,6 +22,8 @@ type failure struct {
 	message    string
 	code       string
 	retryAfter time.Duration
+	// Of RATE_LIMITED: calls a second.
+	rateLimit string
 	// For the log only.
 	cause string
 }
@@ -87,6 +89,11 @@ func (f failure) write(w http.ResponseWriter, r *http.Request) {
 		seconds := (f.retryAfter + time.Second - 1) / time.Second
 		header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
+	if f.rateLimit != "" {
+		header.Set("X-RateLimit-Limit", f.rateLimit)
+		header.Set("X-RateLimit-Remaining", "0")
+		header.Set("X-RateLimit-Reset", header.Get("Retry-After"))
+	}
 	if f.status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Bearer realm="authurl"`)
 	}
@@ -104,6 +111,7 @@ func failureOf(err error) failure {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			f.code = detail.GetReason()
+			f.rateLimit = detail.GetMetadata()["limit_per_second"]
 		case *errdetails.RetryInfo:
 			f.retryAfter = detail.GetRetryDelay().AsDuration()
 		case *errdetails.BadRequest:
