@@ -47,6 +47,9 @@ struct Update {
   const Table* table;
   Row row;
   uint64_t expected_version;
+  // It must not be refused because the disk is full, as deletions are not. Such a one takes hardly
+  // any room: something is marked as revoked or deleted.
+  bool must_fit = false;
 };
 struct Delete {
   const Table* table;
@@ -125,6 +128,10 @@ struct BackendStats {
 // - A write that returned OK is durable: it survives the process being killed and, if the disk
 //   honours fsync, a power loss. One that returned an error had no effect, or its effect is unknown
 //   only after UNAVAILABLE.
+// - A batch that only deletes, or whose updates must fit, succeeds on a disk that is full, as far
+// as
+//   room could be kept for it. Once a disk was found full others are refused, UNAVAILABLE, until
+//   Probe() finds room again.
 // - Reads see every write that returned OK before they began.
 // - Ids and texts are compared byte for byte.
 // - Lists hold at most as many rows as the limit says, and at least one where there is one and the

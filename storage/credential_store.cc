@@ -165,7 +165,7 @@ absl::Status CredentialStore::DeleteOrganization(const CallContext& context,
     organization.set_deleted_at_ms(absl::ToUnixMillis(now));
     const Batch batch = {Update{
         &kOrganizations, records_.sealer().Seal(organization, row->generation, row->version + 1),
-        row->version}};
+        row->version, /*must_fit=*/true}};
     const CommitResult result = records_.Commit(context, batch, {OrganizationId(org_id)});
     if (!absl::IsAborted(result.status)) return not_found(result.status);
   }
@@ -316,7 +316,8 @@ absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(const CallContext& context,
     if (!key.ok() || key->revoked_at_ms() != 0) return key;
     key->set_revoked_at_ms(absl::ToUnixMillis(now));
     const Batch batch = {Update{
-        &kApiKeys, records_.sealer().Seal(*key, row->generation, row->version + 1), row->version}};
+        &kApiKeys, records_.sealer().Seal(*key, row->generation, row->version + 1), row->version,
+        /*must_fit=*/true}};
     const CommitResult result = records_.Commit(context, batch, {ApiKeyId(key_id)});
     if (result.status.ok()) return key;
     if (!absl::IsAborted(result.status)) return not_found(result.status);

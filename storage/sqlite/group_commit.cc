@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "core/errors.h"
@@ -10,10 +11,12 @@
 namespace authurl {
 
 struct GroupCommit::Writer {
-  Writer(const CallContext& the_context, Body the_body) : context(the_context), body(the_body) {}
+  Writer(const CallContext& the_context, Body the_body, Room the_room)
+      : context(the_context), body(the_body), room(the_room) {}
 
   const CallContext& context;
   const Body body;
+  const Room room;
   // Those of who leads until `done`.
   absl::Status status;
   bool wrote = false;  // Whether the body changed anything, though it may have failed then.
@@ -25,11 +28,12 @@ struct GroupCommit::Writer {
   std::condition_variable woken;
 };
 
-GroupCommit::GroupCommit(DatabaseFile& file, std::unique_ptr<SqliteConnection> connection)
-    : file_(file), connection_(std::move(connection)) {}
+GroupCommit::GroupCommit(DatabaseFile& file, DiskReserve& reserve,
+                         std::unique_ptr<SqliteConnection> connection)
+    : file_(file), reserve_(reserve), connection_(std::move(connection)) {}
 
-absl::Status GroupCommit::Write(const CallContext& context, Body body) {
-  const auto writer = std::make_shared<Writer>(context, body);
+absl::Status GroupCommit::Write(const CallContext& context, Body body, Room room) {
+  const auto writer = std::make_shared<Writer>(context, body, room);
   std::unique_lock lock(mutex_);
   queue_.push_back(writer);
   const auto my_turn = [&] { return writer->leads || writer->done; };
@@ -80,15 +84,53 @@ std::vector<std::shared_ptr<GroupCommit::Writer>> GroupCommit::TakeGroup() {
 }
 
 void GroupCommit::Run(Group group) {
-  for (Group rest = group; !rest.empty();) rest = rest.subspan(Transact(rest));
-  const auto failed = [](const auto& writer) { return absl::IsUnavailable(writer->status); };
+  if (reserve_.in_use()) {
+    RunWithReserve(group);
+  } else {
+    for (Group rest = group; !rest.empty();) rest = rest.subspan(Transact(rest));
+    if (connection_->TakeDiskWasFull()) {
+      reserve_.Use();
+      std::vector<std::shared_ptr<Writer>> lost;
+      std::copy_if(group.begin(), group.end(), std::back_inserter(lost), HasFailed);
+      RunWithReserve(lost);
+    }
+  }
   // One that found nothing to change has written nothing, and proves nothing.
   const auto wrote = [](const auto& writer) { return writer->status.ok() && writer->wrote; };
-  if (std::any_of(group.begin(), group.end(), failed)) {
+  if (std::any_of(group.begin(), group.end(), HasFailed)) {
     failed_ = true;
   } else if (std::any_of(group.begin(), group.end(), wrote)) {
     failed_ = false;
   }
+}
+
+bool GroupCommit::HasFailed(const std::shared_ptr<Writer>& writer) {
+  return absl::IsUnavailable(writer->status);
+}
+
+void GroupCommit::RunWithReserve(Group group) {
+  std::vector<std::shared_ptr<Writer>> let_through;
+  for (const auto& writer : group) {
+    if (writer->room == Room::kReserve) {
+      let_through.push_back(writer);
+    } else {
+      writer->status = StorageUnavailable("the disk is full: only what frees room is written");
+    }
+  }
+  for (Group rest = let_through; !rest.empty();) rest = rest.subspan(Transact(rest));
+}
+
+absl::Status GroupCommit::CheckRoom() {
+  // Who leads may be about to use it, so this takes its turn.
+  absl::Status status;
+  const absl::Status led = Write(
+      CallContext::Background(),
+      [&](SqliteConnection&) {
+        status = reserve_.TakeAgain();
+        return absl::OkStatus();
+      },
+      Room::kReserve);
+  return led.ok() ? status : led;
 }
 
 size_t GroupCommit::Transact(Group group) {

@@ -28,9 +28,16 @@
 #include "absl/status/status.h"
 #include "core/call_context.h"
 #include "storage/sqlite/database_file.h"
+#include "storage/sqlite/disk_reserve.h"
 #include "storage/sqlite/sqlite_connection.h"
 
 namespace authurl {
+
+// What a write may do to a disk that is full.
+enum class Room {
+  kOrdinary,
+  kReserve,  // It may use the reserve (disk_reserve.h).
+};
 
 // Safe to use from many threads at once.
 class GroupCommit final {
@@ -46,8 +53,9 @@ class GroupCommit final {
     uint64_t waiting = 0;        // Writers that wait now, without those whose writes run.
   };
 
-  // `file` must outlive this. REQUIRES: `connection` is a writer and prepared.
-  GroupCommit(DatabaseFile& file, std::unique_ptr<SqliteConnection> connection);
+  // `file` and `reserve` must outlive this. REQUIRES: `connection` is a writer and prepared.
+  GroupCommit(DatabaseFile& file, DiskReserve& reserve,
+              std::unique_ptr<SqliteConnection> connection);
   GroupCommit(const GroupCommit&) = delete;
   GroupCommit& operator=(const GroupCommit&) = delete;
 
@@ -57,7 +65,9 @@ class GroupCommit final {
   // fails, none of its writes has had an effect (or it is unknown), and all of them return its
   // error, UNAVAILABLE. A write whose context ends before it has begun is not begun. `body` must
   // not call this.
-  absl::Status Write(const CallContext& context, Body body);
+  absl::Status Write(const CallContext& context, Body body, Room room = Room::kOrdinary);
+  // OK where the disk has room for ordinary writes (again).
+  absl::Status CheckRoom();
 
   // Whether the last transaction failed, or a write in it with UNAVAILABLE.
   bool failed() const { return failed_.load(std::memory_order_relaxed); }
@@ -75,17 +85,21 @@ class GroupCommit final {
 
   // Gives every one its status.
   void Run(Group group);
+  // The same for those that a full disk lets through, once it was found full.
+  void RunWithReserve(Group group);
   // The same for as many of the first ones as one transaction takes. Returns how many.
   size_t Transact(Group group);
   // Sets what the body came to.
   void RunBody(Writer& writer);
   // The same. An error if the transaction is lost with it.
   absl::Status RunWithSavepoint(Writer& writer);
+  static bool HasFailed(const std::shared_ptr<Writer>& writer);
   // Whether the transaction can go on after it.
   bool LeftNothingHalfDone(const Writer& writer) const;
   void CountCommit(Group group);
 
   DatabaseFile& file_;
+  DiskReserve& reserve_;  // For the thread that leads.
   const std::unique_ptr<SqliteConnection> connection_;
   std::atomic<bool> failed_ = false;
   std::atomic<uint64_t> commits_ = 0;

@@ -29,6 +29,9 @@ namespace {
 // nothing.
 constexpr int kReaders = 8;
 
+// About a request of the largest size, sealed.
+constexpr size_t kLargestWrite = size_t{64} << 10;
+
 using SqlRow = SqliteConnection::Row;
 using SqlValue = SqliteConnection::Value;
 using SqlValues = absl::InlinedVector<SqlValue, 12>;
@@ -109,12 +112,25 @@ absl::Status CheckVersion(SqliteConnection& db, const TableSql& sql, const SqlVa
   return *version == Stored(expected) ? absl::OkStatus() : absl::AbortedError("another version");
 }
 
+// What only frees room, or must fit where there is none.
+Room RoomOf(const Batch& batch) {
+  const auto adds = [](const auto& part) {
+    if (std::holds_alternative<Insert>(part)) return true;
+    const auto* update = std::get_if<Update>(&part);
+    return update != nullptr && !update->must_fit;
+  };
+  return std::any_of(batch.begin(), batch.end(), adds) ? Room::kOrdinary : Room::kReserve;
+}
+
 class SqliteBackend final : public Backend {
  public:
   SqliteBackend(std::unique_ptr<DatabaseFile> file, std::unique_ptr<SqliteConnection> writer,
                 std::vector<std::unique_ptr<SqliteConnection>> readers,
                 absl::Span<const Table* const> tables)
-      : file_(std::move(file)), writes_(*file_, std::move(writer)), readers_(std::move(readers)) {
+      : file_(std::move(file)),
+        reserve_(file_->real_path()),
+        writes_(*file_, reserve_, std::move(writer)),
+        readers_(std::move(readers)) {
     for (const Table* table : tables) sql_.emplace(table, std::make_unique<TableSql>(*table));
   }
 
@@ -232,25 +248,32 @@ class SqliteBackend final : public Backend {
 
   CommitResult Commit(const CallContext& context, const Batch& batch) override {
     CommitResult result;
-    const absl::Status status = writes_.Write(context, [&](SqliteConnection& db) {
-      result.counts.clear();
-      for (size_t i = 0; i < batch.size(); ++i) {
-        result.refused = i;
-        const absl::Status done =
-            std::visit([&](const auto& part) { return Do(db, part, result); }, batch[i]);
-        if (!done.ok()) return done;
-      }
-      return absl::OkStatus();
-    });
+    const absl::Status status = writes_.Write(
+        context,
+        [&](SqliteConnection& db) {
+          result.counts.clear();
+          for (size_t i = 0; i < batch.size(); ++i) {
+            result.refused = i;
+            const absl::Status done =
+                std::visit([&](const auto& part) { return Do(db, part, result); }, batch[i]);
+            if (!done.ok()) return done;
+          }
+          return absl::OkStatus();
+        },
+        RoomOf(batch));
     result.status = status;
     return result;
   }
 
   // A write of its own only while the last one had failed: that is how it is noticed that the disk
-  // has room again.
+  // has room again. As large as writes are, or it might fit where they don't.
   absl::Status Probe() override {
+    if (reserve_.in_use()) {
+      if (const absl::Status status = writes_.CheckRoom(); !status.ok()) return status;
+    }
     if (writes_.failed()) {
-      if (const absl::Status status = PutMeta("write_probe", ""); !status.ok()) return status;
+      static const std::string& as_large = *new std::string(kLargestWrite, '\0');
+      if (const absl::Status status = PutMeta("write_probe", as_large); !status.ok()) return status;
     }
     return ProbeReads();
   }
@@ -393,6 +416,7 @@ class SqliteBackend final : public Backend {
   // last checkpoint), and the file with its lock. The connections refer to the statements' texts.
   absl::flat_hash_map<const Table*, std::unique_ptr<TableSql>> sql_;
   const std::unique_ptr<DatabaseFile> file_;
+  DiskReserve reserve_;
   GroupCommit writes_;
   ReaderPool readers_;
   std::atomic<uint64_t> reads_ = 0;

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <tuple>
 #include <utility>
 
@@ -203,6 +204,12 @@ absl::Status SqliteConnection::Failed(const SQLite::Exception& error) {
   // The lower byte of an extended code is its primary one.
   const int code = error.getErrorCode() & 0xFF;
   if (code == SQLITE_INTERRUPT && context_ != nullptr) return context_->WhyEnded();
+  const int system_error = sqlite3_system_errno(db_.getHandle());
+  // Not all that SQLite does on a disk that is full fails with its own word for it.
+  if (code == SQLITE_FULL ||
+      (code == SQLITE_IOERR && (system_error == ENOSPC || system_error == EDQUOT))) {
+    disk_was_full_ = true;
+  }
   if (code == SQLITE_BUSY || code == SQLITE_LOCKED) busy_.fetch_add(1, std::memory_order_relaxed);
   errors_.fetch_add(1, std::memory_order_relaxed);
   return status;

@@ -82,6 +82,9 @@ class SqliteConnection final {
   // All since it was opened, whether committed or not.
   int64_t total_changes() const { return db_.getTotalChanges(); }
 
+  // Whether a statement has failed since the last time this was asked because the disk is full.
+  bool TakeDiskWasFull() { return std::exchange(disk_was_full_, false); }
+
   // A write transaction. After a Commit() that failed it may be open still: roll back.
   absl::Status Begin();
   absl::Status Commit();
@@ -104,6 +107,7 @@ class SqliteConnection final {
 
   SQLite::Database db_;
   const CallContext* context_ = nullptr;
+  bool disk_was_full_ = false;
   std::unordered_map<const char*, SQLite::Statement> statements_;
   std::atomic<uint64_t> errors_ = 0;
   std::atomic<uint64_t> busy_ = 0;

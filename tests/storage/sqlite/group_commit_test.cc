@@ -39,7 +39,8 @@ class GroupCommitTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(auto writer, SqliteConnection::Open(file_->real_path(), Role::kWriter));
     ASSERT_OK(writer->Prepare());
     ASSERT_OK(file_->RememberLog());
-    commits_ = std::make_unique<GroupCommit>(*file_, std::move(writer));
+    reserve_ = std::make_unique<DiskReserve>(file_->real_path());
+    commits_ = std::make_unique<GroupCommit>(*file_, *reserve_, std::move(writer));
     ASSERT_OK_AND_ASSIGN(reader_, SqliteConnection::Open(file_->real_path(), Role::kReader));
   }
 
@@ -83,6 +84,7 @@ class GroupCommitTest : public ::testing::Test {
   TempDir folder_;
   const std::string path_ = folder_.File("test.db");
   std::unique_ptr<DatabaseFile> file_;
+  std::unique_ptr<DiskReserve> reserve_;
   std::unique_ptr<GroupCommit> commits_;
   std::unique_ptr<SqliteConnection> reader_;
 };
@@ -237,6 +239,26 @@ TEST_F(GroupCommitTest, ACommitThatFailsFailsAllOfItsWritesAndNoneHasAnEffect) {
   EXPECT_OK(commits_->Write(CallContext::Background(), Insert("a")));
   EXPECT_FALSE(commits_->failed());
   EXPECT_THAT(Names(), ElementsAre("0", "a", "taken"));
+}
+
+TEST_F(GroupCommitTest, OnADiskThatWasFoundFullOnlyWhatMayUseTheReserveIsBegun) {
+  ASSERT_OK(commits_->Write(CallContext::Background(), Insert("a")));
+  reserve_->Use();
+  int begun = 0;
+  const auto counted = [&](SqliteConnection&) {
+    ++begun;
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(commits_->Write(CallContext::Background(), counted),
+              HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_EQ(begun, 0);
+  EXPECT_TRUE(commits_->failed());
+  const auto remove = [](SqliteConnection& db) { return db.Run("DELETE FROM meta"); };
+  EXPECT_OK(commits_->Write(CallContext::Background(), remove, Room::kReserve));
+  EXPECT_THAT(Names(), IsEmpty());
+  EXPECT_OK(commits_->CheckRoom());
+  EXPECT_OK(commits_->Write(CallContext::Background(), Insert("b")));
+  EXPECT_FALSE(commits_->failed());
 }
 
 TEST_F(GroupCommitTest, AWriteThatChangedNothingDoesNotProveThatWritesWork) {
