@@ -5,6 +5,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "server/serving/api_keys.h"
 #include "server/serving/callback_frame.h"
 #include "server/serving/tls.h"
+#include "server/system/descriptors.h"
 #include "server/system/files.h"
 #include "storage/sqlite/sqlite_backend.h"
 
@@ -72,6 +74,8 @@ void SetLimits(const Config& config, grpc::ServerBuilder& builder) {
        Milliseconds(config.min_client_ping_interval)},
       {GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2},
       {GRPC_ARG_ALLOW_REUSEPORT, 0},
+      // The listener learns from it which handshakes are done, also where it is not served.
+      {GRPC_ARG_ENABLE_CHANNELZ, 1},
   };
   for (const auto& [name, value] : arguments) builder.AddChannelArgument(name, value);
 }
@@ -89,6 +93,18 @@ class WithoutReflection final : public grpc::ServerBuilderOption {
 
 absl::Status Explain(const absl::Status& status, absl::string_view what, const std::string& path) {
   return absl::Status(status.code(), absl::StrCat(what, " ", path, ": ", status.message()));
+}
+
+void LogFewerConnections(const ConnectionBudget& wanted, const ConnectionBudget& fitting) {
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  Log(LogLevel::kWarning, "fewer_connections",
+      {{"cause", "the limit of open files (RLIMIT_NOFILE) has no room for more"},
+       {"open_files", static_cast<int64_t>(limit.rlim_cur)},
+       {"max_connections", int64_t{fitting.connections}},
+       {"max_connections_wanted", int64_t{wanted.connections}},
+       {"max_handshakes", int64_t{fitting.handshakes}},
+       {"max_handshakes_wanted", int64_t{wanted.handshakes}}});
 }
 
 // The built-in networks, then those of --networks_file.
@@ -148,7 +164,16 @@ absl::Status App::Bind() {
                                             .tls_client_ca_file = config_.tls_client_ca_file});
   if (!credentials.ok()) return credentials.status();
   credentials_ = *std::move(credentials);
-  auto listener = Listener::Bind(config_.listen, config_.max_connections);
+  const ConnectionBudget wanted = {.connections = config_.max_connections,
+                                   .handshakes = config_.max_handshakes};
+  const absl::StatusOr<ConnectionBudget> fitting = FitToDescriptors(wanted);
+  if (!fitting.ok()) return fitting.status();
+  if (*fitting != wanted) LogFewerConnections(wanted, *fitting);
+  auto listener = Listener::Bind(
+      config_.listen, {.max_connections = fitting->connections,
+                       .max_handshakes = fitting->handshakes,
+                       .handshake_timeout = absl::ToChronoMilliseconds(config_.handshake_timeout),
+                       .tls = !config_.tls_cert_file.empty()});
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
   if (config_.metrics_listen.empty()) return absl::OkStatus();

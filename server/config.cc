@@ -65,6 +65,9 @@ AUTHURL_FLAG(int, max_stored_states,
 AUTHURL_FLAG(int, max_request_bytes, "Largest request message");
 AUTHURL_FLAG(int, max_metadata_bytes, "Largest sum of a call's metadata");
 AUTHURL_FLAG(int, max_connections, "Connections at a time; more are closed at once");
+AUTHURL_FLAG(int, max_handshakes,
+             "Connections at a time, besides those, that have not finished their handshake; when "
+             "there are more, the address that has most of them loses its oldest");
 AUTHURL_FLAG(int, max_concurrent_streams, "Calls at a time on one connection");
 AUTHURL_FLAG(absl::Duration, handshake_timeout,
              "A connection that has not said hello by then is closed");
@@ -111,6 +114,7 @@ absl::Status VerifyNumbers(const Config& config) {
       {"max_request_bytes", config.max_request_bytes, 1024, 16 * 1024 * 1024},
       {"max_metadata_bytes", config.max_metadata_bytes, 1024, 64 * 1024},
       {"max_connections", config.max_connections, 1, 1'000'000},
+      {"max_handshakes", config.max_handshakes, 1, 10'000},
       {"max_concurrent_streams", config.max_concurrent_streams, 1, 1'000'000},
   };
   for (const auto& number : numbers) {
@@ -227,6 +231,7 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
   config.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
   config.max_connections = absl::GetFlag(FLAGS_max_connections);
+  config.max_handshakes = absl::GetFlag(FLAGS_max_handshakes);
   config.max_concurrent_streams = absl::GetFlag(FLAGS_max_concurrent_streams);
   config.handshake_timeout = absl::GetFlag(FLAGS_handshake_timeout);
   config.max_connection_idle = absl::GetFlag(FLAGS_max_connection_idle);
@@ -259,7 +264,8 @@ absl::Status VerifyConfig(const Config& config) {
     return Wrong("log_level", absl::StrCat("is ", Quoted(config.log_level),
                                            "; write debug, info, warning or error"));
   }
-  for (const auto verify : {VerifyNumbers, VerifyDurations, VerifyListener, VerifyTls}) {
+  for (const auto verify :
+       {VerifyNumbers, VerifyDurations, VerifyListener, VerifyTls}) {
     if (absl::Status status = verify(config); !status.ok()) return status;
   }
   return VerifyPublicBaseUrl(config.public_base_url);

@@ -59,6 +59,8 @@ struct Config {
   int max_request_bytes = 64 * 1024;
   int max_metadata_bytes = 8 * 1024;
   int max_connections = 4096;
+  // Those whose peer has not finished its handshake, with its certificate, are not among them.
+  int max_handshakes = 256;
   int max_concurrent_streams = 128;
   absl::Duration handshake_timeout = absl::Seconds(5);
   absl::Duration max_connection_idle = absl::Minutes(5);

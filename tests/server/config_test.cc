@@ -51,6 +51,8 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
       {"--max_request_bytes is 10", [](Config& c) { c.max_request_bytes = 10; }},
       {"--max_metadata_bytes is 65537", [](Config& c) { c.max_metadata_bytes = 65537; }},
       {"--max_connections is 0", [](Config& c) { c.max_connections = 0; }},
+      {"--max_handshakes is 0", [](Config& c) { c.max_handshakes = 0; }},
+      {"--max_handshakes is 10001", [](Config& c) { c.max_handshakes = 10'001; }},
       {"--max_concurrent_streams is 0", [](Config& c) { c.max_concurrent_streams = 0; }},
       {"--state_ttl is 1h1s", [](Config& c) { c.state_ttl = absl::Seconds(3601); }},
       {"--state_ttl is 0", [](Config& c) { c.state_ttl = absl::ZeroDuration(); }},
