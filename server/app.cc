@@ -34,6 +34,8 @@ constexpr int kTransportMetadataBytes = 64 * 1024;
 // send much and read little can't have the process killed. gRPC 1.51 counts its buffers only
 // roughly, not what a request becomes here.
 constexpr size_t kGrpcMemoryBytes = size_t{512} << 20;
+// glibc gives back little of a burst's memory by itself.
+constexpr std::chrono::seconds kHeapTrimInterval(20);
 // After connections are closed there is nothing left for gRPC to wait for.
 constexpr absl::Duration kServerShutdown = absl::Seconds(2);
 // What is left to do once no call is: the last write of the upkeep, SQLite's last checkpoint.
@@ -254,6 +256,7 @@ absl::Status App::StartServing() {
   listener_->Start(std::move(acceptor));
   serving_ = true;
 
+  heap_trimmer_ = std::make_unique<HeapTrimmer>(kHeapTrimInterval);
   upkeep_ = std::make_unique<StoreUpkeep>(*store_, clock_,
                                           [this](StoreHealth store) { SetHealth(store); });
   Log(LogLevel::kInfo, "serving",
@@ -339,6 +342,7 @@ void App::Stop(absl::string_view why) {
   if (std::exchange(stopped_, true)) return;
   if (serving_) StopServing(why);
   exposer_.reset();
+  heap_trimmer_.reset();
   // These may have to wait for the disk, so they come last.
   waiting_for_ = "the last calls' writes to the database";
   if (lanes_ != nullptr) lanes_->Stop();

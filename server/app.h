@@ -34,6 +34,7 @@
 #include "server/store_upkeep.h"
 #include "server/system/bound_sockets.h"
 #include "server/system/clock.h"
+#include "server/system/heap.h"
 #include "storage/backend.h"
 #include "storage/credential_store.h"
 
@@ -112,6 +113,7 @@ class App final {
   std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<StoreUpkeep> upkeep_;
+  std::unique_ptr<HeapTrimmer> heap_trimmer_;
   std::unique_ptr<SourceMetrics> source_metrics_;
   std::unique_ptr<MetricsExposer> exposer_;
   bool serving_ = false;
