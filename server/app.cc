@@ -34,6 +34,9 @@ constexpr int kTransportMetadataBytes = 64 * 1024;
 // send much and read little can't have the process killed. gRPC 1.51 counts its buffers only
 // roughly, not what a request becomes here.
 constexpr size_t kGrpcMemoryBytes = size_t{512} << 20;
+// What waits in a thread of its own is reflection and channelz only: whoever may call them opens as
+// many streams as there is room for. More are answered with RESOURCE_EXHAUSTED.
+constexpr int kBlockingThreads = 32;
 // glibc gives back little of a burst's memory by itself.
 constexpr std::chrono::seconds kHeapTrimInterval(20);
 // After connections are closed there is nothing left for gRPC to wait for.
@@ -59,7 +62,8 @@ void SetLimits(const Config& config, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(config.max_request_bytes);
   // The pipeline looks before, so that what is larger gets an answer that says so.
   builder.SetMaxSendMessageSize(kMaxReplyBytes);
-  builder.SetResourceQuota(grpc::ResourceQuota("authurl").Resize(kGrpcMemoryBytes));
+  builder.SetResourceQuota(
+      grpc::ResourceQuota("authurl").Resize(kGrpcMemoryBytes).SetMaxThreads(kBlockingThreads));
   // A compressed message is inflated before its size is checked.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);

@@ -1,5 +1,6 @@
 // What strangers may send: refused or closed in time, without harm to others or to memory.
 #include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -35,6 +36,43 @@ std::string MessageOfZeros(size_t size) {
   request.set_network(std::string(size, '\0'));
   return request.SerializeAsString();
 }
+
+// Calls of reflection that were begun and are not ended, each over a connection with others.
+class OpenStreams final {
+ public:
+  OpenStreams(const std::string& address, int count) : stub_(NewChannel(address)) {
+    for (int i = 0; i < count; ++i) {
+      contexts_.push_back(std::make_unique<grpc::ClientContext>());
+      calls_.push_back(stub_.PrepareCall(
+          contexts_.back().get(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+          &queue_));
+      calls_.back()->StartCall(this);
+    }
+    for (int i = 0; i < count; ++i) WaitForOne();
+  }
+  ~OpenStreams() {
+    for (size_t i = 0; i < calls_.size(); ++i) {
+      contexts_[i]->TryCancel();
+      calls_[i]->Finish(&status_, this);
+      WaitForOne();
+    }
+  }
+  OpenStreams(const OpenStreams&) = delete;
+  OpenStreams& operator=(const OpenStreams&) = delete;
+
+ private:
+  void WaitForOne() {
+    void* tag = nullptr;
+    bool ok = false;
+    queue_.Next(&tag, &ok);
+  }
+
+  grpc::CompletionQueue queue_;
+  grpc::GenericStub stub_;
+  grpc::Status status_;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts_;
+  std::vector<std::unique_ptr<grpc::GenericClientAsyncReaderWriter>> calls_;
+};
 
 // A server, and an honest client that gets URLs all the time. At the end it must not have noticed
 // anything, and the server must not have grown.
@@ -223,6 +261,20 @@ TEST_F(LimitsTest, FewFileDescriptorsMeanFewerConnectionsAndTheLogSaysSo) {
         Eventually([this] { return NewClient().GetAuthUrl(ExampleAuthUrlRequest()).ok(); }));
   }
   EXPECT_THAT(server_->Log(), Not(HasSubstr("out_of_descriptors")));
+  ExpectNoHarm();
+}
+
+TEST_F(LimitsTest, StreamsOfReflectionTakeABoundedNumberOfThreads) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--reflection"}));
+  ASSERT_NO_FATAL_FAILURE(StartHonestClient());
+  const int before = server_->Threads();
+  std::vector<std::unique_ptr<OpenStreams>> streams;
+  for (int i = 0; i < 4; ++i) {
+    streams.push_back(std::make_unique<OpenStreams>(server_->address(), 100));
+  }
+  absl::SleepFor(absl::Seconds(1));
+  EXPECT_LE(server_->Threads() - before, 40);
+  streams.clear();
   ExpectNoHarm();
 }
 

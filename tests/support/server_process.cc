@@ -174,6 +174,11 @@ int64_t ServerProcess::ResidentBytes() const {
   return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
+int ServerProcess::Threads() const {
+  const std::filesystem::directory_iterator tasks(absl::StrCat("/proc/", pid_, "/task"));
+  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
+}
+
 absl::Status ServerProcess::LimitFileSize(std::optional<int64_t> bytes) const {
   rlimit limit = {};
   if (prlimit(pid_, RLIMIT_FSIZE, nullptr, &limit) != 0)

@@ -83,6 +83,7 @@ class ServerProcess final {
   // All that it has written on stderr.
   std::string Log() const;
   int64_t ResidentBytes() const;
+  int Threads() const;
   // From now on every write of the server beyond that offset of a file fails, as on a full disk;
   // nothing: no longer. Its log is such a file too.
   absl::Status LimitFileSize(std::optional<int64_t> bytes) const;
