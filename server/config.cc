@@ -87,6 +87,8 @@ AUTHURL_FLAG(int, cache_mib,
              "Memory for API keys and configurations that were read before, in MiB; 0 for none");
 AUTHURL_FLAG(std::string, metrics_listen,
              "host:port on which Prometheus may read /metrics, without a key; empty for nowhere");
+AUTHURL_FLAG(bool, metrics_open_to_network,
+             "Let --metrics_listen be an address that other machines reach");
 AUTHURL_FLAG(std::string, log_level, "debug, info, warning or error");
 
 namespace authurl {
@@ -186,6 +188,16 @@ absl::Status VerifyTls(const Config& config) {
                                       "127.0.0.1 or a Unix socket behind the gateway"));
 }
 
+absl::Status VerifyMetrics(const Config& config) {
+  if (config.metrics_listen.empty() || config.metrics_open_to_network) return absl::OkStatus();
+  if (IsLocalAddress(config.metrics_listen)) return absl::OkStatus();
+  return Wrong("metrics_listen",
+               absl::StrCat("is ", config.metrics_listen,
+                            ", which other machines can reach, and whoever asks for metrics needs "
+                            "no key: listen on 127.0.0.1, or add --metrics_open_to_network where "
+                            "only Prometheus reaches that address"));
+}
+
 absl::Status VerifyPublicBaseUrl(const std::string& url) {
   if (url.empty()) return absl::OkStatus();
   const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(url);
@@ -244,6 +256,7 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.shutdown_grace = absl::GetFlag(FLAGS_shutdown_grace);
   config.cache_mib = absl::GetFlag(FLAGS_cache_mib);
   config.metrics_listen = absl::GetFlag(FLAGS_metrics_listen);
+  config.metrics_open_to_network = absl::GetFlag(FLAGS_metrics_open_to_network);
   config.log_level = absl::GetFlag(FLAGS_log_level);
   if (positional.size() > 1) config.unexpected_argument = positional[1];
   return config;
@@ -265,7 +278,7 @@ absl::Status VerifyConfig(const Config& config) {
                                            "; write debug, info, warning or error"));
   }
   for (const auto verify :
-       {VerifyNumbers, VerifyDurations, VerifyListener, VerifyTls}) {
+       {VerifyNumbers, VerifyDurations, VerifyListener, VerifyTls, VerifyMetrics}) {
     if (absl::Status status = verify(config); !status.ok()) return status;
   }
   return VerifyPublicBaseUrl(config.public_base_url);

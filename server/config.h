@@ -79,6 +79,9 @@ struct Config {
   int cache_mib = 64;
   // "host:port" on which Prometheus may read the metrics; empty for nowhere.
   std::string metrics_listen;
+  // Serve them on an address other machines can reach. They need no key, and tell who calls how
+  // often.
+  bool metrics_open_to_network = false;
 
   // "debug", "info", "warning" or "error".
   std::string log_level = "info";

@@ -133,6 +133,23 @@ TEST(ConfigTest, StrangersAreServedOnlyByTheFlagThatSaysSo) {
   EXPECT_OK(VerifyConfig(config));
 }
 
+TEST(ConfigTest, MetricsAreServedToOtherMachinesOnlyByTheFlagThatSaysSo) {
+  Config config = GoodConfig();
+  for (const char* open : {"0.0.0.0:9464", "[::]:9464", "10.0.0.1:9464", "metrics.internal:9464"}) {
+    config.metrics_listen = open;
+    config.metrics_open_to_network = false;
+    EXPECT_THAT(VerifyConfig(config),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(StartsWith("--metrics_listen is"), HasSubstr(open),
+                               HasSubstr("--metrics_open_to_network"))));
+    config.metrics_open_to_network = true;
+    EXPECT_OK(VerifyConfig(config));
+  }
+  config.metrics_open_to_network = false;
+  config.metrics_listen = "127.0.0.1:9464";
+  EXPECT_OK(VerifyConfig(config));
+}
+
 TEST(ConfigTest, OnlyLoopbackAndUnixSocketsAreLocal) {
   for (const char* local : {"127.0.0.1:50051", "127.8.9.10:1", "[::1]:50051", "localhost:0",
                             "unix:/run/authurl.sock"}) {
