@@ -2,6 +2,9 @@
 // notice it, nor the machine's memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <iostream>
@@ -26,6 +29,17 @@ namespace {
 constexpr int64_t kMiB = 1024 * 1024;
 constexpr int kHeld = kSanitized ? 600 : 6000;
 constexpr int kFreshCalls = 76;
+
+bool HasIpv6() {
+  sockaddr_in6 address = {};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool bound =
+      fd >= 0 && bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return bound;
+}
 
 class HandshakeFloodTest : public ::testing::Test {
  protected:
@@ -117,6 +131,17 @@ TEST_F(HandshakeFloodTest, FinishedConnectionsOutliveTheHandshakeTimeoutAndAFull
   for (const RawConnection& stranger : strangers) {
     EXPECT_TRUE(stranger.WaitUntilClosed(kPatience));
   }
+  EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
+  EXPECT_OK(TestClient(channel, folder_.admin_key()).ListOrganizations());
+  EXPECT_EQ(*process_->Stop(), 0);
+}
+
+TEST_F(HandshakeFloodTest, FinishedConnectionsOverIpv6OutliveTheHandshakeTimeout) {
+  if (!HasIpv6()) GTEST_SKIP() << "this machine has no IPv6";
+  ASSERT_NO_FATAL_FAILURE(Start({"--handshake_timeout=500ms", "--listen=[::1]:0"}));
+  const auto channel = NewTlsChannel(process_->address(), authority_.certificate(), &client_);
+  ASSERT_TRUE(channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kPatience)));
+  absl::SleepFor(absl::Seconds(1));
   EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
   EXPECT_OK(TestClient(channel, folder_.admin_key()).ListOrganizations());
   EXPECT_EQ(*process_->Stop(), 0);
