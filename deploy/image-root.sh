@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Puts together the root folder of the container image: the given programs, the shared libraries they load, a user
-# without rights, and nothing else: no shell, no package manager.
+# Puts together the two folders that the container image is copied from.
 #
-#   deploy/image-root.sh ROOT PROGRAM...
+#   deploy/image-root.sh FOLDER PROGRAM...
+#
+# FOLDER/root is its root folder: the given programs, the shared libraries they load, a user without rights, and nothing
+# else: no shell, no package manager. FOLDER/data is the empty data folder, apart from the root because only a folder
+# that is copied to a new path gets an owner of its own.
 set -euo pipefail
 
-[ $# -ge 2 ] || { echo "usage: image-root.sh ROOT PROGRAM..." >&2; exit 2; }
-root=$1
+[ $# -ge 2 ] || { echo "usage: image-root.sh FOLDER PROGRAM..." >&2; exit 2; }
+root=$1/root
+mkdir -p "$root/usr/bin" "$root/etc" "$root/var/lib" "$root/run/secrets"
+mkdir -m 0700 "$1/data"
 shift
-mkdir -p "$root/usr/bin" "$root/etc" "$root/var/lib/authurl" "$root/run/secrets"
-chmod 0700 "$root/var/lib/authurl"
 
 echo 'authurl:x:65532:65532::/var/lib/authurl:/nonexistent' >"$root/etc/passwd"
 echo 'authurl:x:65532:' >"$root/etc/group"
