@@ -34,11 +34,17 @@ bool IsParameterNameChar(unsigned char c) {
 // RFC 6749 appendix A.4.
 bool IsScopeChar(unsigned char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
+constexpr absl::string_view kHttpIsLocal =
+    "must begin with https://: http is for the local machine only";
+
+bool IsLocal(const RedirectUri& uri) {
+  return uri.host_kind == HostKind::kLocalhost || uri.host_kind == HostKind::kLoopbackIp;
+}
+
 void CheckSchemeOfNetwork(absl::string_view field, const RedirectUri& uri,
                           const catalog::v1::Network& network, FieldViolations& violations) {
   const auto& rules = network.redirect_uri();
-  const bool local =
-      uri.host_kind == HostKind::kLocalhost || uri.host_kind == HostKind::kLoopbackIp;
+  const bool local = IsLocal(uri);
   const std::string& name = network.display_name();
   if (uri.scheme == "https") {
     if (local && rules.no_local_https()) {
@@ -62,7 +68,7 @@ void CheckSchemeOfNetwork(absl::string_view field, const RedirectUri& uri,
   if (uri.host_kind == HostKind::kLoopbackIp && rules.http_loopback_ip()) return;
   if (uri.host_kind == HostKind::kLocalhost && rules.http_localhost()) return;
   if (!local) {
-    violations.Add(field, "must begin with https://: http is for the local machine only");
+    violations.Add(field, kHttpIsLocal);
   } else if (rules.http_loopback_ip() || rules.http_localhost()) {
     violations.Add(field,
                    absl::StrCat("must begin with https://: with http, ", name, " takes only ",
@@ -118,6 +124,10 @@ void CheckRedirectUri(absl::string_view field, absl::string_view redirect_uri,
   if (!uri.ok()) {
     violations.Add(field, uri.status().message());
     return;
+  }
+  // The one rule about schemes that every network has.
+  if (network == nullptr && uri->scheme == "http" && !IsLocal(*uri)) {
+    violations.Add(field, kHttpIsLocal);
   }
   if (network == nullptr) return;
   CheckSchemeOfNetwork(field, *uri, *network, violations);

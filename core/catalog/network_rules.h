@@ -16,7 +16,8 @@ namespace authurl {
 using ScopeList = google::protobuf::RepeatedPtrField<std::string>;
 using StringMap = google::protobuf::Map<std::string, std::string>;
 
-// The grammar of core/uri.h and the network's own rules; the grammar alone where `network` is null.
+// The grammar of core/uri.h and the network's own rules; where `network` is null, those that every
+// network has.
 void CheckRedirectUri(absl::string_view field, absl::string_view redirect_uri,
                       const catalog::v1::Network* network, FieldViolations& violations);
 // At most 64 scope-tokens (RFC 6749 section 3.3) of at most 256 bytes; none twice; none with the

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/catalog/named_network.h"
@@ -57,6 +58,33 @@ void CheckForNetwork(const v1::GetAuthUrlRequest& request, const catalog::v1::Ne
   CheckScopes(request.scopes(), network, violations);
 }
 
+void AddAll(const FieldViolations& from, FieldViolations& to) {
+  for (const FieldViolation& fault : from.list()) to.Add(fault.field, fault.description);
+}
+
+// What holds of the network in all of its variants. Which of them a request is for, only its
+// configuration says.
+void CheckForAnyVariant(const NetworkCatalog& catalog, const v1::GetAuthUrlRequest& request,
+                        const catalog::v1::Network& network, FieldViolations& violations) {
+  FieldViolations common;
+  CheckForNetwork(request, &network, common);
+  for (const auto& variant : network.variants()) {
+    if (common.empty()) return;
+    FieldViolations of_variant;
+    CheckForNetwork(request, catalog.FindVariant(network.id(), variant.id()), of_variant);
+    FieldViolations of_both;
+    for (const FieldViolation& fault : common.list()) {
+      const auto& others = of_variant.list();
+      if (std::any_of(others.begin(), others.end(),
+                      [&](const FieldViolation& other) { return other.field == fault.field; })) {
+        of_both.Add(fault.field, fault.description);
+      }
+    }
+    common = std::move(of_both);
+  }
+  AddAll(common, violations);
+}
+
 void CheckBatchNetworks(const v1::BatchGetAuthUrlsRequest& request, FieldViolations& violations) {
   if (request.networks_size() > kMaxBatchNetworks) {
     violations.Add("networks", absl::StrCat("has ", request.networks_size(), " entries; at most ",
@@ -84,8 +112,16 @@ absl::StatusOr<AuthRequest> ValidateAuthRequest(const NetworkCatalog& catalog,
                   violations);
   }
   const bool has_variants = network != nullptr && !network->variants().empty();
-  CheckForNetwork(request, has_variants ? nullptr : network, violations);
-  CheckFlowFields(request, violations);
+  FieldViolations certain;
+  CheckForNetwork(request, has_variants ? nullptr : network, certain);
+  CheckFlowFields(request, certain);
+  if (!has_variants) {
+    AddAll(certain, violations);
+  } else if (!violations.empty() || !certain.empty()) {
+    // Refused whatever the variant is. Where it is not, the variant's own rules say more.
+    CheckForAnyVariant(catalog, request, *network, violations);
+    CheckFlowFields(request, violations);
+  }
   if (absl::Status status = violations.ToStatus(); !status.ok()) return status;
   if (!HasAuthUrl(*network)) return NoAuthUrl(*network);
   return AuthRequest{network, &request};

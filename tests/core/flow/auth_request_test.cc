@@ -57,6 +57,31 @@ TEST_F(AuthRequestTest, ReportsEveryFaultAtOnce) {
   }
 }
 
+TEST_F(AuthRequestTest, ReportsWhatNoVariantTakesWithTheOtherFaults) {
+  v1::GetAuthUrlRequest request = Request("tiktok");
+  request.set_tenant_id("a b");
+  // The desktop variant takes it.
+  request.set_redirect_uri("http://localhost:8080/cb");
+  EXPECT_THAT(ViolationsOf(ValidateAuthRequest(catalog_, request).status()), SizeIs(1));
+  for (const char* network : {"tiktok", "linkedin", "slack", "instagram", "nowhere"}) {
+    request.set_network(network);
+    request.set_redirect_uri("http://x");
+    const absl::Status status = ValidateAuthRequest(catalog_, request).status();
+    EXPECT_THAT(status, HasViolation("redirect_uri", HasSubstr("https://"))) << network;
+    EXPECT_THAT(status, HasViolation("tenant_id", ::testing::_)) << network;
+  }
+  // Alone it is left to the variant, whose name the message then has.
+  request = Request("tiktok");
+  request.set_redirect_uri("https://app.example.com/cb?a=b");
+  EXPECT_OK(ValidateAuthRequest(catalog_, request));
+  request.set_tenant_id("a b");
+  EXPECT_THAT(ViolationsOf(ValidateAuthRequest(catalog_, request).status()), SizeIs(2));
+  v1::BatchGetAuthUrlsRequest batch;
+  batch.set_tenant_id("a b");
+  batch.set_redirect_uri("http://x");
+  EXPECT_THAT(ViolationsOf(ValidateBatchRequest(batch)), SizeIs(2));
+}
+
 TEST_F(AuthRequestTest, AnEmptyOptionalFieldIsAnErrorAndAnUnsetOneIsNot) {
   v1::GetAuthUrlRequest request = Request("linkedin");
   EXPECT_OK(ValidateAuthRequest(catalog_, request));
