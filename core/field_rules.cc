@@ -116,10 +116,17 @@ void CheckText(absl::string_view field, absl::string_view text, size_t min_bytes
   }
 }
 
+std::string FoldedParameterName(absl::string_view name) {
+  name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
+  std::string folded = absl::AsciiStrToLower(name.substr(0, name.find('[')));
+  std::replace_if(
+      folded.begin(), folded.end(), [](char c) { return c == '.' || c == '-' || c == ' '; }, '_');
+  return folded;
+}
+
 bool IsReservedParameter(absl::string_view name) {
-  const std::string lower = absl::AsciiStrToLower(name);
-  return std::find(kReservedParameters.begin(), kReservedParameters.end(), lower) !=
-         kReservedParameters.end();
+  return std::find(kReservedParameters.begin(), kReservedParameters.end(),
+                   FoldedParameterName(name)) != kReservedParameters.end();
 }
 
 }  // namespace authurl

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "core/errors.h"
@@ -30,8 +31,11 @@ void CheckCredential(absl::string_view field, absl::string_view value, FieldViol
 void CheckText(absl::string_view field, absl::string_view text, size_t min_bytes, size_t max_bytes,
                FieldViolations& violations);
 
+// The name of a parameter as the most lenient reader of it takes it, so that names that some reader
+// takes for one compare equal: PHP drops spaces before a name, reads on to the first "[" only, and
+// takes "_" for "." and for spaces inside; others know no case, or take "-" for "_".
+std::string FoldedParameterName(absl::string_view name);
 // Whether an authorization request parameter belongs to the protocol, so that no caller may set it.
-// Names are compared without regard to case.
+// Names are compared folded.
 bool IsReservedParameter(absl::string_view name);
-
 }  // namespace authurl

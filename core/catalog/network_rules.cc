@@ -79,19 +79,19 @@ void CheckSchemeOfNetwork(absl::string_view field, const RedirectUri& uri,
   }
 }
 
-// What the catalog entry sends itself, in lower case.
+// What the catalog entry sends itself, folded.
 std::set<std::string> ParametersOfNetwork(const catalog::v1::Network& network) {
-  std::set<std::string> names = {absl::AsciiStrToLower(network.client_id_param()),
-                                 absl::AsciiStrToLower(network.scopes().param()),
-                                 absl::AsciiStrToLower(network.login_hint_param())};
+  std::set<std::string> names = {FoldedParameterName(network.client_id_param()),
+                                 FoldedParameterName(network.scopes().param()),
+                                 FoldedParameterName(network.login_hint_param())};
   for (const absl::string_view name : ParametersOfEndpoint(network)) {
-    names.insert(absl::AsciiStrToLower(name));
+    names.insert(FoldedParameterName(name));
   }
   for (const auto& param : network.fixed_params()) {
-    names.insert(absl::AsciiStrToLower(param.name()));
+    names.insert(FoldedParameterName(param.name()));
   }
   for (const auto& param : network.account_selection_params()) {
-    names.insert(absl::AsciiStrToLower(param.name()));
+    names.insert(FoldedParameterName(param.name()));
   }
   return names;
 }
@@ -110,7 +110,7 @@ void CheckExtraParam(const std::string& field, absl::string_view name, absl::str
       if (MatchesInFull(value, param.pattern())) return;
       violations.Add(field, absl::StrCat("must match ", param.pattern(), " (", param.description(),
                                          "), not ", Quoted(value)));
-    } else if (absl::EqualsIgnoreCase(param.name(), name)) {
+    } else if (FoldedParameterName(param.name()) == FoldedParameterName(name)) {
       violations.Add(field, absl::StrCat("must be spelt ", param.name()));
     }
   }
@@ -180,7 +180,7 @@ void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network&
                                                               extra_params.end());
   std::set<std::string> seen;
   for (const auto& [name, value] : sorted) {
-    const std::string lower = absl::AsciiStrToLower(name);
+    const std::string folded = FoldedParameterName(name);
     if (name.empty() || name.size() > 64 || !AllOf(name, IsParameterNameChar)) {
       violations.Add("extra_params", absl::StrCat(Quoted(name),
                                                   " is not a valid parameter name: 1 to 64 "
@@ -189,10 +189,10 @@ void CheckExtraParams(const StringMap& extra_params, const catalog::v1::Network&
     }
     const std::string field = absl::StrCat("extra_params.", name);
     const bool is_declared = IsConfigurationParam(name, network);
-    if (of_network.contains(lower) || (IsReservedParameter(name) && !is_declared)) {
+    if (of_network.contains(folded) || (IsReservedParameter(name) && !is_declared)) {
       violations.Add(field, "must be left out: authurl sets this parameter itself");
-    } else if (!seen.insert(lower).second) {
-      violations.Add(field, "differs from another parameter in case only");
+    } else if (!seen.insert(folded).second) {
+      violations.Add(field, "differs from another parameter in case, \".\", \"-\" and \"_\" only");
     } else {
       CheckExtraParam(field, name, value, network, violations);
     }

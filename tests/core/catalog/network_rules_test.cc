@@ -85,6 +85,12 @@ TEST_F(NetworkRulesTest, ExtraParamsNeverReplaceWhatWeSend) {
         "request_uri"}) {
     EXPECT_THAT(check(one(reserved), "linkedin"), HasSubstr("authurl sets this parameter itself"));
   }
+  // As PHP, which makes "_" of ".", and other lenient readers take them.
+  for (const char* lenient : {"redirect.uri", "Client.Id", "code-challenge.method", "user.scope"}) {
+    EXPECT_THAT(check(one(lenient), "linkedin"), HasSubstr("authurl sets this parameter itself"));
+  }
+  EXPECT_THAT(check(one("access.type"), "youtube"), HasSubstr("authurl sets"));
+  EXPECT_THAT(check(one("config.id"), "facebook"), HasSubstr("must be spelt config_id"));
   EXPECT_THAT(check(one("client_key"), "tiktok"), HasSubstr("authurl sets"));
   EXPECT_THAT(check(one("access_type"), "youtube"), HasSubstr("authurl sets"));
   EXPECT_THAT(check(one("Auth_Type"), "facebook"), HasSubstr("authurl sets"));
@@ -99,7 +105,7 @@ TEST_F(NetworkRulesTest, ExtraParamsNeverReplaceWhatWeSend) {
       HasSubstr("extra_params.Lang: must be left out"));
   StringMap twins = one("Twin");
   twins["twin"] = "2";
-  EXPECT_THAT(check(twins, "facebook"), HasSubstr("in case only"));
+  EXPECT_THAT(check(twins, "facebook"), HasSubstr("differs from another parameter in case"));
   StringMap many;
   for (int i = 0; i < 33; ++i) many[absl::StrCat("p", i)] = "1";
   EXPECT_THAT(check(many, "facebook"), HasSubstr("at most 32"));

@@ -31,7 +31,7 @@ TEST_F(BadInputTest, ExtraParametersCanNeverReplaceAReservedOne) {
   table.push_back({"UpdateSocialNetwork", extra("ok", "a\\rb"), "extra_params.ok", "control"});
   table.push_back({"UpdateSocialNetwork",
                    extra("hl", "a") + "extra_params { key: 'HL' value: 'b' }", "extra_params.hl",
-                   "in case only"});
+                   "differs from another parameter in case"});
   std::string many = tiktok_;
   for (int i = 0; i < 33; ++i) {
     absl::StrAppend(&many, "extra_params { key: 'p", i, "' value: 'v' } ");
