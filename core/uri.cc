@@ -1,6 +1,7 @@
 #include "core/uri.h"
 
 #include <arpa/inet.h>
+#include <idn2.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +22,14 @@ namespace {
 
 constexpr size_t kMaxHostNameBytes = 253;
 constexpr size_t kMaxLabelBytes = 63;
+// No name under these is one that everybody can look up. From IANA's registry of special-use domain
+// names, without "example", which stands for public names in documentation, and with all of "arpa",
+// which has no hosts (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476); what ICANN keeps from
+// being delegated because local networks use it ("internal", "corp", "home", "mail"; RFC 6762
+// appendix G has more of them); and what hosts and clusters call their own.
+constexpr std::array<absl::string_view, 16> kPrivateDomains = {
+    "alt",  "arpa", "invalid",  "local", "localhost", "onion",   "test",        "internal",
+    "corp", "home", "intranet", "lan",   "mail",      "private", "localdomain", "svc"};
 constexpr absl::string_view kHexDigits = "0123456789ABCDEF";
 // Neither RFC 3986 nor WHATWG parsers leave these as they are.
 constexpr absl::string_view kNeverRaw = "\"<>\\^`{|}";
@@ -142,6 +151,18 @@ absl::Status CheckLabels(absl::string_view name) {
     if (absl::Status status = CheckLabel(label); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+// Refuses what browsers refuse: punycode that does not decode, and characters that UTS 46 knows not
+// in a name. They take characters that IDNA 2008 does not allow, such as emoji, so these pass.
+absl::Status CheckALabel(absl::string_view label) {
+  if (!absl::StartsWith(label, "xn--")) return absl::OkStatus();
+  uint8_t* made = nullptr;
+  const int outcome = idn2_lookup_u8(reinterpret_cast<const uint8_t*>(std::string(label).c_str()),
+                                     &made, IDN2_NONTRANSITIONAL | IDN2_ALABEL_ROUNDTRIP);
+  idn2_free(made);
+  if (outcome == IDN2_OK || outcome == IDN2_DISALLOWED) return absl::OkStatus();
+  return Refuse("has ", Quoted(label), ", which is not the punycode of a name");
 }
 
 // The address in the spelling of inet_ntop, which for IPv6 is RFC 5952's; empty if the text is not
@@ -398,14 +419,15 @@ absl::Status CheckPublicHostName(absl::string_view host) {
   for (const auto check : {CheckHostName, CheckHost}) {
     if (absl::Status status = check(host); !status.ok()) return status;
   }
-  constexpr std::array<absl::string_view, 4> kPrivate = {"localhost", "local", "internal",
-                                                         "home.arpa"};
-  const bool is_private =
-      std::any_of(kPrivate.begin(), kPrivate.end(), [&](absl::string_view domain) {
-        return host == domain || absl::EndsWith(host, absl::StrCat(".", domain));
-      });
-  if (is_private || !absl::StrContains(host, '.')) {
-    return Refuse("must be the name of a public host, such as mastodon.social");
+  const size_t dot = host.rfind('.');
+  const absl::string_view top = host.substr(dot == host.npos ? 0 : dot + 1);
+  if (dot == host.npos ||
+      std::find(kPrivateDomains.begin(), kPrivateDomains.end(), top) != kPrivateDomains.end()) {
+    return Refuse("must be the name of a public host, such as mastodon.social; ", Quoted(top),
+                  " is not a public domain");
+  }
+  for (const absl::string_view label : absl::StrSplit(host, '.')) {
+    if (absl::Status status = CheckALabel(label); !status.ok()) return status;
   }
   return absl::OkStatus();
 }

@@ -61,8 +61,8 @@ absl::StatusOr<RedirectUri> ParseRedirectUri(Text&& text) = delete;
 // (IPv6 in brackets). Messages as ParseRedirectUri()'s.
 absl::Status CheckHost(absl::string_view host);
 // InvalidArgumentError unless `host` is such a name that everybody can look up, as far as the name
-// tells: with a dot, and not under one of the domains for private use (RFC 6761, RFC 6762, RFC
-// 8375, and "internal", which ICANN has set aside).
+// tells: with a dot, not under a domain for special or private use, and its "xn--" labels punycode
+// of names that browsers take.
 absl::Status CheckPublicHostName(absl::string_view host);
 
 // Everything but RFC 3986's unreserved characters becomes %XX, upper case. A space becomes %20.

@@ -16,6 +16,7 @@ build=(
   libabsl-dev
   libboost-url-dev # or the newest with a version in its name: Debian 12 has no other
   libgrpc++-dev
+  libidn2-dev
   libprotobuf-dev
   libre2-dev
   libsodium-dev

@@ -34,6 +34,7 @@ libraries=(
   'grpc(pp|\+\+)?/|.*\.grpc\.pb\.h|<grpcpp/grpcpp.h>|server server/api server/serving server/observe deploy/call.cc'
   'SQLiteCpp/|sqlite3|<sqlite3.h>|storage/sqlite'
   'sodium|<sodium.h>|core/crypto/crypto.cc'
+  'idn2|<idn2.h>|core/uri.cc'
   'curl/|<curl/curl.h>|server/outbound'
   'sys/socket|sys/un\.|netdb|<sys/socket.h>|server server/system server/serving server/observe server/outbound deploy'
   'spdlog/|<spdlog/spdlog.h>|server/observe'

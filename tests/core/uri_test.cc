@@ -341,7 +341,10 @@ TEST(ParseRedirectUriTest, TheShortWayReadsWhatTheGeneralParserReads) {
 }
 
 TEST(CheckPublicHostNameTest, TakesPublicNamesOnly) {
-  for (const absl::string_view host : {"mastodon.social", "xn--bcher-kva.example", "a-1.b2"}) {
+  // The third is an emoji, which IDNA 2008 does not allow and browsers take.
+  for (const absl::string_view host :
+       {"mastodon.social", "xn--bcher-kva.example", "xn--i-7iq.ws", "a-1.b2", "r3---sn-ab.example",
+        "xn--fa-hia.de", "local.example", "home.social", "test.com"}) {
     EXPECT_OK(CheckPublicHostName(host)) << host;
   }
   const std::vector<Refused> cases = {
@@ -367,6 +370,24 @@ TEST(CheckPublicHostNameTest, TakesPublicNamesOnly) {
       {"printer.local", "public host"},
       {"social.internal", "public host"},
       {"router.home.arpa", "public host"},
+      {"kubernetes.default.svc", "\"svc\" is not a public domain"},
+      {"a.svc.cluster.local", "public host"},
+      {"router.lan", "public host"},
+      {"db.corp", "public host"},
+      {"printer.home", "public host"},
+      {"a.mail", "public host"},
+      {"a.intranet", "public host"},
+      {"a.private", "public host"},
+      {"localhost.localdomain", "public host"},
+      {"x.test", "public host"},
+      {"x.invalid", "public host"},
+      {"x.onion", "public host"},
+      {"x.alt", "public host"},
+      {"a.in-addr.arpa", "public host"},
+      {"xn--a.com", "\"xn--a\", which is not the punycode of a name"},
+      {"a.xn--bcher-kv.de", "not the punycode of a name"},
+      {"xn--zzzzzzzzzzz.com", "not the punycode of a name"},
+      {"xn--1ug.com", "not the punycode of a name"},
   };
   for (const Refused& refused : cases) {
     EXPECT_THAT(CheckPublicHostName(refused.uri),
