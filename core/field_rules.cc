@@ -24,6 +24,9 @@ constexpr std::array<absl::string_view, 16> kReservedParameters = {
     "code_challenge", "code_challenge_method",
     "request",        "request_uri"};
 
+constexpr std::array<absl::string_view, 6> kResponseParameters = {
+    "code", "state", "error", "error_description", "error_uri", "iss"};
+
 template <typename Predicate>
 bool AllOf(absl::string_view text, Predicate predicate) {
   return std::all_of(text.begin(), text.end(),
@@ -127,6 +130,11 @@ std::string FoldedParameterName(absl::string_view name) {
 bool IsReservedParameter(absl::string_view name) {
   return std::find(kReservedParameters.begin(), kReservedParameters.end(),
                    FoldedParameterName(name)) != kReservedParameters.end();
+}
+
+bool IsResponseParameter(absl::string_view name) {
+  return std::find(kResponseParameters.begin(), kResponseParameters.end(),
+                   FoldedParameterName(name)) != kResponseParameters.end();
 }
 
 }  // namespace authurl

@@ -38,4 +38,8 @@ std::string FoldedParameterName(absl::string_view name);
 // Whether an authorization request parameter belongs to the protocol, so that no caller may set it.
 // Names are compared folded.
 bool IsReservedParameter(absl::string_view name);
+// Whether the network itself sends a parameter of that name with the user who comes back (RFC 6749
+// sections 4.1.2 and 4.1.2.1, RFC 9207). Names are compared folded.
+bool IsResponseParameter(absl::string_view name);
+
 }  // namespace authurl

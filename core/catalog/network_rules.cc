@@ -7,8 +7,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/catalog/endpoint.h"
 #include "core/catalog/pattern.h"
 #include "core/field_rules.h"
@@ -102,6 +104,21 @@ bool IsConfigurationParam(absl::string_view name, const catalog::v1::Network& ne
                      [&](const auto& param) { return param.name() == name; });
 }
 
+// As readers of forms take it.
+std::string FormDecoded(absl::string_view text) {
+  std::string decoded;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const absl::string_view escaped = text.substr(std::min(i + 1, text.size()), 2);
+    if (text[i] == '%' && escaped.size() == 2 && AllOf(escaped, absl::ascii_isxdigit)) {
+      decoded += absl::HexStringToBytes(escaped);
+      i += 2;
+    } else {
+      decoded += text[i] == '+' ? ' ' : text[i];
+    }
+  }
+  return decoded;
+}
+
 void CheckExtraParam(const std::string& field, absl::string_view name, absl::string_view value,
                      const catalog::v1::Network& network, FieldViolations& violations) {
   CheckText(field, value, 1, kMaxExtraParamBytes, violations);
@@ -140,6 +157,20 @@ void CheckRedirectUri(absl::string_view field, absl::string_view redirect_uri,
     violations.Add(
         field, absl::StrCat("is ", redirect_uri.size(), " bytes long; ", network->display_name(),
                             " takes at most ", rules.max_length()));
+  }
+}
+
+void CheckOwnQuery(absl::string_view field, absl::string_view redirect_uri,
+                   FieldViolations& violations) {
+  const size_t query = redirect_uri.find('?');
+  if (query == redirect_uri.npos) return;
+  for (const absl::string_view pair : absl::StrSplit(redirect_uri.substr(query + 1), '&')) {
+    const std::string name = FormDecoded(pair.substr(0, pair.find('=')));
+    if (!IsResponseParameter(name)) continue;
+    violations.Add(field, absl::StrCat("must not have ", Quoted(name),
+                                       " in its query: the network adds a parameter of this name "
+                                       "when the user comes back"));
+    return;
   }
 }
 

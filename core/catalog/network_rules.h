@@ -20,6 +20,11 @@ using StringMap = google::protobuf::Map<std::string, std::string>;
 // network has.
 void CheckRedirectUri(absl::string_view field, absl::string_view redirect_uri,
                       const catalog::v1::Network* network, FieldViolations& violations);
+// No parameter in its own query that the network adds when the user comes back: the receiver would
+// find two, and which of them it believes is anybody's guess. For what is new only: a redirect URI
+// that is stored already may be in use.
+void CheckOwnQuery(absl::string_view field, absl::string_view redirect_uri,
+                   FieldViolations& violations);
 // At most 64 scope-tokens (RFC 6749 section 3.3) of at most 256 bytes; none twice; none with the
 // network's separator (where `network` is not null).
 void CheckScopes(const ScopeList& scopes, const catalog::v1::Network* network,

@@ -55,6 +55,17 @@ void CheckSettings(const record::v1::SocialNetworkSettings& settings,
   CheckVariables(settings.variables(), network, violations);
 }
 
+// Of the redirect URIs that a request brings; those that are stored already stay as they are.
+template <typename Request>
+void CheckOwnQueries(const Request& request, FieldViolations& violations) {
+  CheckOwnQuery("default_redirect_uri", request.default_redirect_uri(), violations);
+  const int count = std::min(request.allowed_redirect_uris_size(), kMaxRedirectUris);
+  for (int i = 0; i < count; ++i) {
+    CheckOwnQuery(absl::StrCat("allowed_redirect_uris[", i, "]"), request.allowed_redirect_uris(i),
+                  violations);
+  }
+}
+
 bool IsNamed(const v1::UpdateSocialNetworkRequest& request, absl::string_view field) {
   const auto& paths = request.update_mask().paths();
   return std::find(paths.begin(), paths.end(), field) != paths.end();
@@ -116,6 +127,7 @@ absl::StatusOr<record::v1::SocialNetworkSettings> NewSocialNetwork(
         violations);
     if (network != nullptr) CheckSettings(settings, *network, violations);
   }
+  CheckOwnQueries(request, violations);
   CheckCredential("client_secret", request.client_secret(), violations);
   if (request.has_default_redirect_uri() && request.default_redirect_uri().empty()) {
     violations.Add("default_redirect_uri", "must not be empty: leave it out instead");
@@ -181,6 +193,7 @@ absl::Status ApplyUpdate(const NetworkCatalog& catalog,
                              : std::optional<absl::string_view>(settings.variant()),
                          violations);
   if (network != nullptr) CheckSettings(settings, *network, violations);
+  CheckOwnQueries(request, violations);
   return violations.ToStatus();
 }
 

@@ -38,6 +38,9 @@ absl::Status Outdated(const catalog::v1::Network& network, absl::string_view wha
 
 // What is the same for every network.
 void CheckFlowFields(const v1::GetAuthUrlRequest& request, FieldViolations& violations) {
+  if (request.has_redirect_uri()) {
+    CheckOwnQuery("redirect_uri", request.redirect_uri(), violations);
+  }
   if (request.has_tenant_id()) CheckTenantId(request.tenant_id(), violations);
   if (request.has_configuration()) CheckConfiguration(request.configuration(), violations);
   if (request.has_login_hint()) {

@@ -59,6 +59,7 @@ void AddRefusals(absl::string_view field, const std::string& redirect_uri, const
                  std::vector<std::string>& warnings) {
   FieldViolations violations;
   CheckRedirectUri(field, redirect_uri, &network, violations);
+  CheckOwnQuery(field, redirect_uri, violations);
   for (const FieldViolation& violation : violations.list()) {
     AddOnce(absl::StrCat("The configuration's ", violation.field, " ", Quoted(redirect_uri), ": ",
                          violation.description),

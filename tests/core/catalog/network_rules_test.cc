@@ -50,6 +50,23 @@ TEST_F(NetworkRulesTest, RedirectUrisFollowTheNetworksOwnRules) {
               HasSubstr("at most 511"));
 }
 
+TEST_F(NetworkRulesTest, ARedirectUriHasNoParameterThatTheNetworkAdds) {
+  const auto check = [](const std::string& query) {
+    const std::string uri = "https://app.example.com/cb" + query;
+    return Said([&](FieldViolations& v) { CheckOwnQuery("redirect_uri", uri, v); });
+  };
+  for (const char* fine : {"", "?", "?a=code&statement=1", "?x=state", "?promo_code=1", "?scope=a",
+                           "?%", "?%5Bstate%5D=1", "?a&b=&=c"}) {
+    EXPECT_EQ(check(fine), "") << fine;
+  }
+  for (const char* doubled :
+       {"?code=1", "?a=1&state=2", "?error=x", "?error_description=x", "?error_uri=x", "?iss=x",
+        "?state", "?STATE=1", "?st%61te=1", "?error.uri=1", "?error+uri=1", "?+code=1",
+        "?%20code=1", "?code%5B%5D=1"}) {
+    EXPECT_THAT(check(doubled), HasSubstr("redirect_uri: must not have ")) << doubled;
+  }
+}
+
 TEST_F(NetworkRulesTest, ScopesAreTokensOfTheirNetwork) {
   const auto check = [&](std::vector<std::string> scopes, absl::string_view network) {
     const ScopeList list(scopes.begin(), scopes.end());

@@ -137,6 +137,29 @@ TEST_F(SocialNetworkTest, AnUpdateIsCheckedAgainstTheNetwork) {
   EXPECT_THAT(status, HasViolation("default_redirect_uri", HasSubstr("update_mask")));
 }
 
+TEST_F(SocialNetworkTest, NewRedirectUrisHaveNoParameterThatTheNetworkAdds) {
+  v1::CreateSocialNetworkRequest create = Create();
+  create.set_default_redirect_uri("https://app.example.com/cb?code=1");
+  create.add_allowed_redirect_uris(create.default_redirect_uri());
+  const absl::Status created = NewSocialNetwork(catalog_, create).status();
+  EXPECT_THAT(created, HasViolation("default_redirect_uri", HasSubstr("\"code\"")));
+  EXPECT_THAT(created, HasViolation("allowed_redirect_uris[1]", HasSubstr("\"code\"")));
+  v1::UpdateSocialNetworkRequest update;
+  update.set_id("sn_1");
+  update.add_allowed_redirect_uris(create.default_redirect_uri());
+  record::v1::SocialNetworkSettings settings = Created();
+  EXPECT_THAT(ApplyUpdate(catalog_, update, settings),
+              HasViolation("allowed_redirect_uris[0]", HasSubstr("\"code\"")));
+  // What is stored already stays, and everything else can be changed.
+  settings = Created();
+  settings.set_default_redirect_uri(create.default_redirect_uri());
+  settings.set_allowed_redirect_uris(0, create.default_redirect_uri());
+  v1::UpdateSocialNetworkRequest other;
+  other.set_id("sn_1");
+  other.set_client_key("client-key-2");
+  EXPECT_OK(ApplyUpdate(catalog_, other, settings));
+}
+
 TEST_F(SocialNetworkTest, AVariantBringsItsOwnRules) {
   v1::CreateSocialNetworkRequest request;
   request.set_network("tiktok");

@@ -82,6 +82,20 @@ TEST_F(AuthRequestTest, ReportsWhatNoVariantTakesWithTheOtherFaults) {
   EXPECT_THAT(ViolationsOf(ValidateBatchRequest(batch)), SizeIs(2));
 }
 
+// A stored one that is in use is not looked at again.
+TEST_F(AuthRequestTest, ARequestsRedirectUriHasNoParameterThatTheNetworkAdds) {
+  v1::GetAuthUrlRequest request = Request("linkedin");
+  request.set_redirect_uri("https://app.example.com/cb?state=1");
+  EXPECT_THAT(ValidateAuthRequest(catalog_, request),
+              HasViolation("redirect_uri", HasSubstr("\"state\"")));
+  v1::BatchGetAuthUrlsRequest batch;
+  batch.set_redirect_uri(request.redirect_uri());
+  EXPECT_THAT(ValidateBatchRequest(batch), HasViolation("redirect_uri", HasSubstr("\"state\"")));
+  record::v1::SocialNetworkSettings settings = Settings("linkedin");
+  settings.set_default_redirect_uri(request.redirect_uri());
+  EXPECT_OK(Choose(Request("linkedin"), settings));
+}
+
 TEST_F(AuthRequestTest, AnEmptyOptionalFieldIsAnErrorAndAnUnsetOneIsNot) {
   v1::GetAuthUrlRequest request = Request("linkedin");
   EXPECT_OK(ValidateAuthRequest(catalog_, request));

@@ -123,10 +123,13 @@ TEST_F(AuthUrlExplanationTest, WarnsOfConfiguredRedirectUrisThatTheNetworkRefuse
   settings.set_default_redirect_uri("https://app.example.com/cb?x=1");
   settings.add_allowed_redirect_uris("https://app.example.com/cb");
   settings.add_allowed_redirect_uris("https://app.example.com/?y=1");
+  settings.add_allowed_redirect_uris("https://app.example.com/?iss=1");
   EXPECT_THAT(
       Explain(Request("tiktok"), settings).warnings(),
       ElementsAre(HasSubstr("default_redirect_uri \"https://app.example.com/cb?x=1\": "),
-                  HasSubstr("allowed_redirect_uris[1] \"https://app.example.com/?y=1\": ")));
+                  HasSubstr("allowed_redirect_uris[1] \"https://app.example.com/?y=1\": "),
+                  HasSubstr("allowed_redirect_uris[2] \"https://app.example.com/?iss=1\": TikTok"),
+                  HasSubstr("must not have \"iss\" in its query")));
 }
 
 TEST_F(AuthUrlExplanationTest, ScopesThatAreNotSentAreNotWarnedOf) {
