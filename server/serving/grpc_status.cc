@@ -4,6 +4,7 @@
 
 #include "absl/strings/cord.h"
 #include "core/errors.h"
+#include "google/rpc/error_details.pb.h"
 
 namespace authurl {
 namespace {
@@ -37,9 +38,12 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
   return rpc_status;
 }
 
-grpc::Status ToGrpcStatus(const absl::Status& status) {
+grpc::Status ToGrpcStatus(const absl::Status& status, const std::string& request_id) {
   if (status.ok()) return grpc::Status::OK;
-  const google::rpc::Status rpc_status = ToRpcStatus(status);
+  google::rpc::Status rpc_status = ToRpcStatus(status);
+  google::rpc::RequestInfo info;
+  info.set_request_id(request_id);
+  rpc_status.add_details()->PackFrom(info);
   return grpc::Status(static_cast<grpc::StatusCode>(rpc_status.code()), rpc_status.message(),
                       rpc_status.SerializeAsString());
 }

@@ -3,6 +3,8 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "google/rpc/status.pb.h"
 
@@ -12,7 +14,8 @@ namespace authurl {
 // status without a reason (core/errors.h) is our own fault: the caller gets INTERNAL and a fixed
 // text, and its message belongs into the log.
 google::rpc::Status ToRpcStatus(const absl::Status& status);
-// The same as the outcome of a call.
-grpc::Status ToGrpcStatus(const absl::Status& status);
+// The same as the outcome of a call, with the call's id (RequestInfo) behind the other details:
+// clients that show an error often show nothing else of its call.
+grpc::Status ToGrpcStatus(const absl::Status& status, const std::string& request_id);
 
 }  // namespace authurl

@@ -192,7 +192,7 @@ void Call::End(Ending ending) {
     reply_.Send(grpc::Status::OK);
     return;
   }
-  const grpc::Status sent = ToGrpcStatus(ending.status);
+  const grpc::Status sent = ToGrpcStatus(ending.status, context_.request_id());
   code_ = sent.error_code();
   reason_ = ReasonOf(ending.status);
   cause_ = CauseOf(ending.status);

@@ -11,6 +11,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
 namespace authurl::testing {
@@ -83,6 +84,7 @@ absl::Status ToAbslStatus(const grpc::Status& status) {
     return absl::InternalError("the details are no google.rpc.Status");
   }
   for (const auto& any : details.details()) {
+    if (any.Is<google::rpc::RequestInfo>()) continue;
     result.SetPayload(any.type_url(), absl::Cord(any.value()));
   }
   return result;

@@ -31,7 +31,7 @@ std::shared_ptr<grpc::Channel> NewTlsChannel(const std::string& target, const st
                                              const Certificate* client = nullptr);
 
 // With google.rpc's details as payloads, so that tests/support/status_matchers.h and core/errors.h
-// read them.
+// read them; without RequestInfo, so that the same error of two calls is equal.
 absl::Status ToAbslStatus(const grpc::Status& status);
 
 // A channel, an API key and a deadline. A cheap value; safe to use from many threads at once.

@@ -98,7 +98,7 @@ TEST_F(BatchAuthUrlsTest, OneNetworksErrorIsTheOneOfGetAuthUrlAndHarmsNoOther) {
     const RawReply alone =
         server_->Call("GetAuthUrl", absl::StrCat(shared, "network: '", networks[i], "'"), AsOrg());
     EXPECT_NE(alone.status.error_code(), grpc::OK);
-    EXPECT_EQ(result.error().SerializeAsString(), alone.status.error_details());
+    EXPECT_EQ(ErrorOf(result), ToAbslStatus(alone.status));
   }
   EXPECT_THAT(ErrorOf(batch.results(0)), HasViolation("network", HasSubstr("instagram")));
   EXPECT_THAT(ErrorOf(batch.results(2)),

@@ -22,29 +22,32 @@ google::rpc::Status DetailsOf(const grpc::Status& status) {
 }
 
 TEST(GrpcStatusTest, OkIsOk) {
-  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
-  EXPECT_EQ(ToGrpcStatus(absl::OkStatus()).error_details(), "");
+  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus(), "req-7").ok());
+  EXPECT_EQ(ToGrpcStatus(absl::OkStatus(), "req-7").error_details(), "");
 }
 
 TEST(GrpcStatusTest, ErrorCarriesItsReasonOnce) {
-  const grpc::Status status =
-      ToGrpcStatus(MakeError(absl::StatusCode::kNotFound, "NETWORK_NOT_CONFIGURED", "none"));
+  const grpc::Status status = ToGrpcStatus(
+      MakeError(absl::StatusCode::kNotFound, "NETWORK_NOT_CONFIGURED", "none"), "req-7");
   EXPECT_EQ(status.error_code(), grpc::NOT_FOUND);
   EXPECT_EQ(status.error_message(), "none");
   const google::rpc::Status details = DetailsOf(status);
-  ASSERT_EQ(details.details_size(), 1);
+  ASSERT_EQ(details.details_size(), 2);
   google::rpc::ErrorInfo info;
   ASSERT_TRUE(details.details(0).UnpackTo(&info));
   EXPECT_EQ(info.reason(), "NETWORK_NOT_CONFIGURED");
   EXPECT_EQ(info.domain(), "authurl");
+  google::rpc::RequestInfo request;
+  ASSERT_TRUE(details.details(1).UnpackTo(&request));
+  EXPECT_EQ(request.request_id(), "req-7");
 }
 
 TEST(GrpcStatusTest, ViolationsBecomeABadRequest) {
   FieldViolations violations;
   violations.Add("network", "Required");
   violations.Add("scopes[1]", "is odd");
-  const google::rpc::Status details = DetailsOf(ToGrpcStatus(violations.ToStatus()));
-  ASSERT_EQ(details.details_size(), 2);
+  const google::rpc::Status details = DetailsOf(ToGrpcStatus(violations.ToStatus(), "req-7"));
+  ASSERT_EQ(details.details_size(), 3);
   google::rpc::BadRequest bad_request;
   ASSERT_TRUE(details.details(1).UnpackTo(&bad_request));
   ASSERT_EQ(bad_request.field_violations_size(), 2);
@@ -53,21 +56,25 @@ TEST(GrpcStatusTest, ViolationsBecomeABadRequest) {
 }
 
 TEST(GrpcStatusTest, RetryableErrorSaysWhenToRetry) {
-  const google::rpc::Status details = DetailsOf(ToGrpcStatus(MakeRetryableError(
-      absl::StatusCode::kResourceExhausted, "OVERLOADED", "later", absl::Milliseconds(1500))));
+  const google::rpc::Status details =
+      DetailsOf(ToGrpcStatus(MakeRetryableError(absl::StatusCode::kResourceExhausted, "OVERLOADED",
+                                                "later", absl::Milliseconds(1500)),
+                             "req-7"));
   google::rpc::RetryInfo retry;
-  ASSERT_EQ(details.details_size(), 2);
+  ASSERT_EQ(details.details_size(), 3);
   ASSERT_TRUE(details.details(1).UnpackTo(&retry));
   EXPECT_EQ(retry.retry_delay().seconds(), 1);
   EXPECT_EQ(retry.retry_delay().nanos(), 500'000'000);
 }
 
-TEST(GrpcStatusTest, AsAMessageItIsWhatACallEndsWith) {
+TEST(GrpcStatusTest, AsAMessageItIsWhatACallEndsWithButForTheCallsId) {
   FieldViolations violations;
   violations.Add("network", "Required");
   for (const absl::Status& status :
        {violations.ToStatus(), StorageUnavailable("/srv/db"), absl::InternalError("row 7")}) {
-    EXPECT_EQ(ToRpcStatus(status).SerializeAsString(), ToGrpcStatus(status).error_details());
+    google::rpc::Status ended = DetailsOf(ToGrpcStatus(status, "req-7"));
+    ended.mutable_details()->RemoveLast();
+    EXPECT_EQ(ToRpcStatus(status).SerializeAsString(), ended.SerializeAsString());
   }
   EXPECT_EQ(ToRpcStatus(absl::OkStatus()).code(), 0);
 }
@@ -76,7 +83,7 @@ TEST(GrpcStatusTest, StatusWithoutReasonIsInternalAndItsMessageStaysInside) {
   for (const absl::Status& cause :
        {absl::InternalError("row 7 is torn"), absl::NotFoundError("row 7 is gone"),
         absl::UnknownError("row 7"), absl::PermissionDeniedError("/etc/row 7")}) {
-    const grpc::Status status = ToGrpcStatus(cause);
+    const grpc::Status status = ToGrpcStatus(cause, "req-7");
     EXPECT_EQ(status.error_code(), grpc::INTERNAL);
     EXPECT_THAT(status.error_message(), HasSubstr("x-request-id"));
     EXPECT_THAT(status.error_message() + status.error_details(), Not(HasSubstr("row 7")));
@@ -87,7 +94,8 @@ TEST(GrpcStatusTest, StatusWithoutReasonIsInternalAndItsMessageStaysInside) {
 }
 
 TEST(GrpcStatusTest, CauseOfAStorageFaultStaysInside) {
-  const grpc::Status status = ToGrpcStatus(StorageUnavailable("disk I/O error in /srv/db"));
+  const grpc::Status status =
+      ToGrpcStatus(StorageUnavailable("disk I/O error in /srv/db"), "req-7");
   EXPECT_EQ(status.error_code(), grpc::UNAVAILABLE);
   EXPECT_THAT(status.error_message() + status.error_details(), Not(HasSubstr("/srv/db")));
 }

@@ -19,6 +19,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/api_key.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "server/observe/log.h"
 #include "server/serving/callback_frame.h"
 #include "server/serving/detached_work.h"
@@ -305,6 +307,12 @@ TEST_F(PipelineTest, RequestIdOfTheCallerComesBackAndABadOneIsReplaced) {
   const RawReply refused = CallRaw(channel_, kReadPath, "", {{"x-request-id", "mine"}});
   ASSERT_EQ(refused.trailers.count("x-request-id"), 1u);
   EXPECT_EQ(refused.trailers.find("x-request-id")->second, "mine");
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(refused.status.error_details()));
+  google::rpc::RequestInfo info;
+  ASSERT_GT(details.details_size(), 0);
+  ASSERT_TRUE(details.details(details.details_size() - 1).UnpackTo(&info));
+  EXPECT_EQ(info.request_id(), "mine");
 }
 
 // What has sent headers is not retried, whatever the policy says.
