@@ -1,7 +1,7 @@
 // call.cc: calls one rpc of an authurl server from the command line. Arguments and output are those
-// of grpcurl (https://github.com/fullstorydev/grpcurl); this is for machines that have none. It
-// knows the messages of authurl and of the health check by itself, so the server need not offer
-// reflection.
+// of grpcurl (https://github.com/fullstorydev/grpcurl), as far as it has them; this is for machines
+// that have none. It knows the messages of authurl and of the health check by itself, so the server
+// need not offer reflection.
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/dynamic_message.h>
@@ -25,9 +25,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -49,9 +51,11 @@ using google::protobuf::ServiceDescriptor;
 
 constexpr absl::string_view kUsage =
     R"(usage: authurl-call [flags] ADDRESS SERVICE/METHOD
-       authurl-call [flags] ADDRESS list
+       authurl-call [flags] ADDRESS list [SERVICE]
+       authurl-call [flags] ADDRESS describe [NAME]
 
-ADDRESS is host:port or unix:/path; `list` lists the services that can be called. The flags are grpcurl's:
+ADDRESS is host:port or unix:/path. `list` lists the services that can be called, or the methods of one; `describe`
+shows a service, a method, a message or an enum, or all services. Neither asks the server. The flags are grpcurl's:
   -plaintext          no TLS
   -cacert FILE        certificates of the authorities that the server's certificate may come from
   -cert FILE          certificate to show to the server (mTLS) ...
@@ -60,6 +64,7 @@ ADDRESS is host:port or unix:/path; `list` lists the services that can be called
   -expand-headers     ${NAME} in a -H stands for the environment variable: keeps secrets out of `ps`
   -d JSON             the request; @ reads it from standard input; empty when the flag is missing
   -max-time SECONDS   gives up after so long
+  -v                  shows what is sent and received besides the messages; credentials are left out
 
 Exit code: 0, 1 when the call can't be made, or 64 + the gRPC status code of the reply. Methods:
 )";
@@ -83,17 +88,22 @@ constexpr char kHealthFile[] = R"(
 struct Arguments {
   bool plaintext = false;
   bool expand_headers = false;
+  bool verbose = false;
   std::string cacert, cert, key, data, max_time;
   std::vector<std::string> headers;
-  std::string address, method;
+  // `argument` is that of the words "list" and "describe"; empty for none.
+  std::string address, method, argument;
 };
+
+bool IsWord(const std::string& method) { return method == "list" || method == "describe"; }
 
 // As Go's flag package: "-name value", "-name=value", or either with two dashes; flags come first.
 absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& words) {
   Arguments arguments;
   std::string header;
   const std::map<std::string, bool*> switches = {{"plaintext", &arguments.plaintext},
-                                                 {"expand-headers", &arguments.expand_headers}};
+                                                 {"expand-headers", &arguments.expand_headers},
+                                                 {"v", &arguments.verbose}};
   const std::map<std::string, std::string*> values = {{"cacert", &arguments.cacert},
                                                       {"cert", &arguments.cert},
                                                       {"key", &arguments.key},
@@ -118,11 +128,13 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& words) 
     *found->second = has_value ? parts.second : *word;
     if (found->second == &header) arguments.headers.push_back(header);
   }
-  if (words.end() - word != 2) {
+  const auto left = words.end() - word;
+  if (left != 2 && !(left == 3 && IsWord(word[1]))) {
     return absl::InvalidArgumentError("give an address and a method after the flags; see -help");
   }
   arguments.address = word[0];
   arguments.method = word[1];
+  if (left == 3) arguments.argument = word[2];
   if (arguments.plaintext && !(arguments.cacert + arguments.cert + arguments.key).empty()) {
     return absl::InvalidArgumentError("-plaintext excludes -cacert, -cert and -key");
   }
@@ -153,8 +165,39 @@ class Methods final {
   std::unique_ptr<Message> NewMessage(const google::protobuf::Descriptor* type) {
     return std::unique_ptr<Message>(factory_.GetPrototype(type)->New());
   }
-  void ListServices() const {
-    for (const ServiceDescriptor* service : services_) std::cout << service->full_name() << "\n";
+  // The services, or the methods of the one of that name.
+  absl::Status List(const std::string& service_name) const {
+    if (service_name.empty()) {
+      for (const ServiceDescriptor* service : services_) std::cout << service->full_name() << "\n";
+      return absl::OkStatus();
+    }
+    const ServiceDescriptor* const service = pool_.FindServiceByName(service_name);
+    if (service == nullptr) {
+      return absl::NotFoundError("there is no service " + service_name + "; list names them all");
+    }
+    for (int i = 0; i < service->method_count(); ++i) {
+      std::cout << service->method(i)->full_name() << "\n";
+    }
+    return absl::OkStatus();
+  }
+  // Shows what has that name, or every service.
+  absl::Status Describe(const std::string& name) const {
+    if (name.empty()) {
+      absl::Status status;
+      for (const ServiceDescriptor* service : services_) {
+        status.Update(Show(*service, "a service"));
+      }
+      return status;
+    }
+    const std::string symbol = absl::StrReplaceAll(name, {{"/", "."}});
+    if (const auto* service = pool_.FindServiceByName(symbol)) return Show(*service, "a service");
+    if (const auto* method = pool_.FindMethodByName(symbol)) return Show(*method, "a method");
+    if (const auto* message = pool_.FindMessageTypeByName(symbol)) {
+      return Show(*message, "a message");
+    }
+    if (const auto* type = pool_.FindEnumTypeByName(symbol)) return Show(*type, "an enum");
+    return absl::NotFoundError(absl::StrCat("there is no service, method, message or enum ", name,
+                                            "; describe shows the services and their messages"));
   }
   void ListMethods() const {
     for (const ServiceDescriptor* service : services_) {
@@ -165,6 +208,13 @@ class Methods final {
   }
 
  private:
+  template <typename Descriptor>
+  static absl::Status Show(const Descriptor& descriptor, absl::string_view kind) {
+    std::cout << descriptor.full_name() << " is " << kind << ":\n"
+              << absl::StripSuffix(descriptor.DebugString(), "\n") << "\n";
+    return absl::OkStatus();
+  }
+
   DescriptorPool pool_;
   google::protobuf::DynamicMessageFactory factory_;
   std::vector<const ServiceDescriptor*> services_;
@@ -208,16 +258,44 @@ absl::StatusOr<std::string> ExpandVariables(std::string text) {
   return text;
 }
 
-absl::Status AddHeaders(const Arguments& arguments, grpc::ClientContext& context) {
+bool IsCredential(absl::string_view name) { return name == "authorization"; }
+
+void PrintMetadata(absl::string_view title,
+                   const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
+  std::cout << title << ":\n";
+  if (metadata.empty()) std::cout << "(empty)\n";
+  for (const auto& [name, value] : metadata) {
+    const bool is_binary = absl::EndsWith(absl::string_view(name.data(), name.size()), "-bin");
+    const std::string text(value.data(), value.size());
+    std::cout << absl::string_view(name.data(), name.size()) << ": "
+              << (is_binary ? absl::Base64Escape(text) : text) << "\n";
+  }
+  std::cout << "\n";
+}
+
+void PrintCall(const MethodDescriptor& method,
+               const std::vector<std::pair<std::string, std::string>>& headers) {
+  std::cout << "\nResolved method descriptor:\n"
+            << method.DebugString() << "\nRequest metadata to send:\n";
+  if (headers.empty()) std::cout << "(empty)\n";
+  for (const auto& [name, value] : headers) {
+    std::cout << name << ": " << (IsCredential(name) ? "(not shown)" : value) << "\n";
+  }
+  std::cout << "\n";
+}
+
+absl::StatusOr<std::vector<std::pair<std::string, std::string>>> Headers(
+    const Arguments& arguments) {
+  std::vector<std::pair<std::string, std::string>> headers;
   for (const std::string& header : arguments.headers) {
     const std::pair<std::string, std::string> parts =
         absl::StrSplit(header, absl::MaxSplits(':', 1));
     absl::StatusOr<std::string> value(absl::StripAsciiWhitespace(parts.second));
     if (arguments.expand_headers) value = ExpandVariables(*std::move(value));
     if (!value.ok()) return value.status();
-    context.AddMetadata(absl::AsciiStrToLower(absl::StripAsciiWhitespace(parts.first)), *value);
+    headers.emplace_back(absl::AsciiStrToLower(absl::StripAsciiWhitespace(parts.first)), *value);
   }
-  return absl::OkStatus();
+  return headers;
 }
 
 absl::Status SetDeadline(const Arguments& arguments, grpc::ClientContext& context) {
@@ -231,14 +309,29 @@ absl::Status SetDeadline(const Arguments& arguments, grpc::ClientContext& contex
   return absl::OkStatus();
 }
 
+// What protobuf's sentence about an unknown value of an enum does not say.
+std::string KnownValues(const google::protobuf::Descriptor& request, absl::string_view sentence) {
+  for (int i = 0; i < request.field_count(); ++i) {
+    const google::protobuf::EnumDescriptor* const type = request.field(i)->enum_type();
+    if (type == nullptr || !absl::StrContains(sentence, type->full_name())) continue;
+    std::vector<std::string> values;
+    // The first one means that there is none.
+    for (int j = 1; j < type->value_count(); ++j) values.push_back(type->value(j)->name());
+    return absl::StrCat("; it takes ", absl::StrJoin(values, ", "));
+  }
+  return "";
+}
+
 absl::Status ReadRequest(const Arguments& arguments, Message& request) {
   std::string json = arguments.data;
   if (json == "@") json.assign(std::istreambuf_iterator<char>(std::cin), {});
   if (absl::StripAsciiWhitespace(json).empty()) return absl::OkStatus();
   const auto parsed = google::protobuf::util::JsonStringToMessage(json, &request);
   if (parsed.ok()) return absl::OkStatus();
+  const std::string why = parsed.message().as_string();
   return absl::InvalidArgumentError(absl::StrCat("-d is not a valid ", request.GetTypeName(),
-                                                 " in JSON: ", parsed.message().as_string()));
+                                                 " in JSON: ", why,
+                                                 KnownValues(*request.GetDescriptor(), why)));
 }
 
 // Indented by two spaces for each level; lines after the first begin with `prefix`.
@@ -258,13 +351,24 @@ std::string ToJson(const Message& message, absl::string_view prefix) {
   return indented;
 }
 
-void PrintError(const grpc::Status& status) {
+// Finds the id under which the server logs the call; empty if the server has not said it.
+std::string RequestIdIn(const grpc::ClientContext& context) {
+  for (const auto& metadata :
+       {context.GetServerTrailingMetadata(), context.GetServerInitialMetadata()}) {
+    const auto found = metadata.find("x-request-id");
+    if (found != metadata.end()) return {found->second.data(), found->second.size()};
+  }
+  return "";
+}
+
+void PrintError(const grpc::Status& status, const std::string& request_id) {
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   std::string code_name;
   for (absl::string_view word : absl::StrSplit(absl::StatusCodeToString(code), '_')) {
     absl::StrAppend(&code_name, word.substr(0, 1), absl::AsciiStrToLower(word.substr(1)));
   }
   std::cerr << "ERROR:\n  Code: " << code_name << "\n  Message: " << status.error_message() << "\n";
+  if (!request_id.empty()) std::cerr << "  Request id: " << request_id << "\n";
   google::rpc::Status details;
   if (!details.ParseFromString(status.error_details()) || details.details().empty()) return;
   std::cerr << "  Details:\n";
@@ -273,12 +377,15 @@ void PrintError(const grpc::Status& status) {
   }
 }
 
+struct Outcome {
+  grpc::Status status;
+  std::string request_id;
+};
+
 // What the server says goes to `outcome`; an error means that the call could not be made.
-absl::Status Run(const Arguments& arguments, Methods& methods, grpc::Status& outcome) {
-  if (arguments.method == "list") {
-    methods.ListServices();
-    return absl::OkStatus();
-  }
+absl::Status Run(const Arguments& arguments, Methods& methods, Outcome& outcome) {
+  if (arguments.method == "list") return methods.List(arguments.argument);
+  if (arguments.method == "describe") return methods.Describe(arguments.argument);
   const MethodDescriptor* const method = methods.Find(arguments.method);
   if (method == nullptr) {
     return absl::NotFoundError("there is no method " + arguments.method + "; -help lists them all");
@@ -287,10 +394,13 @@ absl::Status Run(const Arguments& arguments, Methods& methods, grpc::Status& out
   if (!channel.ok()) return channel.status();
   grpc::ClientContext context;
   const std::unique_ptr<Message> request = methods.NewMessage(method->input_type());
-  absl::Status status = AddHeaders(arguments, context);
+  const auto headers = Headers(arguments);
+  absl::Status status = headers.status();
   status.Update(SetDeadline(arguments, context));
   status.Update(ReadRequest(arguments, *request));
   if (!status.ok()) return status;
+  for (const auto& [name, value] : *headers) context.AddMetadata(name, value);
+  if (arguments.verbose) PrintCall(*method, *headers);
 
   grpc::TemplatedGenericStub<Message, Message> stub(*channel);
   grpc::CompletionQueue queue;
@@ -298,11 +408,20 @@ absl::Status Run(const Arguments& arguments, Methods& methods, grpc::Status& out
   const auto call = stub.PrepareUnaryCall(&context, path, *request, &queue);
   const std::unique_ptr<Message> reply = methods.NewMessage(method->output_type());
   call->StartCall();
-  call->Finish(reply.get(), &outcome, nullptr);
+  call->Finish(reply.get(), &outcome.status, nullptr);
   void* tag = nullptr;
   bool ok = false;
   queue.Next(&tag, &ok);
-  if (outcome.ok()) std::cout << ToJson(*reply, "") << std::endl;
+  outcome.request_id = RequestIdIn(context);
+  if (arguments.verbose) {
+    PrintMetadata("Response headers received", context.GetServerInitialMetadata());
+    if (outcome.status.ok()) std::cout << "Response contents:\n";
+  }
+  if (outcome.status.ok()) std::cout << ToJson(*reply, "") << std::endl;
+  if (arguments.verbose) {
+    std::cout << "\n";
+    PrintMetadata("Response trailers received", context.GetServerTrailingMetadata());
+  }
   return absl::OkStatus();
 }
 
@@ -322,13 +441,13 @@ int main(int argc, char** argv) {
   }
   const absl::StatusOr<authurl::Arguments> arguments = authurl::ParseArguments(words);
   absl::Status status = arguments.status();
-  grpc::Status outcome;
+  authurl::Outcome outcome;
   if (status.ok()) status = authurl::Run(*arguments, methods, outcome);
   if (!status.ok()) {
     std::cerr << "authurl-call: " << status.message() << "\n";
     return 1;
   }
-  if (outcome.ok()) return 0;
-  authurl::PrintError(outcome);
-  return 64 + outcome.error_code();
+  if (outcome.status.ok()) return 0;
+  authurl::PrintError(outcome.status, outcome.request_id);
+  return 64 + outcome.status.error_code();
 }
