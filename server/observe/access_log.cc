@@ -88,6 +88,25 @@ void AppendField(absl::string_view name, absl::string_view value, std::string& l
 }  // namespace
 
 void LogCall(const ServedCall& call) {
+  static const CallSubject& nothing = *new CallSubject;
+  const CallSubject& subject = call.subject == nullptr ? nothing : *call.subject;
+  if (!call.cause.empty()) {
+    Log(LogLevel::kError, "call",
+        {{"method", call.method},
+         {"code", call.code},
+         {"reason", call.reason},
+         {"faulty_fields", call.faulty_fields},
+         {"request_id", call.request_id},
+         {"key_id", call.key_id},
+         {"org_id", call.org_id},
+         {"peer", call.peer},
+         {"network", subject.network},
+         {"target", subject.target},
+         {"target_org_id", subject.target_org_id},
+         {"microseconds", absl::ToInt64Microseconds(call.duration)},
+         {"cause", call.cause}});
+    return;
+  }
   if (!IsLogged(LogLevel::kInfo)) return;
   Buffer& buffer = BufferOfThisThread();
   const std::lock_guard<std::mutex> lock(buffer.mutex);
@@ -102,9 +121,18 @@ void LogCall(const ServedCall& call) {
   AppendField("method", call.method, line);
   AppendField("code", call.code, line);
   AppendField("reason", call.reason, line);
+  AppendField("faulty_fields", call.faulty_fields, line);
   AppendField("request_id", call.request_id, line);
   AppendField("key_id", call.key_id, line);
   AppendField("org_id", call.org_id, line);
+  AppendField("peer", call.peer, line);
+  AppendField("network", subject.network, line);
+  AppendField("target", subject.target, line);
+  AppendField("target_org_id", subject.target_org_id, line);
+  if (subject.results > 0) {
+    absl::StrAppend(&line, ",\"results\":", subject.results,
+                    ",\"failed_results\":", subject.failed_results);
+  }
   absl::StrAppend(&line, ",\"microseconds\":", absl::ToInt64Microseconds(call.duration), "}\n");
 }
 

@@ -6,21 +6,42 @@
 // can't keep up, lines are dropped and counted (log.h).
 #pragma once
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace authurl {
 
-// All texts are ours or were checked: letters, digits and nothing that JSON escapes. Empty ones are
-// left out.
+// What a call was about: never more than names and ids, and these only in their own format.
+struct CallSubject {
+  std::string network;
+  // The configuration, the API key or the organisation that is managed, by its id; and the
+  // organisation that it belongs to, where that is not the caller's own.
+  std::string target;
+  std::string target_org_id;
+  // Of a batch.
+  int results = 0;
+  int failed_results = 0;
+};
+
+// All texts but the cause are ours or were checked: letters, digits and nothing that JSON escapes.
+// Empty ones are left out.
 struct ServedCall {
   absl::string_view method;
   absl::string_view code;
   absl::string_view reason;
+  // The names of the faulty fields, with commas between them.
+  absl::string_view faulty_fields;
   absl::string_view request_id;
   absl::string_view key_id;
   absl::string_view org_id;
+  absl::string_view peer;
+  // Null where nothing is known.
+  const CallSubject* subject = nullptr;
   absl::Duration duration;
+  // Of a fault of our own, which makes it an error and may be any text.
+  absl::string_view cause;
 };
 
 void LogCall(const ServedCall& call);

@@ -11,9 +11,14 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "server/observe/log.h"
 
 namespace authurl {
 namespace {
@@ -29,6 +34,20 @@ absl::string_view AsText(const grpc::Slice& slice) {
   return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
 }
 
+// "127.0.0.1:50000", "[::1]:50000", "unix" of gRPC's "ipv4:127.0.0.1:50000",
+// "ipv6:%5B::1%5D:50000", "unix:/path". Empty where it is of another form.
+std::string ReadablePeer(absl::string_view peer) {
+  constexpr size_t kMaxBytes = 64;
+  if (absl::StartsWith(peer, "unix")) return "unix";
+  if (!absl::ConsumePrefix(&peer, "ipv4:") && !absl::ConsumePrefix(&peer, "ipv6:")) return "";
+  std::string readable = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+  const bool is_fit = readable.size() <= kMaxBytes &&
+                      std::all_of(readable.begin(), readable.end(), [](unsigned char c) {
+                        return absl::ascii_isalnum(c) || absl::StrContains("[]:.%", c);
+                      });
+  return is_fit ? readable : "";
+}
+
 // One call; lives until gRPC is done with it: until the reply was sent and a cancellation was told.
 class UnaryCall final : public grpc::ServerUnaryReactor, private Reply {
  public:
@@ -40,7 +59,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor, private Reply {
         call_(pipeline, method,
               {.metadata = context.client_metadata(),
                .request = AsText(request_),
-               .deadline = absl::FromChrono(context.deadline())},
+               .deadline = absl::FromChrono(context.deadline()),
+               .peer = IsLogged(LogLevel::kInfo) ? ReadablePeer(context.peer()) : ""},
               *this) {}
 
   void Serve() { call_.Serve(); }

@@ -7,6 +7,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "server/observe/access_log.h"
 #include "server/serving/lanes.h"
 
 namespace authurl {
@@ -18,6 +19,8 @@ struct Ending {
   absl::AnyInvocable<void()> when_sent = {};
   // How many calls more the call was worth (rate_limits.h).
   int further_calls = 0;
+  // What the call was about, where a handler got to see it.
+  CallSubject subject = {};
 };
 
 // What Unanswered and Completion stand for. Both functions are safe to call from any thread.

@@ -16,10 +16,13 @@ Ending PutResponse(Ending ending, const google::protobuf::MessageLite& response,
   if (!ending.status.ok()) return ending;
   const size_t bytes = response.ByteSizeLong();
   if (bytes > kMaxReplyBytes) {
-    return {MakeError(absl::StatusCode::kResourceExhausted, "REPLY_TOO_LARGE",
-                      absl::StrCat("The reply is ", bytes, " bytes; at most ", kMaxReplyBytes,
-                                   " are sent. Ask for less at once: for a smaller page, or for "
-                                   "fewer networks"))};
+    ending.status =
+        MakeError(absl::StatusCode::kResourceExhausted, "REPLY_TOO_LARGE",
+                  absl::StrCat("The reply is ", bytes, " bytes; at most ", kMaxReplyBytes,
+                               " are sent. Ask for less at once: for a smaller page, or for "
+                               "fewer networks"));
+    ending.when_sent = nullptr;
+    return ending;
   }
   reply.SetMessage(response);
   return ending;

@@ -31,6 +31,7 @@
 #include "absl/strings/string_view.h"
 #include "server/observe/metrics.h"
 #include "server/serving/api_keys.h"
+#include "server/serving/call_subject.h"
 #include "server/serving/ending.h"
 #include "server/serving/lanes.h"
 #include "server/serving/reply.h"
@@ -91,11 +92,15 @@ class Exchange final {
   // Puts the answer into the reply, or keeps the response for when it has been written.
   Handled Finish(Answer<Response> answer, Reply& reply) {
     if (auto* ending = std::get_if<Ending>(&answer)) {
+      ending->subject = SubjectOf(request);
+      AddResponse(response, ending->subject);
       return PutResponse(std::move(*ending), response, reply);
     }
-    return [kept = std::make_unique<Response>(response),
+    return [subject = SubjectOf(request), kept = std::make_unique<Response>(response),
             write = std::get<1>(std::move(answer))](Reply& to) mutable {
       Ending ending = write(*kept);
+      AddResponse(*kept, subject);
+      ending.subject = std::move(subject);
       return PutResponse(std::move(ending), *kept, to);
     };
   }
@@ -140,8 +145,8 @@ Method MakeReadMethod(std::string path, Access access, const Service* service,
                                          Reply& reply) -> Handled {
     Exchange<Request, Response> exchange;
     if (!exchange.Parse(bytes)) return Ending{NotAMessage()};
-    return PutResponse({(service->*handler)(caller, exchange.request, exchange.response)},
-                       exchange.response, reply);
+    return exchange.Finish(Ending{(service->*handler)(caller, exchange.request, exchange.response)},
+                           reply);
   };
   return {.path = std::move(path), .access = access, .lane = Lane::kReads, .handle = handle};
 }
@@ -171,7 +176,7 @@ Method MakeMemoryMethod(
     const std::optional<absl::StatusOr<Found>> found =
         (service->*look_up_in_memory)(caller, exchange.request);
     if (!found.has_value()) return std::nullopt;
-    if (!found->ok()) return Ending{found->status()};
+    if (!found->ok()) return exchange.Finish(Ending{found->status()}, reply);
     return exchange.Finish((service->*handler)(caller, **found, exchange.response), reply);
   };
   const auto handle = [service, look_up, handler](const Caller& caller, absl::string_view bytes,
@@ -179,7 +184,7 @@ Method MakeMemoryMethod(
     Exchange<Request, Response> exchange;
     if (!exchange.Parse(bytes)) return Ending{NotAMessage()};
     const absl::StatusOr<Found> found = (service->*look_up)(caller, exchange.request);
-    if (!found.ok()) return Ending{found.status()};
+    if (!found.ok()) return exchange.Finish(Ending{found.status()}, reply);
     return exchange.Finish((service->*handler)(caller, *found, exchange.response), reply);
   };
   return {.path = std::move(path),
@@ -194,12 +199,15 @@ Method MakeMemoryMethod(
 template <typename Response>
 class ResponseCompletion final {
  public:
-  ResponseCompletion(Completion completion, Reply& reply)
-      : completion_(std::move(completion)), reply_(&reply) {}
+  ResponseCompletion(Completion completion, CallSubject subject, Reply& reply)
+      : completion_(std::move(completion)), subject_(std::move(subject)), reply_(&reply) {}
 
   void operator()(const absl::StatusOr<Response>& response) {
-    if (!response.ok()) return completion_.End({response.status()});
-    completion_.End(PutResponse({absl::OkStatus()}, *response, *reply_));
+    Ending ending = {response.status()};
+    if (response.ok()) AddResponse(*response, subject_);
+    ending.subject = std::move(subject_);
+    if (!response.ok()) return completion_.End(std::move(ending));
+    completion_.End(PutResponse(std::move(ending), *response, *reply_));
   }
   void WhenCallerGoes(absl::AnyInvocable<void()> react) {
     completion_.WhenCallerGoes(std::move(react));
@@ -207,6 +215,7 @@ class ResponseCompletion final {
 
  private:
   Completion completion_;
+  CallSubject subject_;
   Reply* reply_;
 };
 
@@ -219,8 +228,9 @@ Method MakeOutboundMethod(std::string path, Access access, const Service* servic
                                         Completion completion) {
     Exchange<Request, Response> exchange;
     if (!exchange.Parse(bytes)) return completion.End({NotAMessage()});
-    (service->*starter)(caller, exchange.request,
-                        ResponseCompletion<Response>(std::move(completion), reply));
+    (service->*starter)(
+        caller, exchange.request,
+        ResponseCompletion<Response>(std::move(completion), SubjectOf(exchange.request), reply));
   };
   return {.path = std::move(path), .access = access, .lane = Lane::kOutbound, .start = start};
 }

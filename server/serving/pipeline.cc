@@ -9,7 +9,6 @@
 #include "absl/time/clock.h"
 #include "core/errors.h"
 #include "server/observe/code_name.h"
-#include "server/observe/log.h"
 #include "server/serving/grpc_status.h"
 
 namespace authurl {
@@ -185,6 +184,7 @@ void Call::End(Ending ending) {
   if (ending.further_calls > 0) {
     pipeline_.rate_limits_.Charge(caller_, ending.further_calls, now);
   }
+  subject_ = std::move(ending.subject);
   if (ending.status.ok()) {
     when_sent_ = std::move(ending.when_sent);
     // Most calls: nothing to translate.
@@ -195,6 +195,9 @@ void Call::End(Ending ending) {
   const grpc::Status sent = ToGrpcStatus(ending.status, context_.request_id());
   code_ = sent.error_code();
   reason_ = ReasonOf(ending.status);
+  const std::vector<FieldViolation> violations = ViolationsOf(ending.status);
+  faulty_fields_ = FaultyFields(violations);
+  ForgetFaulty(violations, subject_);
   cause_ = CauseOf(ending.status);
   reply_.AddTrailer(kRequestIdKey, context_.request_id());
   reply_.Send(sent);
@@ -241,25 +244,18 @@ grpc::StatusCode Call::SentCode() const {
 
 void Call::LogWhatWasSent(grpc::StatusCode code) const {
   // A cause is told whatever became of the caller.
-  if (cause_.empty()) {
-    LogCall({.method = method_.path,
-             .code = CodeName(code),
-             .reason = code == code_ ? absl::string_view(reason_) : absl::string_view(),
-             .request_id = context_.request_id(),
-             .key_id = key_id_,
-             .org_id = caller_.org_id,
-             .duration = duration_});
-    return;
-  }
-  Log(LogLevel::kError, "call",
-      {{"method", method_.path},
-       {"code", CodeName(code)},
-       {"reason", reason_},
-       {"request_id", context_.request_id()},
-       {"key_id", key_id_},
-       {"org_id", caller_.org_id},
-       {"microseconds", absl::ToInt64Microseconds(duration_)},
-       {"cause", cause_}});
+  const bool tells_why = code == code_ || !cause_.empty();
+  LogCall({.method = method_.path,
+           .code = CodeName(code),
+           .reason = tells_why ? absl::string_view(reason_) : absl::string_view(),
+           .faulty_fields = tells_why ? absl::string_view(faulty_fields_) : absl::string_view(),
+           .request_id = context_.request_id(),
+           .key_id = key_id_,
+           .org_id = caller_.org_id,
+           .peer = incoming_.peer,
+           .subject = &subject_,
+           .duration = duration_,
+           .cause = cause_});
 }
 
 }  // namespace authurl

@@ -27,6 +27,7 @@
 #include "server/observe/metrics.h"
 #include "server/serving/admission.h"
 #include "server/serving/api_keys.h"
+#include "server/serving/call_subject.h"
 #include "server/serving/ending.h"
 #include "server/serving/lanes.h"
 #include "server/serving/method.h"
@@ -43,6 +44,8 @@ struct IncomingCall {
   const Metadata& metadata;
   absl::string_view request;
   absl::Time deadline = absl::InfiniteFuture();
+  // Where it came from, for the log; empty where it is not known.
+  std::string peer = {};
 };
 
 // One call on its way through the pipeline. The frame makes it, serves it, tells it when its caller
@@ -97,7 +100,9 @@ class Call final : private LaneTask, private Answerable {
   absl::Duration duration_;
   grpc::StatusCode code_ = grpc::StatusCode::OK;
   std::string reason_;
+  std::string faulty_fields_;
   std::string cause_;
+  CallSubject subject_;
   absl::AnyInvocable<void()> when_sent_;
 
   std::mutex mutex_;

@@ -62,6 +62,26 @@ TEST_F(SocialNetworkServiceTest, NewConfigurationIsShownAsItWasAskedWithoutTheSe
   EXPECT_EQ(found.SerializeAsString(), created.SerializeAsString());
 }
 
+TEST_F(SocialNetworkServiceTest, TheLogSaysWhatWasManagedAndWhatFailed) {
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork x, Configure("x"));
+  ::testing::internal::CaptureStderr();
+  StartLog("info");
+  ASSERT_OK(Call<v1::UpdateSocialNetworkResponse>(
+      "UpdateSocialNetwork", absl::StrCat("id: '", x.id(), "' client_secret: 'NEW-SECRET'")));
+  ASSERT_OK(Call<v1::BatchGetAuthUrlsResponse>(
+      "BatchGetAuthUrls", "networks: ['x', 'vimeo'] redirect_uri: 'https://app.example.com/cb'"));
+  EXPECT_FALSE(GetAuthUrl("network: 'x' tenant_id: 'IN A FIELD' redirect_uri: 'http://x'").ok());
+  // Calls are logged once they have left.
+  server_->Close();
+  StopLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr(absl::StrCat("\"network\":\"x\",\"target\":\"", x.id(), "\"")));
+  EXPECT_THAT(log, HasSubstr("\"results\":2,\"failed_results\":1"));
+  EXPECT_THAT(log, HasSubstr("\"faulty_fields\":\"redirect_uri,tenant_id\""));
+  EXPECT_THAT(log, Not(HasSubstr("NEW-SECRET")));
+  EXPECT_THAT(log, Not(HasSubstr("IN A FIELD")));
+}
+
 TEST_F(SocialNetworkServiceTest, NoReplyHoldsTheSecretOrTheSecretBefore) {
   const std::string create = "network: 'x' client_key: 'k' client_secret: 'SECRET-OF-X-1' ";
   std::string replies;

@@ -36,10 +36,13 @@ ServedCall ExampleCall(absl::string_view request_id) {
   return {.method = "/authurl.v1.AuthUrlService/GetAuthUrl",
           .code = "OK",
           .reason = {},
+          .faulty_fields = {},
           .request_id = request_id,
           .key_id = "0123456789ab",
           .org_id = "acme",
-          .duration = absl::Microseconds(42)};
+          .peer = {},
+          .duration = absl::Microseconds(42),
+          .cause = {}};
 }
 
 TEST(AccessLogTest, LineIsAnEventWithWhatIsKnownOfTheCall) {
@@ -48,10 +51,13 @@ TEST(AccessLogTest, LineIsAnEventWithWhatIsKnownOfTheCall) {
     LogCall({.method = "/m",
              .code = "NOT_FOUND",
              .reason = "NETWORK_NOT_CONFIGURED",
+             .faulty_fields = {},
              .request_id = "request-2",
              .key_id = {},
              .org_id = {},
-             .duration = absl::Milliseconds(1)});
+             .peer = {},
+             .duration = absl::Milliseconds(1),
+             .cause = {}});
   });
   EXPECT_THAT(
       lines,
@@ -63,6 +69,35 @@ TEST(AccessLogTest, LineIsAnEventWithWhatIsKnownOfTheCall) {
           MatchesRegex(R"re(.*"method":"/m","code":"NOT_FOUND",)re"
                        R"re("reason":"NETWORK_NOT_CONFIGURED","request_id":"request-2",)re"
                        R"re("microseconds":1000\})re")));
+}
+
+TEST(AccessLogTest, TellsWhatTheCallWasAboutWithACauseToo) {
+  const CallSubject subject = {
+      .network = "x", .target = "sn_1", .target_org_id = "acme", .results = 3, .failed_results = 2};
+  ServedCall call = ExampleCall("request-1");
+  call.faulty_fields = "tenant_id,scopes[0]";
+  call.peer = "127.0.0.1:50000";
+  call.subject = &subject;
+  const auto lines = Lines("info", [&] {
+    LogCall(call);
+    call.cause = "row \"7\"";
+    LogCall(call);
+  });
+  ASSERT_EQ(lines.size(), 2u);
+  for (const std::string& line : lines) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_FALSE(json.is_discarded()) << line;
+    EXPECT_EQ(json.at("faulty_fields"), "tenant_id,scopes[0]");
+    EXPECT_EQ(json.at("peer"), "127.0.0.1:50000");
+    EXPECT_EQ(json.at("network"), "x");
+    EXPECT_EQ(json.at("target"), "sn_1");
+    EXPECT_EQ(json.at("target_org_id"), "acme");
+    const bool has_cause = json.contains("cause");
+    EXPECT_EQ(json.at("level"), has_cause ? "error" : "info");
+    if (has_cause) continue;
+    EXPECT_EQ(json.at("results"), 3);
+    EXPECT_EQ(json.at("failed_results"), 2);
+  }
 }
 
 TEST(AccessLogTest, CallsAreLeftOutAboveLevelInfo) {

@@ -78,10 +78,14 @@ std::string UrlIn(const KeptReply& reply) {
 // What the pipeline is to a Completion.
 class KeptEnding final : public Answerable {
  public:
-  void End(Ending ending) override { status = std::move(ending.status); }
+  void End(Ending ending) override {
+    status = std::move(ending.status);
+    network = std::move(ending.subject.network);
+  }
   void WhenCallerGoes(absl::AnyInvocable<void()> react) override { react(); }
 
   std::optional<absl::Status> status;
+  std::string network;
 };
 
 class MethodTest : public ::testing::Test {
@@ -99,6 +103,18 @@ TEST_F(MethodTest, ReadsAndWritesNameTheirLane) {
   EXPECT_EQ(write.access, Access::kConfigure);
   ASSERT_OK(RunMethod(write, caller_, RequestFor("x"), reply_));
   EXPECT_EQ(UrlIn(reply_), "x");
+}
+
+TEST_F(MethodTest, AnEndingSaysWhatItsCallWasAbout) {
+  const Method read = MakeReadMethod("/s/Read", Access::kMint, &echo_, &Echo::Plain);
+  EXPECT_EQ(std::get<Ending>(read.handle(caller_, RequestFor("x"), reply_)).subject.network, "x");
+  const Method memory = MakeMemoryMethod("/s/Memory", Access::kMint, &echo_, &Echo::LookUpInMemory,
+                                         &Echo::LookUp, &Echo::Minting);
+  for (const char* network : {"warm", "none"}) {
+    std::optional<Handled> handled = memory.handle_in_memory(caller_, RequestFor(network), reply_);
+    ASSERT_TRUE(handled.has_value());
+    EXPECT_EQ(std::get<Ending>(*handled).subject.network, network);
+  }
 }
 
 TEST_F(MethodTest, BytesThatAreNoMessageAreRefused) {
@@ -135,7 +151,9 @@ TEST_F(MethodTest, WhatIsWrittenFirstMayChangeTheResponseAndIsMintedOnce) {
   auto* write = std::get_if<WriteFirst>(&*handled);
   ASSERT_NE(write, nullptr);
   EXPECT_EQ(reply_.message(), "");
-  ASSERT_OK((*write)(reply_).status);
+  const Ending ending = (*write)(reply_);
+  ASSERT_OK(ending.status);
+  EXPECT_EQ(ending.subject.network, "written");
   EXPECT_EQ(UrlIn(reply_), "written, and stored");
   EXPECT_EQ(echo_.minted, 1);
   EXPECT_EQ(echo_.looked_up_in_memory, 1);
@@ -158,6 +176,7 @@ TEST_F(MethodTest, OutboundMethodEndsWhenItsResponseComes) {
   response.set_auth_url(echo_.network);
   (*echo_.started)(response);
   EXPECT_EQ(call.status, absl::OkStatus());
+  EXPECT_EQ(call.network, "far");
   EXPECT_EQ(UrlIn(reply_), "far");
   EXPECT_EQ(lane.stats().queued, 0u);
 }

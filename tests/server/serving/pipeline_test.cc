@@ -284,6 +284,7 @@ TEST_F(PipelineTest, EveryCallIsLoggedOnceAndWithoutSecrets) {
   EXPECT_EQ(good["key_id"], key_.substr(4, 12));
   EXPECT_EQ(good["org_id"], "acme");
   EXPECT_TRUE(good["microseconds"].is_number());
+  EXPECT_THAT(good["peer"].get<std::string>(), MatchesRegex("127\\.0\\.0\\.1:[0-9]+"));
   const auto bad = nlohmann::json::parse(lines[1]);
   EXPECT_EQ(bad["code"], "UNAUTHENTICATED");
   EXPECT_EQ(bad["reason"], "API_KEY_MISSING");
