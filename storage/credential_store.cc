@@ -134,6 +134,35 @@ CredentialStore::Found<Organization> CredentialStore::GetOrganization(const Call
   return RecordOf(*stored);
 }
 
+absl::StatusOr<Organization> CredentialStore::UpdateOrganization(
+    const CallContext& context, absl::string_view org_id,
+    const std::function<absl::Status(Organization&)>& change) {
+  const auto not_found = [&](const absl::Status& status) {
+    return Explain(status, absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
+  };
+  const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(org_id));
+  if (lock == nullptr) return context.WhyEnded();
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const absl::StatusOr<Row> row = records_.Fetch(context, kOrganizations, org_id, org_id, 1);
+    if (!row.ok()) return not_found(row.status());
+    const absl::StatusOr<Organization> old = records_.sealer().Open<Organization>(*row);
+    if (!old.ok()) return old.status();
+    if (old->deleted_at_ms() != 0) return OrganizationNotFound(org_id);
+    Organization changed = *old;
+    if (absl::Status status = change(changed); !status.ok()) return status;
+    changed.set_org_id(old->org_id());
+    changed.set_created_at_ms(old->created_at_ms());
+    changed.set_deleted_at_ms(0);
+    const Batch batch = {Update{&kOrganizations,
+                                records_.sealer().Seal(changed, row->generation, row->version + 1),
+                                row->version}};
+    const CommitResult result = records_.Commit(context, batch, {OrganizationId(org_id)});
+    if (result.status.ok()) return changed;
+    if (!absl::IsAborted(result.status)) return not_found(result.status);
+  }
+  return TooManyAttempts();
+}
+
 CredentialStore::InMemory<Organization> CredentialStore::FindOrganizationInMemory(
     absl::string_view org_id) {
   const auto stored = records_.OrganizationInMemory(org_id);

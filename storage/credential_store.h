@@ -96,6 +96,11 @@ class CredentialStore final {
                                   const record::v1::Organization& organization);
   Found<record::v1::Organization> GetOrganization(const CallContext& context,
                                                   absl::string_view org_id);
+  // Changes the organisation by `change`, which may be called more than once; an error of its ends
+  // the update. The id and the times stay. Returns what is stored now.
+  absl::StatusOr<record::v1::Organization> UpdateOrganization(
+      const CallContext& context, absl::string_view org_id,
+      const std::function<absl::Status(record::v1::Organization&)>& change);
   // Allocates nothing. Likewise below.
   InMemory<record::v1::Organization> FindOrganizationInMemory(absl::string_view org_id);
   // Lists begin after the id `after` (empty: at the start). Those that are being deleted are left

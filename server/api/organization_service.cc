@@ -95,6 +95,35 @@ absl::Status OrganizationService::ListOrganizations(const Caller& caller,
   return absl::OkStatus();
 }
 
+absl::Status OrganizationService::GetOrganization(const Caller& caller,
+                                                  const v1::GetOrganizationRequest& request,
+                                                  v1::GetOrganizationResponse& response) const {
+  FieldViolations violations;
+  CheckOrgId("org_id", request.org_id(), violations);
+  if (!violations.empty()) return violations.ToStatus();
+  const auto found = store_.GetOrganization(*caller.context, request.org_id());
+  if (!found.ok()) return found.status();
+  Copy(**found, *response.mutable_organization());
+  return absl::OkStatus();
+}
+
+absl::Status OrganizationService::UpdateOrganization(
+    const Caller& caller, const v1::UpdateOrganizationRequest& request,
+    v1::UpdateOrganizationResponse& response) const {
+  FieldViolations violations;
+  CheckOrgId("org_id", request.org_id(), violations);
+  CheckText("display_name", request.display_name(), 0, kMaxDisplayNameBytes, violations);
+  if (!violations.empty()) return violations.ToStatus();
+  const auto updated = store_.UpdateOrganization(
+      *caller.context, request.org_id(), [&](record::v1::Organization& current) {
+        if (request.has_display_name()) current.set_display_name(request.display_name());
+        return absl::OkStatus();
+      });
+  if (!updated.ok()) return updated.status();
+  Copy(*updated, *response.mutable_organization());
+  return absl::OkStatus();
+}
+
 absl::Status OrganizationService::DeleteOrganization(const Caller& caller,
                                                      const v1::DeleteOrganizationRequest& request,
                                                      v1::DeleteOrganizationResponse&) const {
@@ -173,6 +202,10 @@ std::vector<Method> OrganizationService::Methods() const {
                       &OrganizationService::CreateOrganization),
       MakeReadMethod(service + "ListOrganizations", access, this,
                      &OrganizationService::ListOrganizations),
+      MakeReadMethod(service + "GetOrganization", access, this,
+                     &OrganizationService::GetOrganization),
+      MakeWriteMethod(service + "UpdateOrganization", access, this,
+                      &OrganizationService::UpdateOrganization),
       MakeWriteMethod(service + "DeleteOrganization", access, this,
                       &OrganizationService::DeleteOrganization),
       MakeWriteMethod(service + "CreateApiKey", access, this, &OrganizationService::CreateApiKey),

@@ -24,6 +24,11 @@ class OrganizationService final {
                                   v1::CreateOrganizationResponse& response) const;
   absl::Status ListOrganizations(const Caller& caller, const v1::ListOrganizationsRequest& request,
                                  v1::ListOrganizationsResponse& response) const;
+  absl::Status GetOrganization(const Caller& caller, const v1::GetOrganizationRequest& request,
+                               v1::GetOrganizationResponse& response) const;
+  absl::Status UpdateOrganization(const Caller& caller,
+                                  const v1::UpdateOrganizationRequest& request,
+                                  v1::UpdateOrganizationResponse& response) const;
   absl::Status DeleteOrganization(const Caller& caller,
                                   const v1::DeleteOrganizationRequest& request,
                                   v1::DeleteOrganizationResponse& response) const;

@@ -54,6 +54,33 @@ TEST_F(OrganizationServiceTest, TakenIdIsRefused) {
   EXPECT_OK(Create("org_id: 'Acme'"));
 }
 
+TEST_F(OrganizationServiceTest, IsFoundByItsIdAndCanBeRenamed) {
+  ASSERT_OK(Create("org_id: 'big' display_name: 'Big'"));
+  const auto get = [this] {
+    return CallAsAdmin<v1::GetOrganizationResponse>("GetOrganization", "org_id: 'big'");
+  };
+  const auto update = [this](const std::string& request) {
+    return CallAsAdmin<v1::UpdateOrganizationResponse>("UpdateOrganization", request);
+  };
+  ASSERT_OK_AND_ASSIGN(const auto before, get());
+  EXPECT_EQ(before.organization().org_id(), "big");
+  EXPECT_EQ(before.organization().display_name(), "Big");
+  ASSERT_OK_AND_ASSIGN(const auto renamed, update("org_id: 'big' display_name: 'Bigger'"));
+  EXPECT_EQ(renamed.organization().display_name(), "Bigger");
+  // What is not set stays; what is set to nothing is removed.
+  ASSERT_OK(update("org_id: 'big'"));
+  ASSERT_OK_AND_ASSIGN(auto after, get());
+  EXPECT_EQ(after.organization().display_name(), "Bigger");
+  EXPECT_EQ(after.organization().created_at().seconds(),
+            before.organization().created_at().seconds());
+  ASSERT_OK(update("org_id: 'big' display_name: ''"));
+  ASSERT_OK_AND_ASSIGN(after, get());
+  EXPECT_EQ(after.organization().display_name(), "");
+  ASSERT_OK(Admin().DeleteOrganization("big"));
+  EXPECT_THAT(get(), HasReason("ORGANIZATION_NOT_FOUND"));
+  EXPECT_THAT(update("org_id: 'big' display_name: 'x'"), HasReason("ORGANIZATION_NOT_FOUND"));
+}
+
 TEST_F(OrganizationServiceTest, DeletingTakesKeysAndConfigurationsAlong) {
   ASSERT_OK(Configure("x"));
   ASSERT_OK(Admin().DeleteOrganization("acme"));

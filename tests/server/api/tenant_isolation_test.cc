@@ -79,6 +79,8 @@ class TenantIsolationTest : public ServiceTest {
         {"DeleteSocialNetwork", ByAcme(id, grpc::NOT_FOUND)},
         {"CreateOrganization", NotAdmin("org_id: 'theirs'")},
         {"ListOrganizations", NotAdmin("")},
+        {"GetOrganization", NotAdmin("org_id: 'theirs'")},
+        {"UpdateOrganization", NotAdmin("org_id: 'theirs' display_name: 'x'")},
         {"DeleteOrganization", NotAdmin("org_id: 'theirs'")},
         {"CreateApiKey", NotAdmin("org_id: 'theirs' role: ROLE_ORG")},
         {"ListApiKeys", NotAdmin("org_id: 'theirs'")},

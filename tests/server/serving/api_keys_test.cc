@@ -145,6 +145,8 @@ TEST_F(ApiKeysTest, EveryRpcTakesTheRolesOfTheTableAndNoOthers) {
       {"DeleteSocialNetwork", configure},
       {"CreateOrganization", administer},
       {"ListOrganizations", administer},
+      {"GetOrganization", administer},
+      {"UpdateOrganization", administer},
       {"DeleteOrganization", administer},
       {"CreateApiKey", administer},
       {"ListApiKeys", administer},
