@@ -130,7 +130,10 @@ std::string NetworkCatalog::Nearest(absl::string_view id) const {
   // More than a third of it changed is another word.
   size_t nearest_distance = lower.size() / 3 + 1;
   for (const Network* network : in_order_) {
-    const size_t distance = EditDistance(lower, network->id());
+    size_t distance = EditDistance(lower, network->id());
+    for (const std::string& alias : network->aliases()) {
+      distance = std::min(distance, EditDistance(lower, alias));
+    }
     if (distance >= nearest_distance) continue;
     nearest_distance = distance;
     nearest = network->id();

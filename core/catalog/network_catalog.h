@@ -40,7 +40,8 @@ class NetworkCatalog final {
   // The variant of the network as an entry of its own, everything it does not change filled in from
   // the network; the network itself where `variant` is empty. Null when there is none.
   const catalog::v1::Network* FindVariant(absl::string_view id, absl::string_view variant) const;
-  // The known id that is nearest to `id` in spelling; empty when none is near.
+  // The id of the network that is called `id`, or nearest to it in spelling, by its own id or one
+  // of its aliases; empty when none is near.
   std::string Nearest(absl::string_view id) const;
   // In the catalog's order.
   const std::vector<const catalog::v1::Network*>& networks() const { return in_order_; }

@@ -32,8 +32,9 @@ constexpr absl::string_view kResponseMode = "response_mode";
 // knows.
 constexpr absl::string_view kUserScope = "user_scope";
 // What makes a network that network; a variant can't change it.
-constexpr std::array<absl::string_view, 7> kNotInVariants = {
-    "id", "display_name", "status", "status_note", "response_type", "checked_on", "variants"};
+constexpr std::array<absl::string_view, 8> kNotInVariants = {
+    "id",         "display_name", "status", "status_note", "response_type",
+    "checked_on", "variants",     "aliases"};
 
 bool IsMadeOf(absl::string_view text, size_t max_chars, bool (*is_allowed)(unsigned char)) {
   return !text.empty() && text.size() <= max_chars &&
@@ -79,6 +80,12 @@ absl::Status ToStatus(const FieldViolations& faults, absl::string_view prefix) {
 void CheckIdentity(const Network& network, FieldViolations& faults) {
   if (!IsId(network.id())) {
     faults.Add("id", "must be 1 to 32 characters of a-z, 0-9 and _");
+  }
+  for (const std::string& alias : network.aliases()) {
+    if (IsId(alias) && alias != network.id()) continue;
+    faults.Add("aliases", absl::StrCat(Quoted(alias),
+                                       " must be 1 to 32 characters of a-z, 0-9 and "
+                                       "_, and not the id"));
   }
   CheckText("display_name", network.display_name(), 1, kMaxTextBytes, faults);
   CheckText("client_key_label", network.client_key_label(), 0, kMaxTextBytes, faults);

@@ -92,6 +92,12 @@ TEST(NetworkCatalogTest, FindsTheNearestIdInSpelling) {
   ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(BuiltInNetworksText()));
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"facebok", "facebook"},
+      {"twitter", "x"},
+      {"Twiter", "x"},
+      {"fb", "facebook"},
+      {"ig", "instagram"},
+      {"google_youtube", "youtube"},
+      {"vkontakte", "vk"},
       {"Facebook", "facebook"},
       {"FACEBOOK", "facebook"},
       {"linkedln", "linkedin"},
@@ -103,7 +109,6 @@ TEST(NetworkCatalogTest, FindsTheNearestIdInSpelling) {
       {"youtub", "youtube"},
       {"redit", "reddit"},
       {"x.com", ""},
-      {"twitter", ""},
       {"", ""},
       {"y", ""},
       {"mastodn", "mastodon"},

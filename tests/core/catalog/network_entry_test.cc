@@ -66,6 +66,8 @@ TEST(NetworkEntryTest, NamesEntryFieldAndReasonOfEveryFault) {
   const std::string live = "status: STATUS_LIVE";
   const std::vector<BadField> cases = {
       {"\"Full\"", "\"\"", "display_name", "is 0 bytes long"},
+      {live, live + " aliases: \"Old Full\"", "aliases", "\"Old Full\" must be 1 to 32 characters"},
+      {live, live + " aliases: \"full\"", "aliases", "not the id"},
       {"\"Full\"", R"("a\nb")", "display_name", "control characters"},
       {"\"Full\"", R"("\377")", "text", "must be UTF-8"},
       {live, "", "status", "must be set"},
