@@ -175,6 +175,11 @@ std::string ScopesCell(const Network& network) {
   return absl::StrCat(cell, " as ", Code(network.scopes().param()));
 }
 
+std::string EndpointCell(const Network& network) {
+  const std::string& endpoint = network.authorization_endpoint();
+  return absl::StrContains(endpoint, '{') ? Code(endpoint) : absl::StrCat("<", endpoint, ">");
+}
+
 std::string Row(const std::string& name, const Network& network) {
   const auto mode = network.pkce().mode();
   const std::string pkce =
@@ -195,20 +200,23 @@ std::string Row(const std::string& name, const Network& network) {
       });
   const std::string documentation =
       network.documentation().empty() ? "" : absl::StrCat("[page](", network.documentation(0), ")");
-  const std::vector<std::string> cells = {
-      Code(name),
-      network.display_name(),
-      absl::StrCat(
-          "<", absl::StrReplaceAll(network.authorization_endpoint(), {{"{", "%7B"}, {"}", "%7D"}}),
-          ">"),
-      Code(network.client_id_param()),
-      ScopesCell(network),
-      pkce,
-      limit,
-      DescribeRedirectUriRules(network).description(),
-      selection,
-      documentation};
+  const std::vector<std::string> cells = {Code(name),
+                                          network.display_name(),
+                                          EndpointCell(network),
+                                          Code(network.client_id_param()),
+                                          ScopesCell(network),
+                                          pkce,
+                                          limit,
+                                          DescribeRedirectUriRules(network).description(),
+                                          selection,
+                                          documentation};
   return absl::StrCat("| ", absl::StrJoin(cells, " | "), " |\n");
+}
+
+// What has variables is not an address yet, so it is no link.
+TEST_F(BuiltInNetworksTest, NetworksMdLinksOnlyWhatCanBeOpened) {
+  EXPECT_EQ(EndpointCell(Find("x")), "<https://x.com/i/oauth2/authorize>");
+  EXPECT_EQ(EndpointCell(Find("mastodon")), "`https://{instance}/oauth/authorize`");
 }
 
 // core/NETWORKS.md. To write it anew: AUTHURL_UPDATE_GOLDEN=1.
