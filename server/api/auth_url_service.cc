@@ -298,6 +298,9 @@ absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTa
     auto page = store_.ListSocialNetworks(*caller.context, caller.org_id, after, kPage);
     if (!page.ok()) return page.status();
     for (SocialNetworkSettings& settings : page->records) {
+      // An own network that was taken out of --networks_file: it would fail for good, and nobody
+      // has asked for it.
+      if (catalog_.Find(settings.network()) == nullptr) continue;
       targets.push_back({.network = settings.network(),
                          .instance = settings.instance(),
                          .configuration = settings.id(),

@@ -351,6 +351,25 @@ TEST_F(BatchHandlerTest, DamagedConfigurationIsTheProblemOfItsOwnResultWhereAllA
   }
 }
 
+// As of an own network that was taken out of --networks_file.
+TEST_F(BatchHandlerTest, ConfigurationOfANetworkThatIsGoneIsNotAmongAll) {
+  record::v1::SocialNetworkSettings settings;
+  settings.set_id("sn_gone");
+  settings.set_org_id("acme");
+  settings.set_network("gone");
+  settings.set_version(1);
+  settings.set_client_key("key");
+  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret", false));
+  ASSERT_OK(Batch().status);
+  EXPECT_THAT(response_.results(), SizeIs(3));
+  for (const auto& result : response_.results()) EXPECT_TRUE(result.has_auth_url());
+  response_.Clear();
+  request_.add_networks("gone");
+  ASSERT_OK(Batch().status);
+  ASSERT_EQ(response_.results_size(), 1);
+  EXPECT_THAT(ErrorOf(response_.results(0)), HasViolation("network", HasSubstr("not a known")));
+}
+
 TEST_F(BatchHandlerTest, StoreThatIsOutOfReachFillsOneLineOfTheLog) {
   std::filesystem::rename(folder_.database(), folder_.database() + ".away");
   // Reads trust for a moment what the last look found.
