@@ -24,7 +24,7 @@ AUTHURL_FLAG(std::string, database, "Required. SQLite file; made if it is not th
 AUTHURL_FLAG(std::string, key_ring_file, "Required. Key ring; made by authurl-keygen key-ring");
 AUTHURL_FLAG(
     std::string, admin_key_file,
-    "File with an API key that gets role ADMIN; made by authurl-keygen api-key. Needed for "
+    "File with an API key that gets role ROLE_ADMIN; made by authurl-keygen api-key. Needed for "
     "a new database");
 AUTHURL_FLAG(std::string, public_base_url,
              "https://host[:port][/path] under which this service takes callbacks; used where "

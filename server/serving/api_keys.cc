@@ -54,11 +54,11 @@ bool IsAllowed(Role role, Access access) {
 absl::string_view RolesFor(Access access) {
   switch (access) {
     case Access::kAdminister:
-      return "ADMIN";
+      return "ROLE_ADMIN";
     case Access::kConfigure:
-      return "ORG or SERVICE";
+      return "ROLE_ORG or ROLE_SERVICE";
     case Access::kMint:
-      return "ORG, MINT or SERVICE";
+      return "ROLE_ORG, ROLE_MINT or ROLE_SERVICE";
   }
   return "";
 }
@@ -120,7 +120,7 @@ std::optional<absl::Status> CheckNamedOrganization(const LookUp& look_up,
   FieldViolations violations;
   if (!org_id.has_value()) {
     violations.Add("x-org-id",
-                   "Required in the metadata: a SERVICE key acts for the organisation "
+                   "Required in the metadata: a key of role ROLE_SERVICE acts for the organisation "
                    "it names");
   } else {
     CheckOrgId("x-org-id", *org_id, violations);
@@ -223,7 +223,7 @@ absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, 
     }
     if (!is_revoked && (*known)->role() != record::v1::ROLE_ADMIN) {
       return absl::FailedPreconditionError(
-          "holds a key that has another role than ADMIN: make an ADMIN key with authurl-keygen "
+          "holds a key that has another role than ROLE_ADMIN: make a key with authurl-keygen "
           "api-key FILE");
     }
     if (!is_revoked) return absl::OkStatus();
