@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the benchmarks, runs them all and prints the table of figures. Wants a machine with nothing else to do.
 #
-#   tests/bench/run.sh            half an hour, 8 GiB of disk; writes the table into the READMEs that show it
+#   tests/bench/run.sh            half an hour, 8 GiB of disk; writes the table into tests/bench/README.md
 #   tests/bench/run.sh --quick    some minutes: fewer rounds, 100,000 configurations in place of 10,000,000
 #
 # What the programs print is kept in build/bench. So is the large database, for the next time; AUTHURL_BENCH_FOLDER
@@ -113,11 +113,9 @@ cat "$out/table.md"
 [ -z "$quick" ] || exit 0
 begin='<!-- figures: written by tests/bench/run.sh -->'
 end='<!-- end of figures -->'
-for readme in README.md tests/bench/README.md; do
-  grep -qF "$begin" "$readme" || continue
-  awk -v begin="$begin" -v end="$end" -v table="$out/table.md" '
-    $0 == end { inside = 0 }
-    !inside
-    $0 == begin { inside = 1; while ((getline line < table) > 0) print line }' "$readme" >"$out/readme.md"
-  cat "$out/readme.md" >"$readme"
-done
+readme=tests/bench/README.md
+awk -v begin="$begin" -v end="$end" -v table="$out/table.md" '
+  $0 == end { inside = 0 }
+  !inside
+  $0 == begin { inside = 1; while ((getline line < table) > 0) print line }' "$readme" >"$out/readme.md"
+cat "$out/readme.md" >"$readme"
