@@ -148,7 +148,7 @@ set_up_demo() {
     '{"org_id": "demo", "display_name": "Made by quickstart.sh"}'
 
   AUTHURL_API_KEY=
-  [ ! -f "$env_file" ] || AUTHURL_API_KEY=$(sed -n 's/^AUTHURL_API_KEY=//p' "$env_file")
+  [ ! -f "$env_file" ] || AUTHURL_API_KEY=$(sed -nE 's/^(export )?AUTHURL_API_KEY=//p' "$env_file")
   if ! call authurl.v1.SocialNetworkService/ListSocialNetworks "$AUTHURL_API_KEY" >/dev/null 2>&1; then
     reply=$(call authurl.v1.OrganizationService/CreateApiKey "$AUTHURL_ADMIN_KEY" \
       '{"org_id": "demo", "role": "ROLE_ORG", "display_name": "Made by quickstart.sh"}')
@@ -161,7 +161,8 @@ set_up_demo() {
 }
 
 write_env_file() {
-  printf '%s\n' "AUTHURL_ADDRESS=$(printf %q "$address")" "AUTHURL_API_KEY=$AUTHURL_API_KEY" \
+  # Exported, so that programs started from that terminal have them too.
+  printf 'export %s\n' "AUTHURL_ADDRESS=$(printf %q "$address")" "AUTHURL_API_KEY=$AUTHURL_API_KEY" \
     "AUTHURL_ADMIN_KEY=$AUTHURL_ADMIN_KEY" "AUTHURL_ORG_ID=demo" >"$env_file.new"
   mv "$env_file.new" "$env_file"
 }

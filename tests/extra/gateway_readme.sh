@@ -35,7 +35,7 @@ start() {
 gateway_modules=$(go env GOMODCACHE) gateway_cache=$(go env GOCACHE)
 export GOMODCACHE=$gateway_modules GOCACHE=$gateway_cache HOME=$home
 start quickstart 'the server is running on' deploy/quickstart.sh --listen 127.0.0.1:0
-address=$(sed -n 's/^AUTHURL_ADDRESS=//p' "$home/.local/share/authurl/quickstart.env")
+address=$(sed -n 's/^export AUTHURL_ADDRESS=//p' "$home/.local/share/authurl/quickstart.env")
 start gateway '"event":"serving"' deploy/gateway/run.sh --listen 127.0.0.1:0 --upstream "$address"
 front=$(sed -nE '/"event":"serving"/ s/.*"address":"([^"]*)".*/\1/p' "$home/gateway.out")
 printf '%s\n' "connect-to = 127.0.0.1:8080:$front" silent show-error fail-with-body 'write-out = "\n"' >"$home/.curlrc"

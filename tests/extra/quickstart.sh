@@ -40,10 +40,12 @@ expect_clean_stop() {
 deploy/quickstart.sh --no-wait --data-dir "$data/main" --listen 127.0.0.1:0 >"$data/first.out" 2>&1 || fail "first run"
 grep -q '^  https://www.instagram.com/' "$data/first.out" || fail "it printed no authorization URL"
 [ -z "$(find "$data/main" -type f -perm /077)" ] || fail "it left files that others can read"
-first_key=$(grep '^AUTHURL_API_KEY=' "$data/main/quickstart.env")
+first_key=$(grep '^export AUTHURL_API_KEY=' "$data/main/quickstart.env") || fail "quickstart.env exports no API key"
+# As an older quickstart.sh left it.
+sed -i 's/^export //' "$data/main/quickstart.env"
 
 start second --listen=127.0.0.1:0
-[ "$(grep '^AUTHURL_API_KEY=' "$data/main/quickstart.env")" = "$first_key" ] || fail "the second run made another API key"
+[ "$(grep '^export AUTHURL_API_KEY=' "$data/main/quickstart.env")" = "$first_key" ] || fail "the second run made another API key"
 # shellcheck source=/dev/null
 . "$data/main/quickstart.env"
 if grep -rlaF -e "$AUTHURL_API_KEY" -e "$AUTHURL_ADMIN_KEY" /proc/[0-9]*/cmdline 2>/dev/null; then
