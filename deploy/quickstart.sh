@@ -75,9 +75,18 @@ build_failed() {
   fail "the build failed; its whole output is in $build_log"
 }
 
+# A build by another user, root for one, would otherwise end in some tool's "Permission denied".
+check_build_folder() {
+  local other
+  mkdir -p "$build" 2>/dev/null || fail "can't make the folder $PWD/$build: run this as the user whom $PWD belongs to"
+  other=$(find "$build" -maxdepth 1 ! -writable -print -quit)
+  [ -z "$other" ] || fail "can't write to $PWD/$other, which belongs to $(stat -c %U "$other"): run this as that user, or \
+have the folder $PWD/$build removed"
+}
+
 build_server() {
   local next_report=$((SECONDS + 20))
-  mkdir -p "$build"
+  check_build_folder
   : >"$build_log"
   # A folder that is configured already, maybe with the tests, stays so: Ninja reconfigures it when it has to.
   if [ ! -f "$build/build.ninja" ]; then

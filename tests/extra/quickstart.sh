@@ -64,6 +64,18 @@ expect_refusal 'another quickstart.sh is running' --data-dir "$data/main"
 expect_refusal "^authurl-server: .*$AUTHURL_ADDRESS.* in use" --data-dir "$data/other" --listen "$AUTHURL_ADDRESS"
 expect_refusal '^authurl-server: ' --data-dir "$data/other" --listen 0.0.0.0:0
 
+# The build folder of another user is refused with a sentence. Only root can be somebody else.
+if [ "$(id -u)" = 0 ]; then
+  chmod 0711 "$data"
+  mkdir -m 0777 "$data/nobody"
+  code=0
+  setpriv --reuid=65534 --regid=65534 --clear-groups deploy/quickstart.sh --no-wait --data-dir "$data/nobody/data" \
+    >"$data/refusal.out" 2>&1 || code=$?
+  [ "$code" = 1 ] || fail "the exit code as another user was $code"
+  grep -q "^quickstart: can't write to .*build/release, which belongs to $(stat -c %U build/release)" \
+    "$data/refusal.out" || fail "it did not say whose the build folder is"
+fi
+
 kill -TERM "$pid"
 expect_clean_stop SIGTERM
 start third --listen "unix:$data/socket"
