@@ -178,7 +178,8 @@ write_env_file() {
 
 print_summary() {
   local request='{"network":"instagram","redirect_uri":"https://app.example.com/cb","tenant_id":"customer_42"}'
-  local reply
+  local reply call
+  call=$(printf %q "$bin/authurl-call")
   reply=$(call authurl.v1.AuthUrlService/GetAuthUrl "$AUTHURL_API_KEY" "$request")
   cat <<END
 
@@ -188,11 +189,11 @@ Authorization URL (of a demo app that Instagram does not know):
 API key of the organisation "demo":
   $AUTHURL_API_KEY
 
-To call the server from another terminal ($bin/authurl-call takes the same arguments as grpcurl):
+To call the server from another terminal (grpcurl takes the same arguments):
   . $(printf %q "$env_file")
-  grpcurl -plaintext -H "authorization: Bearer \$AUTHURL_API_KEY" -d '$request' "\$AUTHURL_ADDRESS" authurl.v1.AuthUrlService/GetAuthUrl
-  grpcurl -plaintext -H "authorization: Bearer \$AUTHURL_API_KEY" "\$AUTHURL_ADDRESS" authurl.v1.SocialNetworkService/ListSocialNetworks
-  grpcurl -plaintext -H "authorization: Bearer \$AUTHURL_ADMIN_KEY" "\$AUTHURL_ADDRESS" authurl.v1.OrganizationService/ListOrganizations
+  $call -plaintext -H "authorization: Bearer \$AUTHURL_API_KEY" -d '$request' "\$AUTHURL_ADDRESS" authurl.v1.AuthUrlService/GetAuthUrl
+  $call -plaintext -H "authorization: Bearer \$AUTHURL_API_KEY" "\$AUTHURL_ADDRESS" authurl.v1.SocialNetworkService/ListSocialNetworks
+  $call -plaintext -H "authorization: Bearer \$AUTHURL_ADMIN_KEY" "\$AUTHURL_ADDRESS" authurl.v1.OrganizationService/ListOrganizations
 
 END
 }
