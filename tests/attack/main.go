@@ -22,7 +22,7 @@ var attacks = map[string]attack{
 	"faulty_bodies":   {"64 KiB of JSON with 32,000 faults, with and without a key, 8 at a time", faultyBodies},
 	"held_memory":     {"8,000 bodies of 63 KiB that never end, 2,000 readers that never read", heldMemory},
 	"half_handshakes": {"6,000 connections to the server's mTLS port that begin no handshake, or half of one", halfHandshakes},
-	"long_scopes":     {"25 callers with one MINT key and 7 KB of scopes, for a network whose states are stored", longScopes},
+	"long_scopes":     {"25 callers with one MINT key and the longest scopes that are taken, for a network whose states are stored", longScopes},
 	"reply_bytes":     {"10,000 requests whose replies quote what net/http might write itself", replyBytes},
 }
 

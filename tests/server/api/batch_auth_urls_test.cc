@@ -26,7 +26,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -361,7 +360,7 @@ TEST_F(BatchHandlerTest, ConfigurationOfANetworkThatIsGoneIsNotAmongAll) {
   settings.set_client_key("key");
   ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret", false));
   ASSERT_OK(Batch().status);
-  EXPECT_THAT(response_.results(), SizeIs(3));
+  EXPECT_EQ(response_.results_size(), 3);
   for (const auto& result : response_.results()) EXPECT_TRUE(result.has_auth_url());
   response_.Clear();
   request_.add_networks("gone");
@@ -400,7 +399,7 @@ TEST_F(BatchHandlerTest, DeadlineThatHasPassedStopsIt) {
   EXPECT_THAT(status, HasReason("DEADLINE_EXCEEDED"));
   EXPECT_THAT(status,
               StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("after 0 of 1 networks")));
-  EXPECT_THAT(response_.results(), IsEmpty());
+  EXPECT_EQ(response_.results_size(), 0);
 }
 
 TEST_F(BatchHandlerTest, UrlsAreCountedWhenTheyAreSentAndNotBefore) {

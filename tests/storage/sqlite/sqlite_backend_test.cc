@@ -101,7 +101,8 @@ mode_t ModeOf(const std::string& path) {
 
 TEST_F(SqliteBackendTest, MakesItsFilesForTheOwnerAlone) {
   ASSERT_OK_AND_ASSIGN(const auto backend, OpenSqliteBackend(path_));
-  EXPECT_THAT(Files(), UnorderedElementsAre("test.db", "test.db-wal", "test.db-shm"));
+  EXPECT_THAT(Files(),
+              UnorderedElementsAre("test.db", "test.db-wal", "test.db-shm", "test.db-ballast"));
   for (const std::string& name : Files()) EXPECT_EQ(ModeOf(folder_.File(name)), 0600u) << name;
 }
 
