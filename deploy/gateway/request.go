@@ -196,6 +196,12 @@ func (d *decoder) integer(value jsonValue, path string) (protoreflect.Value, boo
 	return protoreflect.ValueOfInt32(int32(number)), err == nil
 }
 
+// isTaken is false of roles whose keys belong to no organisation where the path is one's.
+func (d *decoder) isTaken(value protoreflect.EnumValueDescriptor) bool {
+	ofNone := value.FullName() == "authurl.v1.ROLE_ADMIN" || value.FullName() == "authurl.v1.ROLE_SERVICE"
+	return !ofNone || !slices.Contains(d.inPath, "org_id")
+}
+
 func (d *decoder) enum(enum protoreflect.EnumDescriptor, value jsonValue, path string) (protoreflect.Value, bool) {
 	if !d.expect("string", value, path) {
 		return protoreflect.Value{}, false
@@ -204,6 +210,9 @@ func (d *decoder) enum(enum protoreflect.EnumDescriptor, value jsonValue, path s
 	// The first value of an enum only says that there is none.
 	for i := 1; i < enum.Values().Len(); i++ {
 		known := enum.Values().Get(i)
+		if !d.isTaken(known) {
+			continue
+		}
 		if string(known.Name()) == value.text {
 			return protoreflect.ValueOfEnum(known.Number()), true
 		}

@@ -304,7 +304,15 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 
 	call(409, `"ORGANIZATION_EXISTS"`, "POST", "/v1/organizations", `{"org_id":"acme"}`, admin)
 	call(200, `"data":[{"org_id":"acme"`, "GET", "/v1/organizations", "", admin)
+	call(400, `{"role":{"_errors":["Expected one of ROLE_ORG, ROLE_MINT, received \"ROLE_ADMIN\""]}}`,
+		"POST", "/v1/organizations/acme/api-keys", `{"role":"ROLE_ADMIN"}`, admin)
 	call(200, `"next_page_token":"","unreadable_ids":[]}`, "GET", "/v1/organizations", "", admin)
+	call(200, `"display_name":"Acme Ltd"`, "PATCH", "/v1/organizations/acme", `{"display_name":"Acme Ltd"}`, admin)
+	call(200, `"display_name":"Acme Ltd"`, "PATCH", "/v1/organizations/acme", "", admin)
+	call(200, `{"success":true,"data":{"org_id":"acme","display_name":"Acme Ltd","created_at":"`, "GET", "/v1/organizations/acme", "", admin)
+	call(200, `"display_name":""`, "PATCH", "/v1/organizations/acme", `{"display_name":""}`, admin)
+	call(404, `"ORGANIZATION_NOT_FOUND"`, "GET", "/v1/organizations/other", "", admin)
+	call(404, `"ORGANIZATION_NOT_FOUND"`, "PATCH", "/v1/organizations/other", "{}", admin)
 	first := call(200, `"next_page_token":"A`, "GET", "/v1/api-keys?page_size=1", "", admin)
 	token := regexp.MustCompile(`"next_page_token":"([^"]+)"`).FindStringSubmatch(first)[1]
 	call(200, `"next_page_token":"","unreadable_ids":[]}`, "GET", "/v1/api-keys?pageSize=1&pageToken="+token, "", admin)
