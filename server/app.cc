@@ -197,6 +197,7 @@ absl::Status App::Open(const OpenBackend& open_backend) {
       {.configurations = config_.max_configurations, .api_keys = config_.max_api_keys});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
+  CheckRollback();
 
   if (config_.admin_key_file.empty()) {
     const absl::StatusOr<bool> has_keys = store_->HasApiKeys(CallContext::Background());
@@ -213,6 +214,26 @@ absl::Status App::Open(const OpenBackend& open_backend) {
   Wipe(*key);
   if (!ensured.ok()) return Explain(ensured, "--admin_key_file", config_.admin_key_file);
   return absl::OkStatus();
+}
+
+void App::CheckRollback() {
+  const std::string file = config_.rollback_file.empty()
+                               ? absl::StrCat(config_.key_ring_file, ".rollback")
+                               : config_.rollback_file;
+  const absl::StatusOr<RollbackCheck::Found> found = store_->StartRollbackCheck(file);
+  if (!found.ok()) {
+    Log(LogLevel::kInfo, "rollback_is_not_noticed", {{"cause", CauseOf(found.status())}});
+    return;
+  }
+  is_rolled_back_ = found->is_older();
+  if (!is_rolled_back_) return;
+  Log(LogLevel::kError, "database_is_an_older_copy",
+      {{"database", config_.database},
+       {"number", found->in_database},
+       {"number_seen", found->in_file},
+       {"message",
+        "API keys that were revoked and what was deleted since may be back: revoke and delete "
+        "again; see Backup in deploy/README.md"}});
 }
 
 absl::Status App::StartServing() {
@@ -307,7 +328,8 @@ MetricSources App::SourcesOfMetrics() {
                           .writes = backend.writes,
                           .reads = backend.reads,
                           .busy = backend.busy,
-                          .errors = backend.errors};
+                          .errors = backend.errors,
+                          .rolled_back = is_rolled_back_};
   };
   sources.purges = [this] {
     const CredentialStore::Stats store = store_->Snapshot();

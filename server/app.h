@@ -81,6 +81,8 @@ class App final {
   // In this order, so that a start that fails for an address that is taken changes nothing.
   absl::Status Bind();
   absl::Status Open(const OpenBackend& open_backend);
+  // Tells the operator where the database is an older copy. The server serves all the same.
+  void CheckRollback();
   absl::Status StartServing();
   void StopServing(absl::string_view why);
   void AddService(const google::protobuf::ServiceDescriptor& descriptor,
@@ -99,6 +101,7 @@ class App final {
   std::unique_ptr<CredentialStore> store_;
   std::unique_ptr<Listener> listener_;
   std::optional<BoundSockets> metrics_sockets_;  // Until the exposer has them.
+  bool is_rolled_back_ = false;
   Admission admission_;
   RateLimits rate_limits_;
   Metrics metrics_;

@@ -22,6 +22,9 @@ AUTHURL_FLAG(std::string, listen,
              "Where to listen: host:port (port 0: any free one) or unix:/path");
 AUTHURL_FLAG(std::string, database, "Required. SQLite file; made if it is not there");
 AUTHURL_FLAG(std::string, key_ring_file, "Required. Key ring; made by authurl-keygen key-ring");
+AUTHURL_FLAG(std::string, rollback_file,
+             "File that remembers how far the database has come, so that an older copy of it is "
+             "noticed; by default the key ring's name with .rollback");
 AUTHURL_FLAG(
     std::string, admin_key_file,
     "File with an API key that gets role ROLE_ADMIN; made by authurl-keygen api-key. Needed for "
@@ -220,6 +223,7 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.listen = absl::GetFlag(FLAGS_listen);
   config.database = absl::GetFlag(FLAGS_database);
   config.key_ring_file = absl::GetFlag(FLAGS_key_ring_file);
+  config.rollback_file = absl::GetFlag(FLAGS_rollback_file);
   config.admin_key_file = absl::GetFlag(FLAGS_admin_key_file);
   config.public_base_url = absl::GetFlag(FLAGS_public_base_url);
   config.state_ttl = absl::GetFlag(FLAGS_state_ttl);

@@ -16,6 +16,9 @@ struct Config {
   std::string database;
   // See core/crypto/key_ring.h.
   std::string key_ring_file;
+  // Remembers how far the database has come, so that an older copy of it is noticed
+  // (storage/rollback_check.h). Empty: the key ring's name with ".rollback".
+  std::string rollback_file;
   // Holds the text of an API key that gets role ADMIN. Empty: the database must have one already.
   std::string admin_key_file;
   // "https://host[:port][/path]" of the server's own callback address; empty for none.

@@ -19,6 +19,7 @@ constexpr absl::Duration kResealRetry = absl::Minutes(1);
 // Where there was something to do, the next step comes soon.
 constexpr absl::Duration kPurgePause = absl::Milliseconds(100);
 constexpr absl::Duration kPurgeInterval = absl::Seconds(5);
+constexpr absl::Duration kRollbackCheckInterval = absl::Seconds(10);
 
 void LogHealth(StoreHealth health, const absl::Status& cause) {
   switch (health) {
@@ -57,6 +58,7 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
       return *purged > 0;
     });
   });
+  rollback_checker_ = std::thread([this] { KeepRollbackCheck(); });
 }
 
 StoreUpkeep::~StoreUpkeep() {
@@ -69,6 +71,7 @@ StoreUpkeep::~StoreUpkeep() {
   resealer_.join();
   state_purger_.join();
   organization_purger_.join();
+  rollback_checker_.join();
 }
 
 void StoreUpkeep::Watch() {
@@ -119,6 +122,17 @@ void StoreUpkeep::Purge(const char* what, const std::function<absl::StatusOr<boo
     if (std::exchange(failing, !more.ok()) || more.ok()) continue;
     Log(LogLevel::kWarning, "purge_failed", {{"of", what}, {"cause", CauseOf(more.status())}});
   } while (!WaitOrStopping(pause));
+}
+
+void StoreUpkeep::KeepRollbackCheck() {
+  bool failing = false;
+  bool is_stopping = false;
+  while (!is_stopping) {
+    is_stopping = WaitOrStopping(kRollbackCheckInterval);
+    const absl::Status status = store_.AdvanceRollbackCheck();
+    if (std::exchange(failing, !status.ok()) || status.ok()) continue;
+    Log(LogLevel::kWarning, "rollback_check_failed", {{"cause", CauseOf(status)}});
+  }
 }
 
 bool StoreUpkeep::WaitOrStopping(absl::Duration duration) {

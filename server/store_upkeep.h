@@ -20,9 +20,9 @@ enum class StoreHealth {
   kFailed,
 };
 
-// Watches the store's health, seals old records anew under the first key, and removes expired
-// states and what deleted organisations left: each on a thread of its own, because any of them may
-// have to wait for the disk.
+// Watches the store's health, seals old records anew under the first key, removes expired states
+// and what deleted organisations left, and keeps up to date what tells an older copy of the
+// database: each on a thread of its own, because any of them may have to wait for the disk.
 class StoreUpkeep final {
  public:
   // `on_health` is told, on one thread, whenever the health has changed; it is good at first.
@@ -39,6 +39,7 @@ class StoreUpkeep final {
   // Calls `step` again and again: soon where it returns that there is more to do. `what` names it
   // in the log.
   void Purge(const char* what, const std::function<absl::StatusOr<bool>()>& step);
+  void KeepRollbackCheck();
   // Whether this is stopping, after `duration` at most.
   bool WaitOrStopping(absl::Duration duration);
 
@@ -53,6 +54,7 @@ class StoreUpkeep final {
   std::thread resealer_;
   std::thread state_purger_;
   std::thread organization_purger_;
+  std::thread rollback_checker_;
 };
 
 }  // namespace authurl

@@ -91,6 +91,7 @@ size_t HashOfNetwork(absl::string_view org_id, absl::string_view network,
 CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer,
                                  RandomSource random, size_t cache_bytes, Quotas quotas)
     : random_(std::move(random)),
+      sealer_(sealer),
       records_(std::move(backend), sealer, random_, cache_bytes),
       configurations_(kSocialNetworks, quotas.configurations),
       api_keys_(kApiKeys, quotas.api_keys),
@@ -688,6 +689,25 @@ absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) 
 }
 
 absl::StatusOr<ResealStep> CredentialStore::ResealNext(int batch) { return resealer_.Next(batch); }
+
+absl::StatusOr<RollbackCheck::Found> CredentialStore::StartRollbackCheck(const std::string& file) {
+  auto check = std::make_unique<RollbackCheck>(records_.backend(), sealer_, random_, file);
+  absl::StatusOr<RollbackCheck::Found> found = check->Start();
+  if (!found.ok()) return found;
+  rollback_check_ = std::move(check);
+  writes_checked_ = records_.backend().Stats().writes;
+  return found;
+}
+
+absl::Status CredentialStore::AdvanceRollbackCheck() {
+  if (rollback_check_ == nullptr || records_.backend().Stats().writes == writes_checked_) {
+    return absl::OkStatus();
+  }
+  const absl::Status status = rollback_check_->Advance();
+  // Its own write is one of them.
+  if (status.ok()) writes_checked_ = records_.backend().Stats().writes;
+  return status;
+}
 
 absl::Status CredentialStore::Probe() { return records_.backend().Probe(); }
 

@@ -51,6 +51,7 @@
 #include "storage/record_locks.h"
 #include "storage/record_store.h"
 #include "storage/resealer.h"
+#include "storage/rollback_check.h"
 
 namespace authurl {
 
@@ -211,6 +212,13 @@ class CredentialStore final {
   // over and reported as INTERNAL when all others are done; the next call begins anew, with those.
   absl::StatusOr<ResealStep> ResealNext(int batch);
 
+  // Whether the database is an older copy of itself, as far as `file` knows; from now on it is
+  // kept up to date. Errors: RollbackCheck::Start()'s, and then nothing is noticed. To be called
+  // once, before the rest.
+  absl::StatusOr<RollbackCheck::Found> StartRollbackCheck(const std::string& file);
+  // Brings it up to date where something was written since. For one thread at a time.
+  absl::Status AdvanceRollbackCheck();
+
   // OK when the database can be read and written. Cheap.
   absl::Status Probe();
   // OK when it can be read: what only reads goes on while a disk is full. Cheap.
@@ -236,6 +244,7 @@ class CredentialStore final {
                                     const record::v1::SocialNetworkSettings& settings,
                                     bool make_default);
   const RandomSource random_;
+  const Sealer& sealer_;
   RecordStore records_;
   Quota configurations_;
   Quota api_keys_;
@@ -246,6 +255,8 @@ class CredentialStore final {
   // Of a network and instance: to be held from choosing a rank until it is written. Taken after an
   // update lock, never before.
   RecordLocks rank_locks_;
+  std::unique_ptr<RollbackCheck> rollback_check_;
+  uint64_t writes_checked_ = 0;
   std::atomic<uint64_t> purged_auth_states_ = 0;
   std::atomic<uint64_t> purged_records_ = 0;
 };

@@ -88,6 +88,9 @@ void CollectStorage(const StorageReading& storage, Families& families) {
   families.push_back(MakeCounter("authurl_storage_errors_total",
                                  "Reads and writes that failed for a reason of the database's own.",
                                  ToDouble(storage.errors)));
+  families.push_back(MakeGauge("authurl_storage_rolled_back",
+                               "1 if the server found an older copy of its database, else 0.",
+                               storage.rolled_back ? 1 : 0));
 }
 
 void CollectPurges(const PurgesReading& purges, Families& families) {

@@ -38,6 +38,7 @@ struct StorageReading {
   uint64_t reads = 0;
   uint64_t busy = 0;
   uint64_t errors = 0;
+  bool rolled_back = false;
 };
 
 struct PurgesReading {

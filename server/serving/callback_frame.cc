@@ -41,10 +41,10 @@ std::string ReadablePeer(absl::string_view peer) {
   if (absl::StartsWith(peer, "unix")) return "unix";
   if (!absl::ConsumePrefix(&peer, "ipv4:") && !absl::ConsumePrefix(&peer, "ipv6:")) return "";
   std::string readable = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
-  const bool is_fit = readable.size() <= kMaxBytes &&
-                      std::all_of(readable.begin(), readable.end(), [](unsigned char c) {
-                        return absl::ascii_isalnum(c) || absl::StrContains("[]:.%", c);
-                      });
+  const bool is_fit =
+      readable.size() <= kMaxBytes && std::all_of(readable.begin(), readable.end(), [](char c) {
+        return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("[]:.%", c);
+      });
   return is_fit ? readable : "";
 }
 

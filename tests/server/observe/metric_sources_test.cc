@@ -80,7 +80,8 @@ TEST(SourceMetricsTest, EveryReadingArrivesUnderItsName) {
   };
   sources.lanes["writes"] = [] { return LaneReading{.queued = 6}; };
   sources.storage = [] {
-    return StorageReading{.commits = 5, .writes = 6, .reads = 7, .busy = 8, .errors = 9};
+    return StorageReading{
+        .commits = 5, .writes = 6, .reads = 7, .busy = 8, .errors = 9, .rolled_back = true};
   };
   sources.purges = [] { return PurgesReading{.auth_states = 10, .organization_records = 11}; };
   sources.key_ring = [] { return KeyRingReading{.keys = 12, .primary_key_id = 13}; };
