@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/catalog/endpoint.h"
@@ -109,8 +109,10 @@ std::string FormDecoded(absl::string_view text) {
   std::string decoded;
   for (size_t i = 0; i < text.size(); ++i) {
     const absl::string_view escaped = text.substr(std::min(i + 1, text.size()), 2);
-    if (text[i] == '%' && escaped.size() == 2 && AllOf(escaped, absl::ascii_isxdigit)) {
-      decoded += absl::HexStringToBytes(escaped);
+    uint32_t byte = 0;
+    if (text[i] == '%' && escaped.size() == 2 && AllOf(escaped, absl::ascii_isxdigit) &&
+        absl::SimpleHexAtoi(escaped, &byte)) {
+      decoded += static_cast<char>(byte);
       i += 2;
     } else {
       decoded += text[i] == '+' ? ' ' : text[i];
