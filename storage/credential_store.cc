@@ -691,21 +691,21 @@ absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) 
 absl::StatusOr<ResealStep> CredentialStore::ResealNext(int batch) { return resealer_.Next(batch); }
 
 absl::StatusOr<RollbackCheck::Found> CredentialStore::StartRollbackCheck(const std::string& file) {
-  auto check = std::make_unique<RollbackCheck>(records_.backend(), sealer_, random_, file);
-  absl::StatusOr<RollbackCheck::Found> found = check->Start();
-  if (!found.ok()) return found;
-  rollback_check_ = std::move(check);
-  writes_checked_ = records_.backend().Stats().writes;
+  rollback_check_ = std::make_unique<RollbackCheck>(records_.backend(), sealer_, random_, file);
+  const uint64_t writes = records_.backend().Stats().writes;
+  absl::StatusOr<RollbackCheck::Found> found = rollback_check_->Start();
+  if (!found.ok()) rollback_check_ = nullptr;
+  writes_checked_ = writes + 1;
   return found;
 }
 
 absl::Status CredentialStore::AdvanceRollbackCheck() {
-  if (rollback_check_ == nullptr || records_.backend().Stats().writes == writes_checked_) {
-    return absl::OkStatus();
-  }
+  // Counted before: what is written meanwhile may come behind the number, and needs the next one.
+  const uint64_t writes = records_.backend().Stats().writes;
+  if (rollback_check_ == nullptr || writes == writes_checked_) return absl::OkStatus();
   const absl::Status status = rollback_check_->Advance();
   // Its own write is one of them.
-  if (status.ok()) writes_checked_ = records_.backend().Stats().writes;
+  if (status.ok()) writes_checked_ = writes + 1;
   return status;
 }
 

@@ -41,9 +41,6 @@ class DiskReserve final {
   // UNAVAILABLE STORAGE_UNAVAILABLE, with how much is missing.
   absl::Status TakeAgain();
 
-  // 0: there is none.
-  int64_t ballast_bytes() const { return ballast_bytes_; }
-
  private:
   int64_t FreeBytes() const;
   // Whether the ballast could be made.
@@ -51,7 +48,7 @@ class DiskReserve final {
 
   const std::string folder_;
   const std::string ballast_;
-  int64_t ballast_bytes_ = 0;
+  int64_t ballast_bytes_ = 0;  // 0: none could be taken.
   std::atomic<bool> in_use_ = false;
 };
 

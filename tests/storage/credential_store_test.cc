@@ -64,8 +64,15 @@ class LateBackend final : public ForwardingBackend {
     return result;
   }
 
+  absl::Status PutMeta(absl::string_view name, absl::string_view value) override {
+    absl::Status status = ForwardingBackend::PutMeta(name, value);
+    if (const auto after = std::exchange(after_next_meta, nullptr)) after();
+    return status;
+  }
+
   std::function<void()> before_next;
   std::function<void()> after_next;
+  std::function<void()> after_next_meta;
 };
 
 class CredentialStoreTest : public StoreTest {
@@ -302,6 +309,28 @@ TEST_F(CredentialStoreTest, ANetworkHasABoundedNumberOfConfigurations) {
               HasReason("TOO_MANY_CONFIGURATIONS"));
   settings.set_instance("another.example");
   EXPECT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
+}
+
+TEST_F(CredentialStoreTest, AWriteDuringAStepOfTheRollbackCheckNeedsTheNextOne) {
+  LateBackend& backend = ReopenOverLateBackend();
+  const std::string file = folder_.File("ring.rollback");
+  ASSERT_OK(store_->StartRollbackCheck(file));
+  const std::string at_start = ReadFile(file);
+  ASSERT_OK(store_->AdvanceRollbackCheck());
+  EXPECT_EQ(ReadFile(file), at_start);
+
+  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
+  backend.after_next_meta = [&] {
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("other")));
+  };
+  ASSERT_OK(store_->AdvanceRollbackCheck());
+  const std::string first = ReadFile(file);
+  EXPECT_NE(first, at_start);
+  ASSERT_OK(store_->AdvanceRollbackCheck());
+  const std::string second = ReadFile(file);
+  EXPECT_NE(second, first);
+  ASSERT_OK(store_->AdvanceRollbackCheck());
+  EXPECT_EQ(ReadFile(file), second);
 }
 
 TEST_F(CredentialStoreTest, AnOrganisationHasABoundedNumberOfConfigurationsAndApiKeys) {
