@@ -27,22 +27,13 @@ func faultyBodies(length time.Duration) ([]string, error) {
 		fmt.Printf("  with a key: %v\n", key != "")
 		var answers, received atomic.Int64
 		r, err := measure(h, h.gateway, length, func() func() {
-			var stopped atomic.Bool
-			var attackers sync.WaitGroup
-			for range 8 {
-				attackers.Go(func() {
-					client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
-					defer client.CloseIdleConnections()
-					for !stopped.Load() {
-						n, err := postAny(client, h.gateway.address, key, body)
-						if err == nil {
-							answers.Add(1)
-							received.Add(n)
-						}
-					}
-				})
-			}
-			return func() { stopped.Store(true); attackers.Wait() }
+			return flood(8, 10*time.Second, func(client *http.Client) {
+				n, err := postAny(client, h.gateway.address, key, body)
+				if err == nil {
+					answers.Add(1)
+					received.Add(n)
+				}
+			})
 		})
 		if err != nil {
 			return nil, err

@@ -39,23 +39,16 @@ func startHonest(h *house) *honest {
 	ticks := make(chan struct{})
 	o.callers.Go(func() {
 		defer close(ticks)
-		ticker := time.NewTicker(time.Second / honestRate)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
+		atRate(ctx, honestRate, func() {
 			select {
 			case ticks <- struct{}{}:
 			default: // All callers wait for a reply: this call is lost.
 			}
-		}
+		})
 	})
 	for range honestCallers {
 		o.callers.Go(func() {
-			client := &http.Client{Transport: &http.Transport{}, Timeout: honestPatience}
+			client := newClient(honestPatience)
 			defer client.CloseIdleConnections()
 			for range ticks {
 				if o.call(client) == nil {
@@ -67,23 +60,51 @@ func startHonest(h *house) *honest {
 		})
 	}
 	o.callers.Go(func() {
-		ticker := time.NewTicker(time.Second / 5)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
+		atRate(ctx, 5, func() {
 			o.callers.Go(func() {
 				o.tried.Add(1)
 				if o.comeAnew() == nil {
 					o.fresh.Add(1)
 				}
 			})
-		}
+		})
 	})
 	return o
+}
+
+// atRate calls so many times a second until ctx is done.
+func atRate(ctx context.Context, perSecond int, call func()) {
+	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			call()
+		}
+	}
+}
+
+// newClient has connections of its own.
+func newClient(timeout time.Duration) *http.Client {
+	return &http.Client{Transport: &http.Transport{}, Timeout: timeout}
+}
+
+// flood has so many callers call again and again, each with a client of its own, until it is told to end.
+func flood(callers int, timeout time.Duration, call func(*http.Client)) (end func()) {
+	var stopped atomic.Bool
+	var running sync.WaitGroup
+	for range callers {
+		running.Go(func() {
+			client := newClient(timeout)
+			defer client.CloseIdleConnections()
+			for !stopped.Load() {
+				call(client)
+			}
+		})
+	}
+	return func() { stopped.Store(true); running.Wait() }
 }
 
 // comeAnew makes a new connection and uses it.

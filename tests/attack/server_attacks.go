@@ -128,36 +128,26 @@ func longScopes(length time.Duration) ([]string, error) {
 	before := h.databaseMiB()
 	// Long enough that what has no bound is seen to have none.
 	r, err := measure(h, h.server, max(length, 8*time.Second), func() func() {
-		var stopped atomic.Bool
-		var attackers sync.WaitGroup
-		for range 25 {
-			attackers.Go(func() {
-				client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
-				defer client.CloseIdleConnections()
-				for !stopped.Load() {
-					if status, err := post(client, h.gateway.address, "/v1/social-networks/line/auth-url", mintKey, body); err == nil && status == http.StatusOK {
-						urls.Add(1)
-					} else {
-						refused.Add(1)
-						time.Sleep(10 * time.Millisecond)
-					}
-				}
-			})
-		}
-		attackers.Go(func() {
-			client := &http.Client{Transport: &http.Transport{}, Timeout: honestPatience}
-			defer client.CloseIdleConnections()
-			for i := 0; !stopped.Load(); i++ {
-				status, err := post(client, h.gateway.address, "/v1/organizations", h.adminKey, fmt.Sprintf(`{"org_id":"org-%d"}`, i))
-				if err == nil && status == http.StatusOK {
-					writes.Add(1)
-				} else {
-					failedWrites.Add(1)
-				}
-				time.Sleep(200 * time.Millisecond)
+		endAttack := flood(25, 10*time.Second, func(client *http.Client) {
+			if status, err := post(client, h.gateway.address, "/v1/social-networks/line/auth-url", mintKey, body); err == nil && status == http.StatusOK {
+				urls.Add(1)
+			} else {
+				refused.Add(1)
+				time.Sleep(10 * time.Millisecond)
 			}
 		})
-		return func() { stopped.Store(true); attackers.Wait() }
+		number := 0 // For the one caller there is.
+		endWrites := flood(1, honestPatience, func(client *http.Client) {
+			status, err := post(client, h.gateway.address, "/v1/organizations", h.adminKey, fmt.Sprintf(`{"org_id":"org-%d"}`, number))
+			number++
+			if err == nil && status == http.StatusOK {
+				writes.Add(1)
+			} else {
+				failedWrites.Add(1)
+			}
+			time.Sleep(200 * time.Millisecond)
+		})
+		return func() { endAttack(); endWrites() }
 	})
 	if err != nil {
 		return nil, err
