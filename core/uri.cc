@@ -30,6 +30,11 @@ constexpr size_t kMaxLabelBytes = 63;
 constexpr std::array<absl::string_view, 16> kPrivateDomains = {
     "alt",  "arpa", "invalid",  "local", "localhost", "onion",   "test",        "internal",
     "corp", "home", "intranet", "lan",   "mail",      "private", "localdomain", "svc"};
+// What a browser runs, opens or hands to programs of its own, so that no app can have it.
+constexpr std::array<absl::string_view, 19> kBrowserSchemes = {
+    "javascript",  "data",    "vbscript", "file",     "filesystem", "blob",   "about",
+    "view-source", "intent",  "ws",       "wss",      "ftp",        "mailto", "tel",
+    "sms",         "content", "chrome",   "resource", "jar"};
 constexpr absl::string_view kHexDigits = "0123456789ABCDEF";
 // Neither RFC 3986 nor WHATWG parsers leave these as they are.
 constexpr absl::string_view kNeverRaw = "\"<>\\^`{|}";
@@ -75,10 +80,48 @@ std::string Escape(char c) {
   return {'%', kHexDigits[byte >> 4], kHexDigits[byte & 15]};
 }
 
+// What is left around a text that was copied from elsewhere, word processors' characters too.
+struct End {
+  absl::string_view bytes;
+  absl::string_view name;
+};
+constexpr std::array<End, 14> kEnds = {{
+    {" ", "a space"},
+    {"\t", "a space"},
+    {"\xc2\xa0", "a space"},  // U+00A0, which does not break.
+    {"\n", "a line break"},
+    {"\r", "a line break"},
+    {"\"", "a quotation mark"},
+    {"'", "a quotation mark"},
+    {"`", "a quotation mark"},
+    {"\xe2\x80\x98", "a quotation mark"},        // U+2018
+    {"\xe2\x80\x99", "a quotation mark"},        // U+2019
+    {"\xe2\x80\x9c", "a quotation mark"},        // U+201C
+    {"\xe2\x80\x9d", "a quotation mark"},        // U+201D
+    {"\xe2\x80\x8b", "an invisible character"},  // U+200B, zero width space
+    {"\xef\xbb\xbf", "an invisible character"},  // U+FEFF, byte order mark
+}};
+
+absl::Status CheckEnds(absl::string_view text) {
+  for (const End& end : kEnds) {
+    if (absl::StartsWith(text, end.bytes)) return Refuse("begins with ", end.name, ": remove it");
+  }
+  for (const End& end : kEnds) {
+    // "'" may end a path.
+    if (end.bytes == "'" || !absl::EndsWith(text, end.bytes)) continue;
+    return Refuse("ends with ", end.name, ": remove it");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckBytes(absl::string_view text) {
   if (text.empty()) return Refuse("must not be empty");
+  if (absl::Status status = CheckEnds(text); !status.ok()) return status;
   if (text.size() > kMaxRedirectUriBytes) {
     return Refuse("is ", text.size(), " bytes long; at most ", kMaxRedirectUriBytes, " are taken");
+  }
+  if (absl::StrContains(text, "${") || absl::StrContains(text, "{{")) {
+    return Refuse("has ${ or {{ in it: the variable that it is made of was not set");
   }
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -143,6 +186,10 @@ absl::Status CheckLabels(absl::string_view name) {
       return Refuse("must be lower case: write ", Quoted(absl::AsciiStrToLower(name)));
     }
     if (static_cast<unsigned char>(c) >= 0x80) return Refuse("must be in punycode (xn--…)");
+    if (c == '*') {
+      return Refuse("must not have a wildcard: networks compare redirect URIs exactly, so name ",
+                    "each one");
+    }
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.') {
       return Refuse("must hold letters, digits, hyphens and dots only");
     }
@@ -191,19 +238,11 @@ absl::Status NotParsed(absl::string_view text) {
   return Refuse("must be an absolute URI such as https://app.example.com/callback");
 }
 
-// Those of web pages and of native apps; the dot keeps out every scheme that means something to a
-// browser.
-absl::Status CheckScheme(absl::string_view text) {
+// REQUIRES: `text` has a scheme, which is neither https nor http.
+absl::Status CheckReverseDomain(absl::string_view text) {
   const size_t end = text.find(':');
   const absl::string_view scheme = text.substr(0, end);
-  if (end == text.npos || scheme.empty() || !absl::ascii_isalpha(scheme.front()) ||
-      !std::all_of(scheme.begin(), scheme.end(), IsSchemeByte)) {
-    return NotParsed(text);
-  }
-  if (std::any_of(scheme.begin(), scheme.end(), IsUpper)) {
-    return Refuse("must have its scheme in lower case: write ", absl::AsciiStrToLower(scheme));
-  }
-  if (IsWeb(scheme)) return absl::OkStatus();
+  // The dot keeps out every scheme that means something to a browser.
   if (!absl::StrContains(scheme, '.')) {
     return Refuse("must begin with https://, or with an app's own scheme in the form of ",
                   "com.example.app:/ and not with ", Quoted(scheme));
@@ -218,13 +257,67 @@ absl::Status CheckScheme(absl::string_view text) {
   return absl::OkStatus();
 }
 
+// Without leading zeros, as browsers write it.
+absl::StatusOr<uint16_t> ReadPortNumber(absl::string_view text) {
+  uint32_t port = 0;
+  if (text.empty() || !std::all_of(text.begin(), text.end(), IsDigit) || text.front() == '0' ||
+      !absl::SimpleAtoi(text, &port) || port > 65535) {
+    return Refuse("must have a port from 1 to 65535 without leading zeros");
+  }
+  return static_cast<uint16_t>(port);
+}
+
+// Of a scheme that somebody vouches for. What stands where the web has its host is a name for the
+// app and nothing more, but still of what all parsers read alike.
+absl::Status CheckAnyOwn(absl::string_view text) {
+  const size_t end = text.find(':');
+  const absl::string_view scheme = text.substr(0, end);
+  absl::string_view rest = text.substr(end + 1);
+  // "localhost:3000/cb" and "app.example.com:8443" lack https://.
+  if (!absl::StartsWith(rest, "/")) {
+    return Refuse("must begin with https://; where an app's own scheme is taken, it has a slash ",
+                  "after it, such as com.example.app:/ and the path");
+  }
+  if (!absl::ConsumePrefix(&rest, "//")) return absl::OkStatus();
+  absl::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+  if (const size_t colon = authority.find(':'); colon != authority.npos && colon != 0) {
+    const auto port = ReadPortNumber(authority.substr(colon + 1));
+    if (!port.ok()) return port.status();
+    authority = authority.substr(0, colon);
+  }
+  const bool is_plain = std::all_of(authority.begin(), authority.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_';
+  });
+  if (is_plain) return absl::OkStatus();
+  return Refuse("must have letters, digits, \"-\", \".\" and \"_\" only after ", scheme,
+                ":// and before the next slash");
+}
+
+// Those of web pages and of native apps.
+absl::Status CheckScheme(absl::string_view text, OwnSchemes own_schemes) {
+  const size_t end = text.find(':');
+  const absl::string_view scheme = text.substr(0, end);
+  if (end == text.npos || scheme.empty() || !absl::ascii_isalpha(scheme.front()) ||
+      !std::all_of(scheme.begin(), scheme.end(), IsSchemeByte)) {
+    return NotParsed(text);
+  }
+  if (std::find(kBrowserSchemes.begin(), kBrowserSchemes.end(), absl::AsciiStrToLower(scheme)) !=
+      kBrowserSchemes.end()) {
+    return Refuse("has the scheme ", Quoted(scheme), ", which browsers run: it is never taken");
+  }
+  if (std::any_of(scheme.begin(), scheme.end(), IsUpper)) {
+    return Refuse("must have its scheme in lower case: write ", absl::AsciiStrToLower(scheme));
+  }
+  if (IsWeb(scheme)) return absl::OkStatus();
+  return own_schemes == OwnSchemes::kAny ? CheckAnyOwn(text) : CheckReverseDomain(text);
+}
+
 // What versions of Boost.URL read differently is refused before they see it. 1.81 ends the host
 // early in "1.2.3.4.example", "[::1]x" and ":80a", and takes the rest for the path; to 1.83 the
 // first is a name like any other, and the other two are no URIs. It also knows zones in IPv6.
 absl::Status CheckAuthority(absl::string_view text) {
   absl::string_view rest = text;
   const absl::string_view scheme = text.substr(0, text.find(':'));
-  if (!IsWeb(scheme)) return absl::OkStatus();
   rest.remove_prefix(scheme.size() + 1);
   absl::string_view authority;
   if (absl::ConsumePrefix(&rest, "//")) authority = rest.substr(0, rest.find_first_of("/?"));
@@ -262,6 +355,24 @@ absl::Status CheckHostName(absl::string_view host) {
   return absl::OkStatus();
 }
 
+// The host in what people copy for it, in lower case: the URL of a page, an address such as
+// "me@mastodon.social", a host with its port.
+std::string HostOf(absl::string_view text) {
+  if (const size_t scheme = text.find("://"); scheme != text.npos) {
+    text.remove_prefix(scheme + 3);
+  } else {
+    absl::ConsumePrefix(&text, "//");
+  }
+  text = text.substr(0, text.find_first_of("/?#"));
+  if (const size_t at = text.rfind('@'); at != text.npos) text.remove_prefix(at + 1);
+  const size_t colon = text.rfind(':');
+  if (colon != text.npos &&
+      std::all_of(text.begin() + static_cast<ptrdiff_t>(colon) + 1, text.end(), IsDigit)) {
+    text = text.substr(0, colon);
+  }
+  return absl::AsciiStrToLower(text);
+}
+
 absl::StatusOr<HostKind> ReadIpv4(absl::string_view host) {
   if (Canonical(AF_INET, host) != host) {
     return Refuse(
@@ -282,28 +393,31 @@ absl::StatusOr<HostKind> ReadIpv6(absl::string_view host) {
   return host == "::1" ? HostKind::kLoopbackIp : HostKind::kIp;
 }
 
+// RFC 6761 section 6.3: every name under it is the local machine, too.
+bool IsLocalhost(absl::string_view host) {
+  return host == "localhost" || absl::EndsWith(host, ".localhost");
+}
+
 absl::StatusOr<HostKind> ReadHost(const boost::urls::url_view& url) {
   const absl::string_view host = AsView(url.encoded_host_address());
   if (url.host_type() == boost::urls::host_type::ipv6) return ReadIpv6(host);
   if (url.host_type() == boost::urls::host_type::ipvfuture) return Refuse("is of no known kind");
   if (EndsInNumber(host)) return ReadIpv4(host);
   if (absl::Status status = CheckHostName(host); !status.ok()) return status;
-  return host == "localhost" ? HostKind::kLocalhost : HostKind::kName;
+  return IsLocalhost(host) ? HostKind::kLocalhost : HostKind::kName;
 }
 
 absl::StatusOr<std::optional<uint16_t>> ReadPort(const boost::urls::url_view& url) {
   if (!url.has_port()) return std::nullopt;
   const absl::string_view text = AsView(url.port());
   if (text.empty()) return Refuse("has a \":\" without a port after the host: remove it");
-  uint32_t port = 0;
-  if (text.front() == '0' || !absl::SimpleAtoi(text, &port) || port > 65535) {
-    return Refuse("must have a port from 1 to 65535 without leading zeros");
-  }
-  if (port == (url.scheme() == "https" ? 443 : 80)) {
+  const absl::StatusOr<uint16_t> port = ReadPortNumber(text);
+  if (!port.ok()) return port.status();
+  if (*port == (url.scheme() == "https" ? 443 : 80)) {
     return Refuse("must not name the port that ", AsView(url.scheme()),
-                  " has anyway: remove \":", port, "\"");
+                  " has anyway: remove \":", *port, "\"");
   }
-  return static_cast<uint16_t>(port);
+  return *port;
 }
 
 absl::Status CheckPath(absl::string_view path) {
@@ -316,7 +430,12 @@ absl::Status CheckPath(absl::string_view path) {
 }
 
 // https and http.
-absl::Status ReadWeb(const boost::urls::url_view& url, RedirectUri& uri) {
+absl::Status ReadWeb(absl::string_view text, RedirectUri& uri) {
+  if (absl::Status status = CheckAuthority(text); !status.ok()) return status;
+  const auto parsed = boost::urls::parse_uri({text.data(), text.size()});
+  if (!parsed.has_value()) return NotParsed(text);
+  const boost::urls::url_view& url = *parsed;
+  uri.path = AsView(url.encoded_path());
   // After CheckAuthority() no known version of Boost.URL ends the host early.
   if (!uri.path.empty() && uri.path.front() != '/') {
     return Refuse("must have a \"/\" after ", AsView(url.encoded_authority()),
@@ -339,6 +458,14 @@ absl::Status ReadWeb(const boost::urls::url_view& url, RedirectUri& uri) {
   // Browsers change it there, and only there.
   if (absl::StrContains(*uri.query, '\'')) return Refuse("must not have ' in its query: write %27");
   return absl::OkStatus();
+}
+
+// After the checks of bytes, escapes and scheme, only brackets keep it from being a URI.
+absl::Status ReadOwn(absl::string_view text, RedirectUri& uri) {
+  if (text.find_first_of("[]") != text.npos) return NotParsed(text);
+  uri.path = text.substr(uri.scheme.size() + 1);
+  if (!absl::StrContains(uri.path, '?')) return absl::OkStatus();
+  return Refuse("must not have a query after an app's own scheme");
 }
 
 bool IsPlainPathByte(char c) {
@@ -375,33 +502,30 @@ std::optional<RedirectUri> ReadPlain(absl::string_view text) {
   }
   // A number at the end would make it an address, and at its begin may begin one.
   if (IsDigit(uri.host[label]) || IsDigit(uri.host.front())) return std::nullopt;
-  uri.host_kind = uri.host == "localhost" ? HostKind::kLocalhost : HostKind::kName;
+  uri.host_kind = IsLocalhost(uri.host) ? HostKind::kLocalhost : HostKind::kName;
   return uri;
 }
 
 }  // namespace
 
-absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text) {
+absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text, OwnSchemes own_schemes) {
   if (const std::optional<RedirectUri> plain = ReadPlain(text)) return *plain;
   if (absl::Status status = CheckBytes(text); !status.ok()) return status;
   if (absl::Status status = CheckEscapes(text); !status.ok()) return status;
-  if (absl::Status status = CheckScheme(text); !status.ok()) return status;
-  if (absl::Status status = CheckAuthority(text); !status.ok()) return status;
-  const auto url = boost::urls::parse_uri({text.data(), text.size()});
-  if (!url.has_value()) return NotParsed(text);
+  if (absl::Status status = CheckScheme(text, own_schemes); !status.ok()) return status;
   RedirectUri uri;
-  uri.scheme = AsView(url->scheme());
-  uri.path = AsView(url->encoded_path());
-  if (IsWeb(uri.scheme)) {
-    if (absl::Status status = ReadWeb(*url, uri); !status.ok()) return status;
-  } else if (url->has_query()) {
-    return Refuse("must not have a query after an app's own scheme");
-  }
-  if (absl::Status status = CheckPath(uri.path); !status.ok()) return status;
+  uri.scheme = text.substr(0, text.find(':'));
+  const absl::Status status = IsWeb(uri.scheme) ? ReadWeb(text, uri) : ReadOwn(text, uri);
+  if (!status.ok()) return status;
+  if (absl::Status path = CheckPath(uri.path); !path.ok()) return path;
   return uri;
 }
 
 absl::Status CheckHost(absl::string_view host) {
+  if (const std::string alone = HostOf(host); alone != absl::AsciiStrToLower(host)) {
+    if (alone.empty()) return Refuse("must not be empty");
+    if (CheckHostName(alone).ok()) return Refuse("must be the host alone: write ", Quoted(alone));
+  }
   const bool is_name = !absl::StartsWith(host, "[") && !EndsInNumber(host);
   if (is_name) {
     if (absl::Status status = CheckHostName(host); !status.ok()) return status;
@@ -416,7 +540,7 @@ absl::Status CheckHost(absl::string_view host) {
 }
 
 absl::Status CheckPublicHostName(absl::string_view host) {
-  for (const auto check : {CheckHostName, CheckHost}) {
+  for (const auto check : {CheckHost, CheckHostName}) {
     if (absl::Status status = check(host); !status.ok()) return status;
   }
   const size_t dot = host.rfind('.');

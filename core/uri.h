@@ -16,7 +16,9 @@
 //   path         = "/"-led RFC 3986 segments, none of them "." or ".." in any spelling
 //   query        = as in RFC 3986, but without "'"
 //   private-use  = scheme ":" path, the scheme a lower-case reversed DNS name with a dot
-//                  (RFC 8252 section 7.1), the path not led by "//"
+//                  (RFC 8252 section 7.1), the path not led by "//". Of OwnSchemes::kAny: any
+//                  lower-case scheme but those that browsers run, and "//" may lead the path, with
+//                  letters, digits, "-", ".", "_" and a port up to the next "/"
 //   every "%"    leads two upper-case hexadecimal digits and stands for a byte that needs it
 // clang-format on
 //
@@ -38,7 +40,17 @@ namespace authurl {
 
 inline constexpr size_t kMaxRedirectUriBytes = 2048;
 
+// kLocalhost: "localhost", and every name under it (RFC 6761 section 6.3).
 enum class HostKind { kNone, kName, kLocalhost, kLoopbackIp, kIp };
+
+// Which schemes of apps' own are taken.
+enum class OwnSchemes {
+  // Reversed DNS names, which nobody else has.
+  kReverseDomain,
+  // Whatever an app has registered, such as "fb123://authorize": for redirect URIs that somebody
+  // who knows the app vouches for.
+  kAny,
+};
 
 // The parts that rules are made of: views into the text.
 struct RedirectUri {
@@ -46,16 +58,18 @@ struct RedirectUri {
   absl::string_view host;  // Without brackets; empty for private-use schemes.
   HostKind host_kind = HostKind::kNone;
   std::optional<uint16_t> port;
-  absl::string_view path;
+  absl::string_view path;                  // For private-use schemes all after the ":".
   std::optional<absl::string_view> query;  // Without "?".
 };
 
 // InvalidArgumentError if `text` is not of the grammar above. Its message is for the caller, and
 // continues a sentence that begins with the name of the field: "must not have a fragment: …".
-absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text);
+absl::StatusOr<RedirectUri> ParseRedirectUri(absl::string_view text,
+                                             OwnSchemes own_schemes = OwnSchemes::kReverseDomain);
 // A text that is about to die has nothing to view.
 template <std::same_as<std::string> Text>
-absl::StatusOr<RedirectUri> ParseRedirectUri(Text&& text) = delete;
+absl::StatusOr<RedirectUri> ParseRedirectUri(
+    Text&& text, OwnSchemes own_schemes = OwnSchemes::kReverseDomain) = delete;
 
 // InvalidArgumentError unless `host` is a host as above without a port: a name, or an IP literal
 // (IPv6 in brackets). Messages as ParseRedirectUri()'s.

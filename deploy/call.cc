@@ -36,6 +36,7 @@
 #include "absl/strings/strip.h"
 #include "authurl/v1/auth_url_service.pb.h"
 #include "authurl/v1/organization_service.pb.h"
+#include "authurl/v1/social_account_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -153,7 +154,8 @@ class Methods final {
     for (const FileDescriptor* file :
          {v1::GetAuthUrlRequest::descriptor()->file(),
           v1::CreateOrganizationRequest::descriptor()->file(),
-          v1::CreateSocialNetworkRequest::descriptor()->file(), pool_.BuildFile(health)}) {
+          v1::CreateSocialNetworkRequest::descriptor()->file(),
+          v1::CompleteAuthRequest::descriptor()->file(), pool_.BuildFile(health)}) {
       services_.push_back(file->service(0));
     }
   }

@@ -3,8 +3,8 @@
 #
 #   deploy/image-root.sh FOLDER PROGRAM...
 #
-# FOLDER/root is its root folder: the given programs, the shared libraries they load, a user without rights, and nothing
-# else: no shell, no package manager. FOLDER/data is the empty data folder, apart from the root because only a folder
+# FOLDER/root is its root folder: the given programs, the shared libraries they load, the authorities whose certificates
+# are trusted, a user without rights, and nothing else: no shell, no package manager. FOLDER/data is the empty data folder, apart from the root because only a folder
 # that is copied to a new path gets an owner of its own.
 set -euo pipefail
 
@@ -17,6 +17,11 @@ shift
 echo 'authurl:x:65532:65532::/var/lib/authurl:/nonexistent' >"$root/etc/passwd"
 echo 'authurl:x:65532:' >"$root/etc/group"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
+
+# Whom the server trusts when it asks networks, where Debian's libcurl looks for it.
+authorities=/etc/ssl/certs/ca-certificates.crt
+[ -r "$authorities" ] || { echo "image-root: there is no $authorities; install ca-certificates" >&2; exit 1; }
+cp -L --parents -t "$root" "$authorities"
 
 for program in "$@"; do
   strip -o "$root/usr/bin/$(basename "$program")" "$program"

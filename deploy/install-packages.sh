@@ -10,11 +10,13 @@
 set -euo pipefail
 
 build=(
+  ca-certificates # whom the server trusts when it asks networks
   cmake
   g++
   golang-github-gogo-googleapis-dev # google/rpc/*.proto; its Go code is not used
   libabsl-dev
   libboost-url-dev # or the newest with a version in its name: Debian 12 has no other
+  libcurl4-openssl-dev
   libgrpc++-dev
   libidn2-dev
   libprotobuf-dev
@@ -56,6 +58,7 @@ checks=(
 )
 # Unpacked into build/tools only: installed, they would start a service of their own.
 unpacked_checks=(
+  nginx      # in front of the gateway, as in production
   prometheus # promtool
 )
 

@@ -49,13 +49,14 @@ fi
 (umask 077 && mkdir -p "$data_dir") || fail "can't make the folder $data_dir: name another one with --data-dir"
 data_dir=$(cd "$data_dir" && pwd)
 cd "$(dirname "$0")/.."
+# shellcheck source=deploy/build-server.sh
+. deploy/build-server.sh
 build=build/release
 bin=$PWD/$build/bin
 build_log=$build/quickstart.log
 env_file=$data_dir/quickstart.env
 server_log=$data_dir/server.log
 server_pid=
-build_pid=
 tail_pid=
 
 # Whatever happens, nothing that was started here outlives the script.
@@ -69,42 +70,6 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP PIPE
-
-build_failed() {
-  tail -n 25 "$build_log" >&2
-  fail "the build failed; its whole output is in $build_log"
-}
-
-# A build by another user, root for one, would otherwise end in some tool's "Permission denied".
-check_build_folder() {
-  local other
-  mkdir -p "$build" 2>/dev/null || fail "can't make the folder $PWD/$build: run this as the user whom $PWD belongs to"
-  other=$(find "$build" -maxdepth 1 ! -writable -print -quit)
-  [ -z "$other" ] || fail "can't write to $PWD/$other, which belongs to $(stat -c %U "$other"): run this as that user, or \
-have the folder $PWD/$build removed"
-}
-
-build_server() {
-  local next_report=$((SECONDS + 20))
-  check_build_folder
-  : >"$build_log"
-  # A folder that is configured already, maybe with the tests, stays so: Ninja reconfigures it when it has to.
-  if [ ! -f "$build/build.ninja" ]; then
-    say "building the server in $build; the first time this takes some minutes"
-    cmake --preset release -DAUTHURL_BUILD_TESTS=OFF >>"$build_log" 2>&1 || build_failed
-  fi
-  # Not `cmake --build`, which would leave Ninja running when it is stopped.
-  ninja -C "$build" authurl-server authurl-keygen authurl-call >>"$build_log" 2>&1 &
-  build_pid=$!
-  while kill -0 "$build_pid" 2>/dev/null; do
-    sleep 0.2
-    [ "$SECONDS" -ge "$next_report" ] || continue
-    next_report=$((SECONDS + 20))
-    say "  building: $(sed -nE 's#^\[([0-9]+)/([0-9]+)\].*#step \1 of \2#p' "$build_log" | tail -n 1)"
-  done
-  wait "$build_pid" || build_failed
-  build_pid=
-}
 
 make_keys() {
   [ -e "$data_dir/key-ring" ] || "$bin/authurl-keygen" key-ring "$data_dir/key-ring" >/dev/null

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "authurl/v1/auth_url_service.pb.h"
 #include "authurl/v1/organization_service.pb.h"
+#include "authurl/v1/social_account_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
 #include "server/observe/log.h"
 #include "server/serving/api_keys.h"
@@ -43,6 +44,8 @@ constexpr std::chrono::seconds kHeapTrimInterval(20);
 constexpr absl::Duration kServerShutdown = absl::Seconds(2);
 // What is left to do once no call is: the last write of the upkeep, SQLite's last checkpoint.
 constexpr absl::Duration kLongestRest = absl::Seconds(5);
+// Commits of theirs are shared, so a few suffice for what the networks' answers give them to do.
+constexpr int kFlowThreads = 16;
 
 const google::protobuf::ServiceDescriptor& AuthUrlDescriptor() {
   return *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
@@ -52,6 +55,9 @@ const google::protobuf::ServiceDescriptor& SocialNetworkDescriptor() {
 }
 const google::protobuf::ServiceDescriptor& OrganizationDescriptor() {
   return *v1::Organization::descriptor()->file()->service(0);
+}
+const google::protobuf::ServiceDescriptor& SocialAccountDescriptor() {
+  return *v1::SocialAccount::descriptor()->file()->service(0);
 }
 
 int Milliseconds(absl::Duration duration) {
@@ -141,6 +147,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const Cloc
 
   std::unique_ptr<App> app(new App(config, clock, *std::move(keys), *std::move(catalog)));
   if (absl::Status status = app->Bind(); !status.ok()) return status;
+  if (absl::Status status = app->StartHttpClient(); !status.ok()) return status;
   if (absl::Status status = app->Open(open_backend); !status.ok()) return status;
   if (absl::Status status = app->StartServing(); !status.ok()) return status;
   return app;
@@ -172,7 +179,8 @@ absl::Status App::Bind() {
   credentials_ = *std::move(credentials);
   const ConnectionBudget wanted = {.connections = config_.max_connections,
                                    .handshakes = config_.max_handshakes};
-  const absl::StatusOr<ConnectionBudget> fitting = FitToDescriptors(wanted);
+  const absl::StatusOr<ConnectionBudget> fitting =
+      FitToDescriptors(wanted, 2 * config_.max_outbound_calls);
   if (!fitting.ok()) return fitting.status();
   if (*fitting != wanted) LogFewerConnections(wanted, *fitting);
   auto listener = Listener::Bind(
@@ -186,6 +194,30 @@ absl::Status App::Bind() {
   auto sockets = BoundSockets::BindTcp(config_.metrics_listen, "metrics_listen");
   if (!sockets.ok()) return sockets.status();
   metrics_sockets_.emplace(*std::move(sockets));
+  return absl::OkStatus();
+}
+
+absl::Status App::StartHttpClient() {
+  for (const auto* network : catalog_.networks()) outbound_metrics_.AddNetwork(network->id());
+  CurlClient::Options options;
+  options.version = AUTHURL_VERSION;
+  options.ca_file = config_.outbound_ca_file;
+  options.connect_to = config_.outbound_connect_to;
+  options.proxy = config_.outbound_proxy;
+  options.proxy_is_guarded = config_.outbound_proxy_is_guarded;
+  if (!config_.nat64_prefix.empty()) {
+    const absl::StatusOr<Nat64Prefix> prefix = ParseNat64Prefix(config_.nat64_prefix);
+    if (!prefix.ok()) return prefix.status();
+    options.nat64 = *prefix;
+  }
+  options.allow_local = config_.allow_local_instances;
+  options.max_calls = config_.max_outbound_calls;
+  options.max_calls_per_host = config_.max_outbound_calls_per_host;
+  options.max_calls_per_organization = config_.max_outbound_calls_per_organization;
+  absl::StatusOr<std::unique_ptr<CurlClient>> client =
+      CurlClient::Start(options, outbound_metrics_);
+  if (!client.ok()) return client.status();
+  http_client_ = *std::move(client);
   return absl::OkStatus();
 }
 
@@ -240,9 +272,10 @@ absl::Status App::StartServing() {
   lanes_ = std::make_unique<Lanes>(LaneLimits{.read_workers = config_.read_workers,
                                               .max_queued_reads = config_.max_queued_reads,
                                               .write_workers = config_.write_workers,
-                                              .max_queued_writes = config_.max_queued_writes});
-  pipeline_ = std::make_unique<Pipeline>(*store_, *lanes_, admission_, rate_limits_, metrics_,
-                                         FillRandom, config_.max_metadata_bytes);
+                                              .max_queued_writes = config_.max_queued_writes,
+                                              .max_outbound_calls = config_.max_outbound_calls});
+  pipeline_ = std::make_unique<Pipeline>(*store_, sealer_, *lanes_, admission_, rate_limits_,
+                                         metrics_, clock_, FillRandom, config_.max_metadata_bytes);
   for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
   auth_urls_ = std::make_unique<AuthUrlService>(
       catalog_, sealer_, *store_, metrics_, clock_, FillRandom,
@@ -254,7 +287,21 @@ absl::Status App::StartServing() {
   organizations_ = std::make_unique<OrganizationService>(sealer_, *store_, clock_, FillRandom);
   AddService(AuthUrlDescriptor(), auth_urls_->Methods());
   AddService(SocialNetworkDescriptor(), social_networks_->Methods());
+  flow_threads_ = std::make_unique<ThreadPool>(kFlowThreads);
+  const FlowTools tools = {.http = *http_client_,
+                           .store = *store_,
+                           .catalog = catalog_,
+                           .pool = *flow_threads_,
+                           .clock = clock_,
+                           .random = random_};
+  auth_completer_ = std::make_unique<AuthCompleter>(
+      tools, sealer_, AuthCompleter::Options{.max_flows = config_.max_outbound_calls});
+  grant_refresher_ = std::make_unique<GrantRefresher>(tools);
+  social_accounts_ = std::make_unique<SocialAccountService>(
+      tools, sealer_, *auth_completer_, *grant_refresher_, admission_,
+      SocialAccountService::Options{.public_base_url = config_.public_base_url});
   AddService(OrganizationDescriptor(), organizations_->Methods());
+  AddService(SocialAccountDescriptor(), social_accounts_->Methods());
   // May fail, so before anything is served.
   if (absl::Status status = StartMetrics(); !status.ok()) return status;
 
@@ -274,13 +321,14 @@ absl::Status App::StartServing() {
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) return absl::InternalError("gRPC did not start");
-  for (const auto* service :
-       {&AuthUrlDescriptor(), &SocialNetworkDescriptor(), &OrganizationDescriptor()}) {
+  for (const auto* service : {&AuthUrlDescriptor(), &SocialNetworkDescriptor(),
+                              &OrganizationDescriptor(), &SocialAccountDescriptor()}) {
     server_->GetHealthCheckService()->SetServingStatus(service->full_name(), true);
   }
   listener_->Start(std::move(acceptor));
   serving_ = true;
 
+  due_revoker_ = std::make_unique<DueRevoker>(tools);
   heap_trimmer_ = std::make_unique<HeapTrimmer>(kHeapTrimInterval);
   upkeep_ = std::make_unique<StoreUpkeep>(*store_, clock_,
                                           [this](StoreHealth store) { SetHealth(store); });
@@ -346,8 +394,10 @@ MetricSources App::SourcesOfMetrics() {
   };
   sources.connections = [this] {
     const Listener::Stats listener = listener_->stats();
-    return ConnectionsReading{
-        .open = listener.open, .limit = listener.limit, .refused = listener.refused};
+    return ConnectionsReading{.open = listener.open,
+                              .limit = listener.limit,
+                              .refused = listener.refused,
+                              .dropped_handshakes = listener.dropped_handshakes};
   };
   sources.log_lines_dropped = LogLinesDropped;
   return sources;
@@ -356,8 +406,9 @@ MetricSources App::SourcesOfMetrics() {
 absl::Status App::StartMetrics() {
   if (!metrics_sockets_.has_value()) return absl::OkStatus();
   source_metrics_ = std::make_unique<SourceMetrics>(SourcesOfMetrics());
-  auto exposer = MetricsExposer::Start(*std::exchange(metrics_sockets_, std::nullopt),
-                                       {&metrics_, source_metrics_.get(), &process_metrics_});
+  auto exposer = MetricsExposer::Start(
+      *std::exchange(metrics_sockets_, std::nullopt),
+      {&metrics_, source_metrics_.get(), &process_metrics_, &outbound_metrics_});
   if (!exposer.ok()) return exposer.status();
   exposer_ = *std::move(exposer);
   Log(LogLevel::kInfo, "serving_metrics", {{"address", exposer_->address()}});
@@ -369,7 +420,14 @@ void App::Stop(absl::string_view why) {
   if (serving_) StopServing(why);
   exposer_.reset();
   heap_trimmer_.reset();
+  // Who waits for an answer had the whole grace for it.
+  waiting_for_ = "calls to networks that were cut off";
+  if (http_client_ != nullptr) http_client_->Stop(absl::Now());
   // These may have to wait for the disk, so they come last.
+  waiting_for_ = "the outcomes of the last flows to be stored";
+  due_revoker_.reset();
+  if (flow_threads_ != nullptr) flow_threads_->Stop();
+  auth_completer_.reset();
   waiting_for_ = "the last calls' writes to the database";
   if (lanes_ != nullptr) lanes_->Stop();
   waiting_for_ = "the upkeep's last write to the database";
@@ -417,6 +475,7 @@ void App::SetHealth(StoreHealth store) {
   const bool writes = store == StoreHealth::kGood;
   health.SetServingStatus(SocialNetworkDescriptor().full_name(), writes);
   health.SetServingStatus(OrganizationDescriptor().full_name(), writes);
+  health.SetServingStatus(SocialAccountDescriptor().full_name(), writes);
   health.SetServingStatus("", writes);
 }
 

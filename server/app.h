@@ -20,12 +20,18 @@
 #include "core/crypto/sealer.h"
 #include "server/api/auth_url_service.h"
 #include "server/api/organization_service.h"
+#include "server/api/social_account_service.h"
 #include "server/api/social_network_service.h"
 #include "server/config.h"
+#include "server/flow/complete_auth.h"
+#include "server/flow/refresh_grant.h"
+#include "server/flow/revoke_due.h"
 #include "server/observe/metric_sources.h"
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_exposer.h"
 #include "server/observe/process_metrics.h"
+#include "server/outbound/curl_client.h"
+#include "server/outbound/outbound_metrics.h"
 #include "server/serving/admission.h"
 #include "server/serving/lanes.h"
 #include "server/serving/listener.h"
@@ -35,12 +41,14 @@
 #include "server/system/bound_sockets.h"
 #include "server/system/clock.h"
 #include "server/system/heap.h"
+#include "server/system/thread_pool.h"
 #include "storage/backend.h"
 #include "storage/credential_store.h"
 
 namespace authurl {
 
 // A running server. Start() and Stop() are for one thread.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): parts in the order of their need
 class App final {
  public:
   // Opens the database that a path leads to.
@@ -78,8 +86,10 @@ class App final {
 
  private:
   App(const Config& config, const Clock& clock, KeyRing keys, NetworkCatalog catalog);
-  // In this order, so that a start that fails for an address that is taken changes nothing.
+  // In this order, so that a start that fails for an address that is taken, or a file that is not
+  // there, changes nothing.
   absl::Status Bind();
+  absl::Status StartHttpClient();
   absl::Status Open(const OpenBackend& open_backend);
   // Tells the operator where the database is an older copy. The server serves all the same.
   void CheckRollback();
@@ -95,6 +105,7 @@ class App final {
   // Declared in the order in which they are needed, so that they go in the reverse one.
   const Config config_;
   const Clock clock_;
+  const RandomSource random_ = FillRandom;
   const KeyRing keys_;
   const Sealer sealer_;
   const NetworkCatalog catalog_;
@@ -105,13 +116,21 @@ class App final {
   Admission admission_;
   RateLimits rate_limits_;
   Metrics metrics_;
+  OutboundMetrics outbound_metrics_;
   const ProcessMetrics process_metrics_;
   std::atomic<StoreHealth> store_health_ = StoreHealth::kGood;
   std::unique_ptr<Lanes> lanes_;
+  std::unique_ptr<CurlClient> http_client_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<AuthUrlService> auth_urls_;
   std::unique_ptr<SocialNetworkService> social_networks_;
   std::unique_ptr<OrganizationService> organizations_;
+  // What waits for the database on the way of a flow.
+  std::unique_ptr<ThreadPool> flow_threads_;
+  std::unique_ptr<AuthCompleter> auth_completer_;
+  std::unique_ptr<GrantRefresher> grant_refresher_;
+  std::unique_ptr<DueRevoker> due_revoker_;
+  std::unique_ptr<SocialAccountService> social_accounts_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;

@@ -14,13 +14,15 @@
 #include "core/errors.h"
 #include "core/flow/auth_state.h"
 #include "core/uri.h"
+#include "server/outbound/address_guard.h"
 
 // One flag for each member of Config, with the same name and the same default.
 #define AUTHURL_FLAG(type, name, help) ABSL_FLAG(type, name, authurl::Config().name, help)
 
 AUTHURL_FLAG(std::string, listen,
              "Where to listen: host:port (port 0: any free one) or unix:/path");
-AUTHURL_FLAG(std::string, database, "Required. SQLite file; made if it is not there");
+AUTHURL_FLAG(std::string, database,
+             "Required. SQLite file on a local disk; made if it is not there");
 AUTHURL_FLAG(std::string, key_ring_file, "Required. Key ring; made by authurl-keygen key-ring");
 AUTHURL_FLAG(std::string, rollback_file,
              "File that remembers how far the database has come, so that an older copy of it is "
@@ -30,15 +32,34 @@ AUTHURL_FLAG(
     "File with an API key that gets role ROLE_ADMIN; made by authurl-keygen api-key. Needed for "
     "a new database");
 AUTHURL_FLAG(std::string, public_base_url,
-             "https://host[:port][/path] under which this service takes callbacks; used where "
-             "neither request nor configuration names a redirect URI");
+             "https://host[:port][/path] under which browsers reach the gateway, which serves the "
+             "callback /v1/social-networks/NETWORK/callback[/CONTEXT] there; used where neither "
+             "request nor configuration names a redirect URI");
 AUTHURL_FLAG(absl::Duration, state_ttl, "How long a handed-out URL is good for; at most 1h");
 AUTHURL_FLAG(std::string, networks_file,
              "Protobuf text file with networks that are added to the built-in ones or take their "
              "place; read at start");
 AUTHURL_FLAG(bool, allow_local_instances,
-             "Take IP addresses and local names as instances (of Mastodon, for one); for tests and "
-             "private networks");
+             "Take IP addresses and local names as instances (of Mastodon, for one), and http on "
+             "this machine in --public_base_url and in the endpoints of --networks_file; for tests "
+             "and private networks");
+AUTHURL_FLAG(std::string, outbound_ca_file,
+             "PEM file with the authorities whose certificates networks may show; by default the "
+             "system's");
+AUTHURL_FLAG(std::string, outbound_proxy,
+             "http://host:port of the proxy through which networks are asked; empty for none. The "
+             "environment's are not used");
+AUTHURL_FLAG(bool, outbound_proxy_is_guarded,
+             "The proxy lets nobody reach addresses that are not public. Without it, hosts that "
+             "are not in the catalog (instances, for one) are not asked through a proxy");
+AUTHURL_FLAG(std::string, nat64_prefix,
+             "IPv6 prefix under which IPv4 addresses are reached here, such as 2001:db8:64::/96; "
+             "64:ff9b::/96 is known without it");
+AUTHURL_FLAG(int, max_outbound_calls,
+             "Calls to networks at a time, and as many again to hosts that are not in the catalog");
+AUTHURL_FLAG(int, max_outbound_calls_per_host, "The same, to one host of a network");
+AUTHURL_FLAG(int, max_outbound_calls_per_organization,
+             "The same, for one organisation; half of either goes to one host for it");
 AUTHURL_FLAG(std::string, tls_cert_file, "PEM file with the server's certificate chain");
 AUTHURL_FLAG(std::string, tls_key_file, "PEM file with the private key of that certificate");
 AUTHURL_FLAG(std::string, tls_client_ca_file,
@@ -116,6 +137,10 @@ absl::Status VerifyNumbers(const Config& config) {
       {"max_configurations", config.max_configurations, 0, 100'000'000},
       {"max_api_keys", config.max_api_keys, 0, 100'000'000},
       {"max_stored_states", config.max_stored_states, 0, 100'000'000},
+      {"max_outbound_calls", config.max_outbound_calls, 1, 100'000},
+      {"max_outbound_calls_per_host", config.max_outbound_calls_per_host, 1, 100'000},
+      {"max_outbound_calls_per_organization", config.max_outbound_calls_per_organization, 1,
+       100'000},
       {"max_request_bytes", config.max_request_bytes, 1024, 16 * 1024 * 1024},
       {"max_metadata_bytes", config.max_metadata_bytes, 1024, 64 * 1024},
       {"max_connections", config.max_connections, 1, 1'000'000},
@@ -201,11 +226,44 @@ absl::Status VerifyMetrics(const Config& config) {
                             "only Prometheus reaches that address"));
 }
 
-absl::Status VerifyPublicBaseUrl(const std::string& url) {
+absl::Status VerifyOutbound(const Config& config) {
+  if (config.outbound_proxy_is_guarded && config.outbound_proxy.empty()) {
+    return Wrong("outbound_proxy_is_guarded", "needs --outbound_proxy");
+  }
+  if (!config.nat64_prefix.empty()) {
+    const absl::StatusOr<Nat64Prefix> prefix = ParseNat64Prefix(config.nat64_prefix);
+    if (!prefix.ok()) return Wrong("nat64_prefix", prefix.status().message());
+  }
+  if (config.outbound_proxy.empty()) return absl::OkStatus();
+  absl::string_view address = config.outbound_proxy;
+  const size_t colon = address.rfind(':');
+  int port = 0;
+  if (!absl::ConsumePrefix(&address, "http://") || !absl::StrContains(address, ':') ||
+      !CheckHost(address.substr(0, address.rfind(':'))).ok() ||
+      !absl::SimpleAtoi(config.outbound_proxy.substr(colon + 1), &port) || port < 1 ||
+      port > 65535) {
+    // It may hold a password, which has no place there.
+    return Wrong("outbound_proxy", "is not http://host:port");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status VerifyPublicBaseUrl(const Config& config) {
+  const std::string& url = config.public_base_url;
   if (url.empty()) return absl::OkStatus();
   const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(url);
   if (!uri.ok()) return Wrong("public_base_url", uri.status().message());
-  if (uri->scheme != "https") return Wrong("public_base_url", "must begin with https://");
+  const bool is_local =
+      uri->host_kind == HostKind::kLoopbackIp || uri->host_kind == HostKind::kLocalhost;
+  if (uri->scheme == "http" && is_local) {
+    if (!config.allow_local_instances) {
+      return Wrong("public_base_url",
+                   "must begin with https://; http is taken with --allow_local_instances, for "
+                   "trying it out on one machine");
+    }
+  } else if (uri->scheme != "https") {
+    return Wrong("public_base_url", "must begin with https://");
+  }
   if (uri->query.has_value()) return Wrong("public_base_url", "must not have a query");
   if (absl::EndsWith(url, "/")) return Wrong("public_base_url", "must not end with a slash");
   return absl::OkStatus();
@@ -229,6 +287,14 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.state_ttl = absl::GetFlag(FLAGS_state_ttl);
   config.networks_file = absl::GetFlag(FLAGS_networks_file);
   config.allow_local_instances = absl::GetFlag(FLAGS_allow_local_instances);
+  config.outbound_ca_file = absl::GetFlag(FLAGS_outbound_ca_file);
+  config.outbound_proxy = absl::GetFlag(FLAGS_outbound_proxy);
+  config.outbound_proxy_is_guarded = absl::GetFlag(FLAGS_outbound_proxy_is_guarded);
+  config.nat64_prefix = absl::GetFlag(FLAGS_nat64_prefix);
+  config.max_outbound_calls = absl::GetFlag(FLAGS_max_outbound_calls);
+  config.max_outbound_calls_per_host = absl::GetFlag(FLAGS_max_outbound_calls_per_host);
+  config.max_outbound_calls_per_organization =
+      absl::GetFlag(FLAGS_max_outbound_calls_per_organization);
   config.tls_cert_file = absl::GetFlag(FLAGS_tls_cert_file);
   config.tls_key_file = absl::GetFlag(FLAGS_tls_key_file);
   config.tls_client_ca_file = absl::GetFlag(FLAGS_tls_client_ca_file);
@@ -281,11 +347,11 @@ absl::Status VerifyConfig(const Config& config) {
     return Wrong("log_level", absl::StrCat("is ", Quoted(config.log_level),
                                            "; write debug, info, warning or error"));
   }
-  for (const auto verify :
-       {VerifyNumbers, VerifyDurations, VerifyListener, VerifyTls, VerifyMetrics}) {
+  for (const auto verify : {VerifyNumbers, VerifyDurations, VerifyListener, VerifyTls,
+                            VerifyMetrics, VerifyOutbound, VerifyPublicBaseUrl}) {
     if (absl::Status status = verify(config); !status.ok()) return status;
   }
-  return VerifyPublicBaseUrl(config.public_base_url);
+  return absl::OkStatus();
 }
 
 bool IsLocalAddress(const std::string& listen) {

@@ -9,10 +9,11 @@
 
 namespace authurl {
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): in the order of the manual
 struct Config {
   // Where to listen: "host:port" (port 0: any free one) or "unix:/path".
   std::string listen = "127.0.0.1:50051";
-  // SQLite file; made if it is not there.
+  // SQLite file on a local disk; made if it is not there.
   std::string database;
   // See core/crypto/key_ring.h.
   std::string key_ring_file;
@@ -21,14 +22,33 @@ struct Config {
   std::string rollback_file;
   // Holds the text of an API key that gets role ADMIN. Empty: the database must have one already.
   std::string admin_key_file;
-  // "https://host[:port][/path]" of the server's own callback address; empty for none.
+  // "https://host[:port][/path]" below which the gateway serves the hosted callback
+  // (core/flow/hosted_callback.h); empty for none. http for the local machine, with
+  // allow_local_instances.
   std::string public_base_url;
-  absl::Duration state_ttl = absl::Minutes(10);
+  absl::Duration state_ttl = absl::Minutes(30);
   // Protobuf text (authurl.catalog.v1.Catalog): networks that are added to the built-in ones or
   // take their place. Empty: none.
   std::string networks_file;
-  // Take IP addresses and local names as instances of networks that have many.
+  // Take IP addresses and local names as instances of networks that have many, and http to this
+  // machine in networks_file. For trying things out on one machine.
   bool allow_local_instances = false;
+
+  // How others are asked (server/outbound/curl_client.h). PEM file with the authorities whose
+  // certificates are taken; empty: the system's.
+  std::string outbound_ca_file;
+  // For tests, and therefore without a flag: CurlClient::Options::connect_to.
+  std::string outbound_connect_to;
+  // "http://host:port" through which all goes; empty for none. Whether it lets nobody reach
+  // addresses that are not public: otherwise hosts that strangers name are not asked through it.
+  std::string outbound_proxy;
+  bool outbound_proxy_is_guarded = false;
+  // "2001:db8:64::/96": how the network here writes IPv4 addresses; empty: 64:ff9b::/96 only.
+  std::string nat64_prefix;
+  // Calls under way, to networks of the catalog, and as many again to hosts that strangers name.
+  int max_outbound_calls = 1024;
+  int max_outbound_calls_per_host = 256;
+  int max_outbound_calls_per_organization = 256;
 
   // PEM files. Certificate and key together or neither; a client CA asks every client for a
   // certificate (mTLS).

@@ -18,6 +18,7 @@ constexpr int kResealBatch = 100;
 constexpr absl::Duration kResealRetry = absl::Minutes(1);
 // Where there was something to do, the next step comes soon.
 constexpr absl::Duration kPurgePause = absl::Milliseconds(100);
+constexpr int kPendingPurgeStep = 50;
 constexpr absl::Duration kPurgeInterval = absl::Seconds(5);
 constexpr absl::Duration kRollbackCheckInterval = absl::Seconds(10);
 
@@ -50,6 +51,16 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
       return *purged == CredentialStore::kPurgeStep;
     });
   });
+  flow_purger_ = std::thread([this] {
+    Purge("flows", [this]() -> absl::StatusOr<bool> {
+      const absl::StatusOr<int> flows = store_.flows().Purge(clock_(), CredentialStore::kPurgeStep);
+      if (!flows.ok()) return flows.status();
+      // Each is a transaction of its own. The grants that go with them are due, and are found.
+      const auto pending = store_.pending_connections().Purge(clock_(), kPendingPurgeStep);
+      if (!pending.ok()) return pending.status();
+      return *flows == CredentialStore::kPurgeStep || pending->removed == kPendingPurgeStep;
+    });
+  });
   organization_purger_ = std::thread([this] {
     Purge("deleted_organizations", [this]() -> absl::StatusOr<bool> {
       const absl::StatusOr<int> purged =
@@ -70,6 +81,7 @@ StoreUpkeep::~StoreUpkeep() {
   watcher_.join();
   resealer_.join();
   state_purger_.join();
+  flow_purger_.join();
   organization_purger_.join();
   rollback_checker_.join();
 }

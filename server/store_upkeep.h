@@ -20,9 +20,10 @@ enum class StoreHealth {
   kFailed,
 };
 
-// Watches the store's health, seals old records anew under the first key, removes expired states
-// and what deleted organisations left, and keeps up to date what tells an older copy of the
-// database: each on a thread of its own, because any of them may have to wait for the disk.
+// Watches the store's health, seals old records anew under the first key, removes expired states,
+// flows and choices and what deleted organisations left, and keeps up to date what tells an older
+// copy of the database: each on a thread of its own, because any of them may have to wait for the
+// disk.
 class StoreUpkeep final {
  public:
   // `on_health` is told, on one thread, whenever the health has changed; it is good at first.
@@ -53,6 +54,7 @@ class StoreUpkeep final {
   std::thread watcher_;
   std::thread resealer_;
   std::thread state_purger_;
+  std::thread flow_purger_;
   std::thread organization_purger_;
   std::thread rollback_checker_;
 };

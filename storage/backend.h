@@ -166,6 +166,16 @@ class Backend {
   virtual absl::StatusOr<RowPage> List(const CallContext& context, const Table& table,
                                        std::optional<absl::string_view> org_id,
                                        absl::string_view after, PageLimit limit, size_t parts) = 0;
+  // The rows that a lookup, or kWholeOrganization, finds, in ascending byte order of the id, after
+  // the id `after` (empty: from the start). `next` is the id of the last row. Takes time for the
+  // rows of the page, however many others there are. REQUIRES: an indexed lookup.
+  virtual absl::StatusOr<RowPage> ListFound(const CallContext& context, const Table& table,
+                                            const LookupValues& key, absl::string_view after,
+                                            PageLimit limit, size_t parts) = 0;
+  // How many rows a lookup, or kWholeOrganization, finds, counted up to `at_most`. Takes time for
+  // as many.
+  virtual absl::StatusOr<int64_t> Count(const CallContext& context, const Table& table,
+                                        const LookupValues& key, int64_t at_most) = 0;
   // Those whose due column is below `before`, those that are due first first. Without parts.
   virtual absl::StatusOr<std::vector<Row>> ListDue(const CallContext& context, const Table& table,
                                                    int64_t before, int limit) = 0;

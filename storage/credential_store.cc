@@ -5,12 +5,10 @@
 #include <utility>
 
 #include "absl/hash/hash.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "core/errors.h"
-#include "core/field_rules.h"
-#include "storage/client_secrets.h"
+#include "storage/digest_id.h"
 #include "storage/key_ring_check.h"
+#include "storage/states_not_before.h"
 #include "storage/store_errors.h"
 #include "storage/tables.h"
 
@@ -19,13 +17,6 @@ namespace {
 
 using record::v1::ApiKey;
 using record::v1::Organization;
-using record::v1::SocialNetworkSettings;
-
-// What stands for a reference in the database.
-std::string DigestOf(absl::string_view reference) { return HexEncode(AsChars(Sha256(reference))); }
-
-// In place of a name: the default one of a network and instance. No name has this character.
-constexpr absl::string_view kDefaultConfiguration = "*";
 
 // What requests find records by.
 RecordId<Stored<Organization>> OrganizationId(absl::string_view org_id) {
@@ -36,56 +27,6 @@ RecordId<Stored<ApiKey>> ApiKeyId(absl::string_view key_id) {
   return RecordId<Stored<ApiKey>>(key_id);
 }
 
-RecordId<Stored<SocialNetworkSettings>> ConfigurationId(absl::string_view org_id,
-                                                        absl::string_view network,
-                                                        absl::string_view instance,
-                                                        absl::string_view configuration) {
-  using Id = RecordId<Stored<SocialNetworkSettings>>;
-  if (IsSocialNetworkId(configuration)) return Id(org_id, "", "", configuration);
-  return Id(org_id, network, instance,
-            configuration.empty() ? kDefaultConfiguration : configuration);
-}
-
-// All that requests may find a configuration by.
-std::array<RecordKey, 3> KeysOf(const Row& row) {
-  const std::string& network = row.text(SocialNetworkColumn::kNetwork);
-  const std::string& instance = row.text(SocialNetworkColumn::kInstance);
-  const std::string& name = row.text(SocialNetworkColumn::kName);
-  return {ConfigurationId(row.org_id, network, instance, ""),
-          ConfigurationId(row.org_id, network, instance, name),
-          ConfigurationId(row.org_id, "", "", row.id)};
-}
-
-// The record alone, of what memory has.
-template <typename Record>
-std::shared_ptr<const Record> RecordOf(const StoredPtr<Record>& stored) {
-  return std::shared_ptr<const Record>(stored, &stored->record);
-}
-
-// `status` with its NOT_FOUND or ALREADY_EXISTS, which say nothing to a caller, replaced by the
-// given error.
-absl::Status Explain(const absl::Status& status, absl::StatusCode code,
-                     const absl::Status& explained) {
-  return status.code() == code ? explained : status;
-}
-
-// A rank below that of the configuration that is the default now.
-int64_t RankBefore(const Row& first) {
-  return first.integer(SocialNetworkColumn::kDefaultRank) - 1;
-}
-
-LookupValues ByRank(absl::string_view org_id, absl::string_view network,
-                    absl::string_view instance) {
-  return {.lookup = SocialNetworkLookup::kByRank,
-          .org_id = std::string(org_id),
-          .values = {std::string(network), std::string(instance)}};
-}
-
-size_t HashOfNetwork(absl::string_view org_id, absl::string_view network,
-                     absl::string_view instance) {
-  return absl::HashOf(org_id, network, instance);
-}
-
 }  // namespace
 
 CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer,
@@ -93,8 +34,13 @@ CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer&
     : random_(std::move(random)),
       sealer_(sealer),
       records_(std::move(backend), sealer, random_, cache_bytes),
-      configurations_(kSocialNetworks, quotas.configurations),
       api_keys_(kApiKeys, quotas.api_keys),
+      connector_(records_, random_, quotas.accounts),
+      flows_(records_, connector_, quotas.unfinished_flows),
+      pending_connections_(records_, connector_, quotas.pending_connections),
+      grants_(records_, connector_),
+      accounts_(records_, connector_),
+      social_networks_(records_, accounts_, quotas.configurations),
       resealer_(records_.backend(), sealer, records_.sealer(), random_, StoreTables()) {}
 
 absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(
@@ -257,7 +203,7 @@ absl::StatusOr<int> CredentialStore::PurgeOrganization(const CallContext& contex
 
 absl::Status CredentialStore::CreateApiKey(const CallContext& context, const ApiKey& key) {
   std::optional<ExpectAtMost> quota;
-  if (!key.org_id().empty()) quota = api_keys_.ForOneMore(key.org_id());
+  if (!key.org_id().empty()) quota = api_keys_.ForMore(key.org_id());
   const absl::StatusOr<CommitResult> result = records_.CommitFor(
       context, key.org_id(),
       [&](int64_t generation) {
@@ -355,286 +301,6 @@ absl::StatusOr<ApiKey> CredentialStore::RevokeApiKey(const CallContext& context,
   return TooManyAttempts();
 }
 
-absl::StatusOr<bool> CredentialStore::CreateSocialNetwork(const CallContext& context,
-                                                          SocialNetworkSettings settings,
-                                                          absl::string_view client_secret,
-                                                          bool make_default) {
-  const std::string& org_id = settings.org_id();
-  RecordLocks::Lease lock;
-  if (make_default) {
-    lock =
-        rank_locks_.Take(context, HashOfNetwork(org_id, settings.network(), settings.instance()));
-    if (lock == nullptr) return context.WhyEnded();
-  }
-  // Ranks follow the order of creation. Most are the first of their network, or the newest: only
-  // where the clock went back must the others be looked at.
-  settings.set_default_rank(settings.created_at_ms());
-  const std::optional<ExpectAtMost> quota = configurations_.ForOneMore(org_id);
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    if (attempt > 0 && lock == nullptr) {
-      // Those who collided take turns, else only one of them gets on each time.
-      lock =
-          rank_locks_.Take(context, HashOfNetwork(org_id, settings.network(), settings.instance()));
-      if (lock == nullptr) return context.WhyEnded();
-    }
-    if (make_default || attempt > 0) {
-      const absl::StatusOr<int64_t> rank = RankOfNew(context, settings, make_default);
-      if (!rank.ok()) return rank.status();
-      settings.set_default_rank(*rank);
-    }
-    const ClientSecrets secrets(client_secret);
-    const LookupValues by_rank = ByRank(org_id, settings.network(), settings.instance());
-    const int64_t rank = settings.default_rank();
-    const Row named = Kept<SocialNetworkSettings>::RowOf(settings);
-    const absl::StatusOr<CommitResult> result = records_.CommitFor(
-        context, org_id,
-        [&](int64_t generation) {
-          ExpectAtMost::Within none_in_its_place{.rows = 0};
-          (make_default ? none_in_its_place.to : none_in_its_place.from) = rank;
-          Batch batch = {
-              ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork - 1, none_in_its_place}};
-          if (quota) batch.emplace_back(*quota);
-          batch.emplace_back(
-              Insert{&kSocialNetworks, records_.sealer().Seal(settings, generation, secrets)});
-          return batch;
-        },
-        KeysOf(named));
-    if (!result.ok()) {
-      return Explain(result.status(), absl::StatusCode::kNotFound, OrganizationNotFound(org_id));
-    }
-    const std::vector<CommitResult::Count>& counts = result->counts;
-    if (result->status.ok()) {
-      if (quota) configurations_.Counted(org_id, counts[1].rows);
-      return make_default || counts[0].rows == 0;
-    }
-    if (absl::IsAlreadyExists(result->status)) {
-      return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
-    }
-    if (!absl::IsResourceExhausted(result->status)) return result->status;
-    if (counts.size() == 2) return TooManyConfigurations(org_id, configurations_.limit());
-    if (counts[0].rows >= kMaxNamesOfNetwork) {
-      return TooManyOfNetwork(settings.network(), settings.instance(), kMaxNamesOfNetwork);
-    }
-  }
-  return TooManyAttempts();
-}
-
-absl::StatusOr<int64_t> CredentialStore::RankOfNew(const CallContext& context,
-                                                   const SocialNetworkSettings& settings,
-                                                   bool make_default) {
-  Backend& backend = records_.backend();
-  const LookupValues by_rank = ByRank(settings.org_id(), settings.network(), settings.instance());
-  if (make_default) {
-    const absl::StatusOr<Row> first = backend.Find(context, kSocialNetworks, by_rank, 0);
-    if (first.ok()) return RankBefore(*first);
-    if (!absl::IsNotFound(first.status())) return first.status();
-  }
-  const absl::StatusOr<int64_t> last = backend.FindHighest(context, kSocialNetworks, by_rank);
-  if (absl::IsNotFound(last.status())) return settings.created_at_ms();
-  if (!last.ok()) return last.status();
-  return std::max(settings.created_at_ms(), *last + 1);
-}
-
-absl::StatusOr<Row> CredentialStore::FetchSocialNetwork(const CallContext& context,
-                                                        absl::string_view org_id,
-                                                        absl::string_view id, size_t parts) {
-  absl::StatusOr<Row> row = records_.Fetch(context, kSocialNetworks, org_id, id, parts);
-  absl::Status status = row.status();
-  if (status.ok()) status = records_.CheckOwner(context, row->org_id, row->generation);
-  if (status.ok()) return row;
-  return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
-}
-
-absl::StatusOr<SocialNetworkSettings> CredentialStore::GetSocialNetwork(const CallContext& context,
-                                                                        absl::string_view org_id,
-                                                                        absl::string_view id) {
-  const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, 1);
-  if (!row.ok()) return row.status();
-  return records_.sealer().Open<SocialNetworkSettings>(*row);
-}
-
-CredentialStore::Found<SocialNetworkSettings> CredentialStore::FindSocialNetwork(
-    const CallContext& context, absl::string_view org_id, absl::string_view network,
-    absl::string_view instance, absl::string_view configuration) {
-  const auto not_found = [&] { return NetworkNotConfigured(network, instance, configuration); };
-  const auto id = ConfigurationId(org_id, network, instance, configuration);
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const auto stored = records_.Read<SocialNetworkSettings>(context, id, [&] {
-      return LoadSocialNetwork(context, org_id, network, instance, configuration);
-    });
-    if (absl::IsNotFound(stored.status())) return not_found();
-    if (!stored.ok()) return stored.status();
-    const auto organization = records_.GetOrganization(context, org_id);
-    if (absl::IsNotFound(organization.status())) return not_found();
-    if (!organization.ok()) return organization.status();
-    if ((*stored)->generation != (*organization)->generation) {
-      // Of an organisation that was deleted and made again.
-      records_.cache().Invalidate(id);
-      continue;
-    }
-    // By its id, it may be one of another network.
-    const SocialNetworkSettings& settings = (*stored)->record;
-    if (settings.network() != network || settings.instance() != instance) return not_found();
-    return RecordOf(*stored);
-  }
-  return TooManyAttempts();
-}
-
-CredentialStore::InMemory<SocialNetworkSettings> CredentialStore::FindSocialNetworkInMemory(
-    absl::string_view org_id, absl::string_view network, absl::string_view instance,
-    absl::string_view configuration) {
-  const auto stored =
-      records_.cache().Find(ConfigurationId(org_id, network, instance, configuration));
-  if (!stored) return std::nullopt;
-  const auto not_found = [&] { return NetworkNotConfigured(network, instance, configuration); };
-  if (*stored == nullptr) return not_found();
-  if (records_.HasOwnerInMemory(org_id, (*stored)->generation) != true) return std::nullopt;
-  const SocialNetworkSettings& settings = (*stored)->record;
-  if (settings.network() != network || settings.instance() != instance) return not_found();
-  return RecordOf(*stored);
-}
-
-absl::StatusOr<Stored<SocialNetworkSettings>> CredentialStore::LoadSocialNetwork(
-    const CallContext& context, absl::string_view org_id, absl::string_view network,
-    absl::string_view instance, absl::string_view configuration) {
-  if (IsSocialNetworkId(configuration)) {
-    const absl::StatusOr<Row> row =
-        records_.Fetch(context, kSocialNetworks, org_id, configuration, 1);
-    if (!row.ok()) return row.status();
-    return records_.Open<SocialNetworkSettings>(*row);
-  }
-  LookupValues key = ByRank(org_id, network, instance);
-  if (!configuration.empty()) {
-    key.lookup = SocialNetworkLookup::kByName;
-    key.values.emplace_back(std::string(configuration));
-  }
-  const absl::StatusOr<Row> row = records_.backend().Find(context, kSocialNetworks, key, 1);
-  if (!row.ok()) return row.status();
-  const bool same = row->org_id == org_id &&
-                    std::equal(key.values.begin(), key.values.end(), row->columns.begin());
-  if (!same) return AnotherRow(kSocialNetworks);
-  return records_.Open<SocialNetworkSettings>(*row);
-}
-
-absl::StatusOr<std::string> CredentialStore::GetDefaultSocialNetworkId(const CallContext& context,
-                                                                       absl::string_view org_id,
-                                                                       absl::string_view network,
-                                                                       absl::string_view instance) {
-  absl::StatusOr<Row> row =
-      records_.backend().Find(context, kSocialNetworks, ByRank(org_id, network, instance), 0);
-  if (absl::IsNotFound(row.status())) return "";
-  if (!row.ok()) return row.status();
-  return std::move(row->id);
-}
-
-absl::StatusOr<Listed<SocialNetworkSettings>> CredentialStore::ListSocialNetworks(
-    const CallContext& context, absl::string_view org_id, absl::string_view after,
-    PageLimit limit) {
-  return records_.List<SocialNetworkSettings>(context, org_id, after, limit);
-}
-
-absl::StatusOr<std::vector<std::string>> CredentialStore::ListConfiguredNetworks(
-    const CallContext& context, absl::string_view org_id) {
-  return records_.backend().ListValues(context, kSocialNetworks, SocialNetworkLookup::kByName,
-                                       org_id);
-}
-
-absl::StatusOr<CredentialStore::UpdatedSocialNetwork> CredentialStore::UpdateSocialNetwork(
-    const CallContext& context, absl::string_view org_id, absl::string_view id, absl::Time now,
-    const std::function<absl::Status(SocialNetworkSettings&)>& change,
-    std::optional<absl::string_view> new_client_secret, bool make_default) {
-  const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(org_id, id));
-  if (lock == nullptr) return context.WhyEnded();
-  const size_t all_parts = kSocialNetworks.parts.size();
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, all_parts);
-    if (!row.ok()) return row.status();
-    const auto old = records_.sealer().Open<SocialNetworkSettings>(*row);
-    if (!old.ok()) return old.status();
-    absl::StatusOr<ClientSecrets> secrets = records_.sealer().OpenSecrets(*row);
-    if (!secrets.ok()) return secrets.status();
-
-    SocialNetworkSettings settings = *old;
-    if (absl::Status status = change(settings); !status.ok()) return status;
-    settings.set_id(old->id());
-    settings.set_org_id(old->org_id());
-    settings.set_network(old->network());
-    settings.set_instance(old->instance());
-    settings.set_created_at_ms(old->created_at_ms());
-    settings.set_updated_at_ms(absl::ToUnixMillis(now));
-    settings.set_version(old->version() + 1);
-    settings.set_default_rank(old->default_rank());
-    const LookupValues by_rank = ByRank(org_id, old->network(), old->instance());
-    RecordLocks::Lease rank_lock;
-    if (make_default) {
-      rank_lock = rank_locks_.Take(context, HashOfNetwork(org_id, old->network(), old->instance()));
-      if (rank_lock == nullptr) return context.WhyEnded();
-    }
-    const absl::StatusOr<Row> first = records_.backend().Find(context, kSocialNetworks, by_rank, 0);
-    if (!first.ok()) {
-      return Explain(first.status(), absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
-    }
-    const bool becomes_default = make_default && first->id != id;
-    if (becomes_default) settings.set_default_rank(RankBefore(*first));
-    if (new_client_secret) secrets->Replace(*new_client_secret, old->version(), now);
-    secrets->Expire(now);
-
-    Row changed = records_.sealer().Seal(settings, row->generation, *secrets);
-    const auto keys_before = KeysOf(*row);
-    const Row named = Kept<SocialNetworkSettings>::RowOf(settings);
-    const auto keys_after = KeysOf(named);
-    std::vector<RecordKey> keys(keys_before.begin(), keys_before.end());
-    keys.insert(keys.end(), keys_after.begin(), keys_after.end());
-    Batch batch;
-    if (becomes_default) {
-      const ExpectAtMost::Within none_before{.to = settings.default_rank(), .rows = 0};
-      batch.emplace_back(ExpectAtMost{&kSocialNetworks, by_rank, kMaxNamesOfNetwork, none_before});
-    }
-    batch.emplace_back(Update{&kSocialNetworks, std::move(changed), row->version});
-    const absl::Status status = records_.Commit(context, batch, keys).status;
-    if (status.ok()) return UpdatedSocialNetwork{settings, make_default || first->id == id};
-    // Another one became the default, or this was changed.
-    if (absl::IsResourceExhausted(status) || absl::IsAborted(status)) continue;
-    if (absl::IsAlreadyExists(status)) {
-      return SocialNetworkExists(settings.network(), settings.instance(), settings.name());
-    }
-    return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
-  }
-  return TooManyAttempts();
-}
-
-absl::Status CredentialStore::DeleteSocialNetwork(const CallContext& context,
-                                                  absl::string_view org_id, absl::string_view id) {
-  // Requests find it by its network and its name, so these must be known. They stay the same under
-  // the lock, or the version is another one.
-  const RecordLocks::Lease lock = update_locks_.Take(context, absl::HashOf(org_id, id));
-  if (lock == nullptr) return context.WhyEnded();
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const absl::StatusOr<Row> row = FetchSocialNetwork(context, org_id, id, 0);
-    if (!row.ok()) return row.status();
-    const Batch batch = {Delete{&kSocialNetworks, row->org_id, row->id, row->version}};
-    const absl::Status status = records_.Commit(context, batch, KeysOf(*row)).status;
-    if (absl::IsAborted(status)) continue;
-    return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
-  }
-  return TooManyAttempts();
-}
-
-absl::StatusOr<std::string> CredentialStore::GetClientSecret(const CallContext& context,
-                                                             absl::string_view org_id,
-                                                             absl::string_view id,
-                                                             uint64_t version) {
-  const absl::StatusOr<Row> row =
-      FetchSocialNetwork(context, org_id, id, kSocialNetworks.parts.size());
-  if (!row.ok()) return row.status();
-  const absl::StatusOr<ClientSecrets> secrets = records_.sealer().OpenSecrets(*row);
-  if (!secrets.ok()) return secrets.status();
-  std::optional<std::string> secret;
-  if (version >= 1 && version <= row->version) secret = secrets->Find(version);
-  if (!secret) return ClientSecretNotFound(id, version);
-  return *std::move(secret);
-}
-
 absl::Status CredentialStore::PutAuthStates(const CallContext& context,
                                             absl::Span<const StoredAuthState> states) {
   if (states.empty()) return absl::OkStatus();
@@ -647,7 +313,7 @@ absl::Status CredentialStore::PutAuthStates(const CallContext& context,
           batch.push_back(Insert{&kAuthStates,
                                  {.org_id = org_id,
                                   .generation = generation,
-                                  .id = DigestOf(state.reference),
+                                  .id = DigestId(state.reference),
                                   .columns = {absl::ToUnixMillis(state.expires_at)},
                                   .parts = {state.sealed}}});
         }
@@ -666,7 +332,7 @@ absl::Status CredentialStore::PutAuthStates(const CallContext& context,
 absl::StatusOr<std::string> CredentialStore::GetAuthState(const CallContext& context,
                                                           absl::string_view reference) {
   const absl::StatusOr<Row> row =
-      records_.Fetch(context, kAuthStates, "", DigestOf(reference), kAuthStates.parts.size());
+      records_.Fetch(context, kAuthStates, "", DigestId(reference), kAuthStates.parts.size());
   absl::Status status = row.status();
   if (status.ok()) status = records_.CheckOwner(context, row->org_id, row->generation);
   if (!status.ok()) return Explain(status, absl::StatusCode::kNotFound, AuthStateNotFound());
@@ -686,6 +352,14 @@ absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) 
   if (!status.ok()) return status;
   purged_auth_states_.fetch_add(batch.size(), std::memory_order_relaxed);
   return static_cast<int>(batch.size());
+}
+
+absl::StatusOr<absl::Time> CredentialStore::GetStatesNotBefore() {
+  return authurl::GetStatesNotBefore(records_.backend());
+}
+
+absl::Status CredentialStore::SetStatesNotBefore(absl::Time time) {
+  return authurl::SetStatesNotBefore(records_.backend(), time);
 }
 
 absl::StatusOr<ResealStep> CredentialStore::ResealNext(int batch) { return resealer_.Next(batch); }

@@ -1,5 +1,5 @@
-// credential_store.h: the organisations, API keys, OAuth apps and OAuth states that authurl keeps.
-// The only door to storage for the server.
+// credential_store.h: the organisations, API keys, OAuth apps, OAuth states, flows, grants and
+// connected accounts that authurl keeps. The only door to storage for the server.
 //
 // Every record is sealed whole (core/crypto/sealer.h) before the backend sees it; table,
 // organisation, record id, part and version are associated data, so that a value copied to another
@@ -8,7 +8,7 @@
 // states come sealed and are handed out as they were found: core/flow/auth_state.h opens them.
 //
 // What every request needs is answered from a bounded cache (storage/record_cache.h) where it can
-// be: GetApiKey, GetOrganization, FindSocialNetwork. It never holds a secret. A write that
+// be: GetApiKey, GetOrganization, social_networks().Find. It never holds a secret. A write that
 // returned, with whatever status, is seen by every call that begins later.
 //
 // Deleting an organisation marks it: from then on it is gone for every caller, with all that is its
@@ -24,7 +24,8 @@
 // (core/errors.h): ORGANIZATION_EXISTS, ORGANIZATION_NOT_FOUND, ORGANIZATION_BEING_DELETED,
 // API_KEY_EXISTS, API_KEY_NOT_FOUND, SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND,
 // NETWORK_NOT_CONFIGURED, TOO_MANY_CONFIGURATIONS, TOO_MANY_API_KEYS, CLIENT_SECRET_NOT_FOUND,
-// AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE.
+// AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE; of configurations with connected accounts
+// CONFIGURATION_IN_USE; those of flows, choices, grants and accounts in their stores' headers.
 #pragma once
 
 #include <atomic>
@@ -46,12 +47,18 @@
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
 #include "core/flow/auth_state.h"
+#include "storage/account_store.h"
 #include "storage/backend.h"
+#include "storage/connecting.h"
+#include "storage/flow_store.h"
+#include "storage/grant_store.h"
+#include "storage/pending_connection_store.h"
 #include "storage/quota.h"
 #include "storage/record_locks.h"
 #include "storage/record_store.h"
 #include "storage/resealer.h"
 #include "storage/rollback_check.h"
+#include "storage/social_network_store.h"
 
 namespace authurl {
 
@@ -59,6 +66,9 @@ namespace authurl {
 struct Quotas {
   int64_t configurations = 0;
   int64_t api_keys = 0;  // Revoked ones among them.
+  int64_t accounts = 0;
+  int64_t unfinished_flows = kDefaultMaxUnfinishedFlows;
+  int64_t pending_connections = 0;
 };
 
 class CredentialStore final {
@@ -66,15 +76,9 @@ class CredentialStore final {
   static constexpr size_t kDefaultCacheBytes = size_t{64} << 20;
 
   template <typename Record>
-  using Found = absl::StatusOr<std::shared_ptr<const Record>>;
-  // What is known from memory alone; nothing where the database would have to be asked.
+  using Found = FoundRecord<Record>;
   template <typename Record>
-  using InMemory = std::optional<Found<Record>>;
-
-  struct UpdatedSocialNetwork {
-    record::v1::SocialNetworkSettings settings;
-    bool is_default = false;
-  };
+  using InMemory = RecordInMemory<Record>;
 
   struct Stats {
     RecordCache::Stats cache;
@@ -140,57 +144,20 @@ class CredentialStore final {
                                                   std::optional<absl::string_view> org_id,
                                                   absl::Time now);
 
-  // `settings` comes with id, organisation, times and version 1 filled in; its rank is the store's.
-  // It becomes the default one of its network and instance where it is the first, or `make_default`
-  // is set.
-  // Returns whether it did.
-  absl::StatusOr<bool> CreateSocialNetwork(const CallContext& context,
-                                           record::v1::SocialNetworkSettings settings,
-                                           absl::string_view client_secret,
-                                           bool make_default = false);
-  absl::StatusOr<record::v1::SocialNetworkSettings> GetSocialNetwork(const CallContext& context,
-                                                                     absl::string_view org_id,
-                                                                     absl::string_view id);
-  // The request path. `configuration` is the name or the id of one of the organisation's for this
-  // network and instance; empty: the default one. NETWORK_NOT_CONFIGURED when there is none. Never
-  // reads the secret.
-  Found<record::v1::SocialNetworkSettings> FindSocialNetwork(const CallContext& context,
-                                                             absl::string_view org_id,
-                                                             absl::string_view network,
-                                                             absl::string_view instance,
-                                                             absl::string_view configuration);
-  InMemory<record::v1::SocialNetworkSettings> FindSocialNetworkInMemory(
-      absl::string_view org_id, absl::string_view network, absl::string_view instance,
-      absl::string_view configuration);
-  // The id of the default one of a network and instance; empty when there is none.
-  absl::StatusOr<std::string> GetDefaultSocialNetworkId(const CallContext& context,
-                                                        absl::string_view org_id,
-                                                        absl::string_view network,
-                                                        absl::string_view instance);
-  absl::StatusOr<Listed<record::v1::SocialNetworkSettings>> ListSocialNetworks(
-      const CallContext& context, absl::string_view org_id, absl::string_view after,
-      PageLimit limit);
-  // The networks that the organisation has a configuration of, each once. Opens none: takes time
-  // for the number of networks.
-  absl::StatusOr<std::vector<std::string>> ListConfiguredNetworks(const CallContext& context,
-                                                                  absl::string_view org_id);
-  // Applies `change` to the current settings and stores the result as the next version, atomically:
-  // `change` may be called again when another update came between, and must not call the store. An
-  // error that `change` returns is passed on and nothing stored. Identity, times, version and rank
-  // are the store's: what `change` does to them is lost. A new secret replaces the old one;
-  // replaced ones are kept for kMaxStateLifetime (core/flow/auth_state.h), then dropped with the
-  // next update.
-  absl::StatusOr<UpdatedSocialNetwork> UpdateSocialNetwork(
-      const CallContext& context, absl::string_view org_id, absl::string_view id, absl::Time now,
-      const std::function<absl::Status(record::v1::SocialNetworkSettings&)>& change,
-      std::optional<absl::string_view> new_client_secret, bool make_default = false);
-  absl::Status DeleteSocialNetwork(const CallContext& context, absl::string_view org_id,
-                                   absl::string_view id);
-  // For completing a flow, and for tests: the secret that belongs to a version of the
-  // configuration. NOT_FOUND CLIENT_SECRET_NOT_FOUND when there is no such version, or its secret
-  // was dropped. The caller wipes it.
-  absl::StatusOr<std::string> GetClientSecret(const CallContext& context, absl::string_view org_id,
-                                              absl::string_view id, uint64_t version);
+  // The organisations' OAuth apps.
+  SocialNetworkStore& social_networks() { return social_networks_; }
+
+  // Spent states and what came of them; what there is to choose; what people consented to; what
+  // is connected.
+  FlowStore& flows() { return flows_; }
+  PendingConnectionStore& pending_connections() { return pending_connections_; }
+  GrantStore& grants() { return grants_; }
+  AccountStore& accounts() { return accounts_; }
+
+  // The time before which no state is good, whenever it expires: InfinitePast where it was never
+  // set. It never goes back.
+  absl::StatusOr<absl::Time> GetStatesNotBefore();
+  absl::Status SetStatesNotBefore(absl::Time time);
 
   // Keeps states that their networks can't carry, all in one transaction. REQUIRES: they are of one
   // organisation. ORGANIZATION_NOT_FOUND when it is gone. Only digests of the references are
@@ -231,30 +198,20 @@ class CredentialStore final {
   CredentialStore(std::unique_ptr<Backend> backend, const Sealer& sealer, RandomSource random,
                   size_t cache_bytes, Quotas quotas);
 
-  // What FindSocialNetwork finds in the database.
-  absl::StatusOr<Stored<record::v1::SocialNetworkSettings>> LoadSocialNetwork(
-      const CallContext& context, absl::string_view org_id, absl::string_view network,
-      absl::string_view instance, absl::string_view configuration);
-  // The row of a configuration, checked as RecordStore::Fetch() and CheckOwner() do.
-  // SOCIAL_NETWORK_NOT_FOUND.
-  absl::StatusOr<Row> FetchSocialNetwork(const CallContext& context, absl::string_view org_id,
-                                         absl::string_view id, size_t parts);
-  // The rank that makes a new configuration the first or the last one of its network.
-  absl::StatusOr<int64_t> RankOfNew(const CallContext& context,
-                                    const record::v1::SocialNetworkSettings& settings,
-                                    bool make_default);
   const RandomSource random_;
   const Sealer& sealer_;
   RecordStore records_;
-  Quota configurations_;
   Quota api_keys_;
+  Connector connector_;
+  FlowStore flows_;
+  PendingConnectionStore pending_connections_;
+  GrantStore grants_;
+  AccountStore accounts_;
+  SocialNetworkStore social_networks_;
   Resealer resealer_;
   // To be held from reading a record until it is written back, so that of concurrent updates none
   // has to start over, and those of different records can share a transaction.
   RecordLocks update_locks_;
-  // Of a network and instance: to be held from choosing a rank until it is written. Taken after an
-  // update lock, never before.
-  RecordLocks rank_locks_;
   std::unique_ptr<RollbackCheck> rollback_check_;
   uint64_t writes_checked_ = 0;
   std::atomic<uint64_t> purged_auth_states_ = 0;

@@ -11,11 +11,11 @@
 namespace authurl {
 namespace {
 
-constexpr absl::string_view kName = "key_ring_check";
-constexpr absl::string_view kContext = "authurl key ring check";
+constexpr absl::string_view kKeyRingCheckName = "key_ring_check";
+constexpr absl::string_view kKeyRingCheckContext = "authurl key ring check";
 
 std::string NewProof(const Sealer& sealer, const RandomSource& random) {
-  return sealer.Seal(Purpose::kKeyRingCheck, NewNonce(random), "", kContext);
+  return sealer.Seal(Purpose::kKeyRingCheck, NewNonce(random), "", kKeyRingCheckContext);
 }
 
 absl::Status Refused(absl::string_view what) {
@@ -48,7 +48,7 @@ absl::Status CheckProof(const Sealer& sealer, absl::string_view proof) {
         ", which is not in the ring; put that key back, or name the key-ring file that the "
         "database was made with"));
   }
-  if (!sealer.Open(Purpose::kKeyRingCheck, proof, kContext).ok()) {
+  if (!sealer.Open(Purpose::kKeyRingCheck, proof, kKeyRingCheckContext).ok()) {
     return Refused(absl::StrCat(
         "its key ", key_id,
         " is another one than the ring's; name the key-ring file that the database was made "
@@ -60,7 +60,7 @@ absl::Status CheckProof(const Sealer& sealer, absl::string_view proof) {
 }  // namespace
 
 absl::Status CheckKeyRing(Backend& backend, const Sealer& sealer, const RandomSource& random) {
-  const absl::StatusOr<std::optional<std::string>> stored = backend.GetMeta(kName);
+  const absl::StatusOr<std::optional<std::string>> stored = backend.GetMeta(kKeyRingCheckName);
   if (!stored.ok()) return stored.status();
   if (!*stored) {
     if (const absl::Status status = CheckNoRecords(backend); !status.ok()) return status;
@@ -74,11 +74,11 @@ absl::Status CheckKeyRing(Backend& backend, const Sealer& sealer, const RandomSo
     if (ReadSealedHeader(proof)->key_id == sealer.keys().primary_id()) has_first_key = true;
   }
   if (has_first_key) return absl::OkStatus();
-  return backend.PutMeta(kName, absl::StrCat(proofs, NewProof(sealer, random)));
+  return backend.PutMeta(kKeyRingCheckName, absl::StrCat(proofs, NewProof(sealer, random)));
 }
 
 absl::StatusOr<bool> OnlyFirstKeyInUse(Backend& backend, const Sealer& sealer) {
-  const absl::StatusOr<std::optional<std::string>> stored = backend.GetMeta(kName);
+  const absl::StatusOr<std::optional<std::string>> stored = backend.GetMeta(kKeyRingCheckName);
   if (!stored.ok()) return stored.status();
   if (!*stored || (*stored)->size() != kSealedOverhead) return false;
   return ReadSealedHeader(**stored)->key_id == sealer.keys().primary_id();
@@ -86,7 +86,7 @@ absl::StatusOr<bool> OnlyFirstKeyInUse(Backend& backend, const Sealer& sealer) {
 
 absl::Status RecordOnlyFirstKeyInUse(Backend& backend, const Sealer& sealer,
                                      const RandomSource& random) {
-  return backend.PutMeta(kName, NewProof(sealer, random));
+  return backend.PutMeta(kKeyRingCheckName, NewProof(sealer, random));
 }
 
 }  // namespace authurl

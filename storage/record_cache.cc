@@ -52,8 +52,8 @@ class SharedMutex final {
 };
 
 // A key with its hash, as the table is asked for it.
-struct Lookup {
-  explicit Lookup(const RecordKey& the_key)
+struct CacheLookup {
+  explicit CacheLookup(const RecordKey& the_key)
       : key(the_key), hash(absl::HashOf(the_key.type, the_key.texts)) {}
 
   const RecordKey& key;
@@ -63,7 +63,7 @@ struct Lookup {
 // The same, with texts of its own, in one string.
 class OwnedKey final {
  public:
-  explicit OwnedKey(const Lookup& lookup) : hash_(lookup.hash), type_(lookup.key.type) {
+  explicit OwnedKey(const CacheLookup& lookup) : hash_(lookup.hash), type_(lookup.key.type) {
     const auto& texts = lookup.key.texts;
     size_t size = 0;
     for (const absl::string_view text : texts) size += text.size();
@@ -74,7 +74,7 @@ class OwnedKey final {
     }
   }
 
-  bool Is(const Lookup& lookup) const { return hash_ == lookup.hash && view() == lookup.key; }
+  bool Is(const CacheLookup& lookup) const { return hash_ == lookup.hash && view() == lookup.key; }
   size_t hash() const { return hash_; }
   RecordKey view() const {
     RecordKey key{type_, {}};
@@ -95,7 +95,7 @@ class OwnedKey final {
 };
 
 struct Entry {
-  Entry(const Lookup& lookup, const LoadedRecord<void>& loaded);
+  Entry(const CacheLookup& lookup, const LoadedRecord<void>& loaded);
 
   const OwnedKey key;
   const Record record;  // Null: there is none.
@@ -114,16 +114,18 @@ struct Slot {
 
 struct SlotHash {
   using is_transparent = void;
-  size_t operator()(const Lookup& lookup) const { return lookup.hash; }
+  size_t operator()(const CacheLookup& lookup) const { return lookup.hash; }
   size_t operator()(const Slot& slot) const { return slot.hash; }
 };
 
 struct SlotEqual {
   using is_transparent = void;
-  bool operator()(const Slot& slot, const Lookup& lookup) const {
+  bool operator()(const Slot& slot, const CacheLookup& lookup) const {
     return slot.hash == lookup.hash && slot.entry->key.Is(lookup);
   }
-  bool operator()(const Lookup& lookup, const Slot& slot) const { return (*this)(slot, lookup); }
+  bool operator()(const CacheLookup& lookup, const Slot& slot) const {
+    return (*this)(slot, lookup);
+  }
   bool operator()(const Slot& a, const Slot& b) const { return a.entry == b.entry; }
 };
 
@@ -132,7 +134,7 @@ constexpr size_t kSlotBytes = (sizeof(Slot) + 1) * 8 / 5;
 // A list's node is its value and two pointers.
 constexpr size_t kNodeBytes = AllocatedBytes(sizeof(Entry) + 2 * sizeof(void*));
 
-Entry::Entry(const Lookup& lookup, const LoadedRecord<void>& loaded)
+Entry::Entry(const CacheLookup& lookup, const LoadedRecord<void>& loaded)
     : key(lookup),
       record(loaded.record),
       bytes(kNodeBytes + kSlotBytes + key.allocated() + loaded.bytes) {}
@@ -140,7 +142,7 @@ Entry::Entry(const Lookup& lookup, const LoadedRecord<void>& loaded)
 // A load in flight.
 class Flight final {
  public:
-  explicit Flight(const Lookup& lookup) : key_(lookup) {}
+  explicit Flight(const CacheLookup& lookup) : key_(lookup) {}
 
   const OwnedKey& key() const { return key_; }
 
@@ -170,7 +172,7 @@ class Flight final {
 
 // That a key is being written by one call of RunWrite().
 struct RecordCache::WriteMark {
-  WriteMark(const Lookup& lookup, Shard& the_shard) : key(lookup), shard(the_shard) {}
+  WriteMark(const CacheLookup& lookup, Shard& the_shard) : key(lookup), shard(the_shard) {}
 
   const OwnedKey key;
   Shard& shard;
@@ -181,12 +183,13 @@ class alignas(64) RecordCache::Shard final {
  public:
   void set_budget(size_t bytes) { budget_ = bytes; }
 
-  std::optional<Record> Find(const Lookup& lookup) {
+  std::optional<Record> Find(const CacheLookup& lookup) {
     const std::shared_lock lock(mutex_);
     return FindLocked(lookup);
   }
 
-  absl::StatusOr<Record> Load(const CallContext& context, const Lookup& lookup, Loader<void> load) {
+  absl::StatusOr<Record> Load(const CallContext& context, const CacheLookup& lookup,
+                              Loader<void> load) {
     while (true) {
       std::optional<absl::StatusOr<Record>> loaded = LoadOrJoin(context, lookup, load);
       if (loaded) return *std::move(loaded);
@@ -195,8 +198,8 @@ class alignas(64) RecordCache::Shard final {
   }
 
   // Nothing where the load that it joined, or the wait for it, was broken off: a caller had gone.
-  std::optional<absl::StatusOr<Record>> LoadOrJoin(const CallContext& context, const Lookup& lookup,
-                                                   Loader<void> load) {
+  std::optional<absl::StatusOr<Record>> LoadOrJoin(const CallContext& context,
+                                                   const CacheLookup& lookup, Loader<void> load) {
     std::shared_ptr<Flight> flight;
     bool joined = false;
     {
@@ -228,7 +231,7 @@ class alignas(64) RecordCache::Shard final {
 
   // Takes the one mark out of `made`. From now on nothing is kept under its key, nor joined what is
   // being loaded.
-  void BeginWrite(WriteMarks& made, const Lookup& lookup) {
+  void BeginWrite(WriteMarks& made, const CacheLookup& lookup) {
     Entries dropped;
     const std::lock_guard lock(mutex_);
     Forget(lookup, dropped);
@@ -242,7 +245,7 @@ class alignas(64) RecordCache::Shard final {
     ended.splice(ended.end(), marks_, mark);
   }
 
-  void Invalidate(const Lookup& lookup) {
+  void Invalidate(const CacheLookup& lookup) {
     Entries dropped;
     const std::lock_guard lock(mutex_);
     Forget(lookup, dropped);
@@ -266,7 +269,7 @@ class alignas(64) RecordCache::Shard final {
 
   // Ends a flight whatever becomes of the load: those who wait must not wait for ever.
   struct Landing {
-    Landing(Shard& the_shard, Flight& the_flight, const Lookup& the_lookup)
+    Landing(Shard& the_shard, Flight& the_flight, const CacheLookup& the_lookup)
         : shard(the_shard), flight(the_flight), lookup(the_lookup) {}
     ~Landing() {
       shard.Land(flight, lookup, result);
@@ -277,7 +280,7 @@ class alignas(64) RecordCache::Shard final {
 
     Shard& shard;
     Flight& flight;
-    const Lookup& lookup;
+    const CacheLookup& lookup;
     Result result = absl::InternalError("the load of a record was broken off");
   };
 
@@ -286,7 +289,7 @@ class alignas(64) RecordCache::Shard final {
     return result->record;
   }
 
-  void Land(const Flight& flight, const Lookup& lookup, const Result& result) {
+  void Land(const Flight& flight, const CacheLookup& lookup, const Result& result) {
     Entries made;
     if (result.ok() && result->bytes <= budget_) {
       made.emplace_back(lookup, *result);
@@ -317,7 +320,7 @@ class alignas(64) RecordCache::Shard final {
 
   // The functions below need the lock; shared is enough for FindLocked.
 
-  std::optional<Record> FindLocked(const Lookup& lookup) {
+  std::optional<Record> FindLocked(const CacheLookup& lookup) {
     const auto found = table_.find(lookup);
     if (found == table_.end()) return std::nullopt;
     Entry& entry = *found->entry;
@@ -331,17 +334,17 @@ class alignas(64) RecordCache::Shard final {
 
   // There are no more flights than threads, and no more marks than what these write, spread over
   // all shards.
-  Flights::iterator FlightOf(const Lookup& lookup) {
+  Flights::iterator FlightOf(const CacheLookup& lookup) {
     return std::find_if(flights_.begin(), flights_.end(),
                         [&](const auto& flight) { return flight->key().Is(lookup); });
   }
-  bool IsBeingWritten(const Lookup& lookup) const {
+  bool IsBeingWritten(const CacheLookup& lookup) const {
     return std::any_of(marks_.begin(), marks_.end(),
                        [&](const WriteMark& mark) { return mark.key.Is(lookup); });
   }
 
   // Drops what is kept, and makes sure that what is being loaded will not be kept nor joined.
-  void Forget(const Lookup& lookup, Entries& dropped) {
+  void Forget(const CacheLookup& lookup, Entries& dropped) {
     if (const auto flight = FlightOf(lookup); flight != flights_.end()) flights_.erase(flight);
     if (const auto found = table_.find(lookup); found != table_.end()) Drop(found->entry, dropped);
   }
@@ -429,18 +432,18 @@ RecordCache::Shard& RecordCache::ShardOf(size_t hash) const {
 }
 
 std::optional<Record> RecordCache::FindAny(const RecordKey& key) {
-  const Lookup lookup(key);
+  const CacheLookup lookup(key);
   return ShardOf(lookup.hash).Find(lookup);
 }
 
 absl::StatusOr<Record> RecordCache::LoadAny(const CallContext& context, const RecordKey& key,
                                             Loader<void> load) {
-  const Lookup lookup(key);
+  const CacheLookup lookup(key);
   return ShardOf(lookup.hash).Load(context, lookup, load);
 }
 
 void RecordCache::Invalidate(const RecordKey& key) {
-  const Lookup lookup(key);
+  const CacheLookup lookup(key);
   ShardOf(lookup.hash).Invalidate(lookup);
 }
 
@@ -448,12 +451,12 @@ void RecordCache::Invalidate(const RecordKey& key) {
 RecordCache::BeingWritten::BeingWritten(RecordCache& cache, absl::Span<const RecordKey> keys) {
   std::vector<WriteMarks> made(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
-    const Lookup lookup(keys[i]);
+    const CacheLookup lookup(keys[i]);
     made[i].emplace_back(lookup, cache.ShardOf(lookup.hash));
     marks_.push_back(made[i].begin());
   }
   for (size_t i = 0; i < keys.size(); ++i) {
-    marks_[i]->shard.BeginWrite(made[i], Lookup(keys[i]));
+    marks_[i]->shard.BeginWrite(made[i], CacheLookup(keys[i]));
   }
 }
 

@@ -5,13 +5,18 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/errors.h"
+#include "storage/digest_id.h"
 #include "storage/tables.h"
 
 namespace authurl {
 namespace {
 
 using record::v1::ApiKey;
+using record::v1::Flow;
+using record::v1::Grant;
 using record::v1::Organization;
+using record::v1::PendingConnection;
+using record::v1::SocialAccount;
 using record::v1::SocialNetworkSettings;
 
 void AppendNumber(std::string& out, uint64_t number) {
@@ -59,6 +64,49 @@ Row Kept<SocialNetworkSettings>::RowOf(const SocialNetworkSettings& settings) {
           .version = settings.version(),
           .columns = {settings.network(), settings.instance(), settings.name(),
                       settings.default_rank()},
+          .parts = {}};
+}
+
+const Table& Kept<Flow>::table() { return kFlows; }
+
+Row Kept<Flow>::RowOf(const Flow& flow) {
+  const bool is_unfinished = !flow.has_completed();
+  const bool has_ended = flow.has_completed() || flow.has_failed();
+  return {.org_id = flow.org_id(),
+          .id = flow.id(),
+          .columns = {flow.purge_at_ms(), int64_t{is_unfinished},
+                      has_ended ? "" : flow.social_network_id()},
+          .parts = {}};
+}
+
+const Table& Kept<Grant>::table() { return kGrants; }
+
+Row Kept<Grant>::RowOf(const Grant& grant) {
+  const bool is_connected = grant.disconnected_at_ms() == 0;
+  return {.org_id = grant.org_id(),
+          .id = grant.id(),
+          .columns = {grant.social_network_id(), DigestId(grant.client_id()), grant.instance(),
+                      grant.subject(), int64_t{is_connected}, grant.due_at_ms()},
+          .parts = {}};
+}
+
+const Table& Kept<SocialAccount>::table() { return kSocialAccounts; }
+
+Row Kept<SocialAccount>::RowOf(const SocialAccount& account) {
+  return {.org_id = account.org_id(),
+          .id = account.id(),
+          .columns = {account.social_network_id(), int64_t{account.account_type()},
+                      account.network_unique_id(), account.tenant_id(), account.network(),
+                      account.grant_id()},
+          .parts = {}};
+}
+
+const Table& Kept<PendingConnection>::table() { return kPendingConnections; }
+
+Row Kept<PendingConnection>::RowOf(const PendingConnection& pending) {
+  return {.org_id = pending.org_id(),
+          .id = pending.id(),
+          .columns = {pending.expires_at_ms()},
           .parts = {}};
 }
 

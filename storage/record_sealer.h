@@ -39,6 +39,26 @@ struct Kept<record::v1::SocialNetworkSettings> {
   static const Table& table();
   static Row RowOf(const record::v1::SocialNetworkSettings& settings);
 };
+template <>
+struct Kept<record::v1::Flow> {
+  static const Table& table();
+  static Row RowOf(const record::v1::Flow& flow);
+};
+template <>
+struct Kept<record::v1::Grant> {
+  static const Table& table();
+  static Row RowOf(const record::v1::Grant& grant);
+};
+template <>
+struct Kept<record::v1::SocialAccount> {
+  static const Table& table();
+  static Row RowOf(const record::v1::SocialAccount& account);
+};
+template <>
+struct Kept<record::v1::PendingConnection> {
+  static const Table& table();
+  static Row RowOf(const record::v1::PendingConnection& pending);
+};
 
 // Safe to use from many threads at once. What does not open is an InternalError that names table
 // and id.
@@ -62,6 +82,14 @@ class RecordSealer final {
   // Both parts, under the version in the settings.
   Row Seal(const record::v1::SocialNetworkSettings& settings, int64_t generation,
            const ClientSecrets& secrets) const;
+  // The row of a record with its second part, which holds secrets: the caller wipes them.
+  template <typename Record>
+  Row Seal(const Record& record, int64_t generation, uint64_t version,
+           absl::string_view secrets) const {
+    Row row = Seal(record, generation, version);
+    SealPart(Kept<Record>::table(), 1, secrets, row);
+    return row;
+  }
 
   template <typename Record>
   absl::StatusOr<Record> Open(const Row& row) const {

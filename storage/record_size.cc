@@ -69,7 +69,8 @@ size_t SharedBytes(const record::v1::SocialNetworkSettings& settings) {
          SumOfBytes(settings.id(), settings.org_id(), settings.network(), settings.instance(),
                     settings.client_key(), settings.default_redirect_uri(), settings.variant(),
                     settings.name(), settings.allowed_redirect_uris(), settings.scopes(),
-                    settings.extra_params(), settings.variables());
+                    settings.extra_params(), settings.variables(), settings.allowed_return_uris(),
+                    settings.default_return_uri(), settings.callback_context());
 }
 
 }  // namespace authurl

@@ -5,8 +5,25 @@
 #include "storage/tables.h"
 
 namespace authurl {
+namespace {
+
+// Whether a row is one that a lookup may find.
+bool IsFoundBy(const Table& table, const LookupValues& key, const Row& row) {
+  if (row.org_id != key.org_id) return false;
+  for (size_t i = 0; i < key.values.size(); ++i) {
+    if (row.columns[table.lookups[key.lookup].columns[i]] != key.values[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 using record::v1::Organization;
+
+bool WasOvertaken(const absl::Status& refused) {
+  return absl::IsAborted(refused) || absl::IsNotFound(refused) || absl::IsAlreadyExists(refused) ||
+         absl::IsResourceExhausted(refused);
+}
 
 absl::Status TooManyAttempts() {
   return StorageUnavailable("the record was changed again and again during an update");
@@ -80,22 +97,66 @@ absl::StatusOr<Row> RecordStore::Fetch(const CallContext& context, const Table& 
   return row;
 }
 
+absl::StatusOr<Row> RecordStore::FetchOwned(const CallContext& context, const Table& table,
+                                            absl::string_view org_id, absl::string_view id,
+                                            size_t parts) {
+  absl::StatusOr<Row> row = Fetch(context, table, org_id, id, parts);
+  if (!row.ok()) return row;
+  if (!org_id.empty() && row->org_id != org_id) {
+    return absl::NotFoundError("of another organisation");
+  }
+  const absl::Status owner = CheckOwner(context, row->org_id, row->generation);
+  if (!owner.ok()) return owner;
+  return row;
+}
+
+absl::StatusOr<Row> RecordStore::Find(const CallContext& context, const Table& table,
+                                      const LookupValues& key, size_t parts) {
+  absl::StatusOr<Row> row = backend_->Find(context, table, key, parts);
+  if (!row.ok()) return row;
+  if (!IsFoundBy(table, key, *row)) return AnotherRow(table);
+  const absl::Status owner = CheckOwner(context, row->org_id, row->generation);
+  if (!owner.ok()) return owner;
+  return row;
+}
+
+absl::StatusOr<RowPage> RecordStore::FetchFound(const CallContext& context, const Table& table,
+                                                const LookupValues& key, absl::string_view after,
+                                                PageLimit limit, size_t parts) {
+  const auto organization = GetOrganization(context, key.org_id);
+  if (absl::IsNotFound(organization.status())) return RowPage{};
+  if (!organization.ok()) return organization.status();
+  absl::StatusOr<RowPage> page = backend_->ListFound(context, table, key, after, limit, parts);
+  if (!page.ok()) return page;
+  for (const Row& row : page->rows) {
+    if (!IsFoundBy(table, key, row)) return AnotherRow(table);
+  }
+  const int64_t generation = (*organization)->generation;
+  std::erase_if(page->rows, [&](const Row& row) { return row.generation != generation; });
+  return page;
+}
+
 CommitResult RecordStore::Commit(const CallContext& context, const Batch& batch,
                                  absl::Span<const RecordKey> changed) {
   return cache_.RunWrite(changed, [&] { return backend_->Commit(context, batch); });
 }
 
-absl::StatusOr<CommitResult> RecordStore::CommitFor(
-    const CallContext& context, absl::string_view org_id,
-    absl::FunctionRef<Batch(int64_t generation)> make, absl::Span<const RecordKey> changed) {
-  if (org_id.empty()) return Commit(context, make(0), changed);
+absl::StatusOr<CommitResult> RecordStore::CommitFor(const CallContext& context,
+                                                    absl::string_view org_id, MakeBatch make,
+                                                    absl::Span<const RecordKey> changed) {
+  if (org_id.empty()) {
+    const absl::StatusOr<Batch> batch = make(0);
+    if (!batch.ok()) return batch.status();
+    return Commit(context, *batch, changed);
+  }
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const auto organization = GetOrganization(context, org_id);
     if (!organization.ok()) return organization.status();
-    Batch batch = make((*organization)->generation);
-    batch.insert(batch.begin(), ExpectVersion{&kOrganizations, std::string(org_id),
-                                              std::string(org_id), (*organization)->version});
-    CommitResult result = Commit(context, batch, changed);
+    absl::StatusOr<Batch> batch = make((*organization)->generation);
+    if (!batch.ok()) return batch.status();
+    batch->insert(batch->begin(), ExpectVersion{&kOrganizations, std::string(org_id),
+                                                std::string(org_id), (*organization)->version});
+    CommitResult result = Commit(context, *batch, changed);
     const bool organization_changed =
         (absl::IsNotFound(result.status) || absl::IsAborted(result.status)) && result.refused == 0;
     if (!organization_changed) return result;

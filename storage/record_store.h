@@ -41,6 +41,19 @@ struct Stored {
 template <typename Record>
 using StoredPtr = std::shared_ptr<const Stored<Record>>;
 
+// What a store answers.
+template <typename Record>
+using FoundRecord = absl::StatusOr<std::shared_ptr<const Record>>;
+// What is known from memory alone; nothing where the database would have to be asked.
+template <typename Record>
+using RecordInMemory = std::optional<FoundRecord<Record>>;
+
+// The record alone, of what memory has.
+template <typename Record>
+std::shared_ptr<const Record> RecordOf(const StoredPtr<Record>& stored) {
+  return std::shared_ptr<const Record>(stored, &stored->record);
+}
+
 // A page of a list.
 template <typename Record>
 struct Listed {
@@ -103,6 +116,19 @@ class RecordStore final {
   absl::StatusOr<Row> Fetch(const CallContext& context, const Table& table,
                             absl::string_view org_id, absl::string_view id, size_t parts);
 
+  // The same for a row whose organisation lives and is that of the row: else NOT_FOUND, as for one
+  // of another organisation than `org_id`, unless that is empty.
+  absl::StatusOr<Row> FetchOwned(const CallContext& context, const Table& table,
+                                 absl::string_view org_id, absl::string_view id, size_t parts);
+  // The first row that a lookup finds, of an organisation that lives; else NOT_FOUND. INTERNAL
+  // where the database answers with another one.
+  absl::StatusOr<Row> Find(const CallContext& context, const Table& table, const LookupValues& key,
+                           size_t parts);
+  // A page of the rows that a lookup finds; none where the organisation is gone. INTERNAL likewise.
+  absl::StatusOr<RowPage> FetchFound(const CallContext& context, const Table& table,
+                                     const LookupValues& key, absl::string_view after,
+                                     PageLimit limit, size_t parts);
+
   template <typename Record>
   absl::StatusOr<Stored<Record>> Open(const Row& row) const {
     absl::StatusOr<Record> record = sealer_.Open<Record>(row);
@@ -138,15 +164,35 @@ class RecordStore final {
     return listed;
   }
 
+  // The same for what a lookup, or kWholeOrganization, finds.
+  template <typename Record>
+  absl::StatusOr<Listed<Record>> ListFound(const CallContext& context, const LookupValues& key,
+                                           absl::string_view after, PageLimit limit) {
+    absl::StatusOr<RowPage> page = FetchFound(context, Kept<Record>::table(), key, after, limit, 1);
+    if (!page.ok()) return page.status();
+    Listed<Record> listed{.records = {}, .unreadable = {}, .next = std::move(page->next)};
+    for (Row& row : page->rows) {
+      absl::StatusOr<Record> record = sealer_.Open<Record>(row);
+      if (record.ok()) {
+        listed.records.push_back(*std::move(record));
+      } else {
+        listed.unreadable.push_back(row.id);
+      }
+      row.parts.clear();
+    }
+    return listed;
+  }
+
   // All or none, in one transaction. `changed`: what requests may find in memory otherwise than
   // after it.
   CommitResult Commit(const CallContext& context, const Batch& batch,
                       absl::Span<const RecordKey> changed);
   // The same for an organisation that lives and still does when it is done (empty: none):
-  // `make` makes the batch for its generation, maybe more than once. NOT_FOUND where it does not.
+  // `make` makes the batch for its generation, maybe more than once. NOT_FOUND where it does not;
+  // an error of `make` is passed on, and nothing done.
+  using MakeBatch = absl::FunctionRef<absl::StatusOr<Batch>(int64_t generation)>;
   absl::StatusOr<CommitResult> CommitFor(const CallContext& context, absl::string_view org_id,
-                                         absl::FunctionRef<Batch(int64_t generation)> make,
-                                         absl::Span<const RecordKey> changed);
+                                         MakeBatch make, absl::Span<const RecordKey> changed);
 
  private:
   template <typename Record>
@@ -178,6 +224,8 @@ class RecordStore final {
   RecordCache cache_;
 };
 
+// Whether a batch was refused because others had come between what it was made of and its commit.
+bool WasOvertaken(const absl::Status& refused);
 // A damaged index leads to a row that is sound in itself but not the one asked for.
 absl::Status AnotherRow(const Table& table);
 // That others came between, again and again.

@@ -21,8 +21,8 @@
 namespace authurl {
 namespace {
 
-constexpr absl::string_view kName = "rollback_check";
-constexpr absl::string_view kContext = "authurl rollback check";
+constexpr absl::string_view kRollbackCheckName = "rollback_check";
+constexpr absl::string_view kRollbackCheckContext = "authurl rollback check";
 
 absl::Status CannotUse(const std::string& file, absl::string_view why) {
   return absl::UnavailableError(absl::StrCat("cannot use the file ", file, ": ", why));
@@ -86,18 +86,19 @@ absl::Status RollbackCheck::Advance() {
   const std::string text = absl::StrCat(last_.database_id, " ", number);
   // The database first: a file that is ahead of it means an older copy.
   absl::Status status = backend_.PutMeta(
-      kName, sealer_.Seal(Purpose::kKeyRingCheck, NewNonce(random_), text, kContext));
+      kRollbackCheckName,
+      sealer_.Seal(Purpose::kKeyRingCheck, NewNonce(random_), text, kRollbackCheckContext));
   if (status.ok()) status = Replace(file_, absl::StrCat(text, "\n"));
   if (status.ok()) last_.number = number;
   return status;
 }
 
 absl::StatusOr<RollbackCheck::Mark> RollbackCheck::InDatabase() const {
-  const absl::StatusOr<std::optional<std::string>> stored = backend_.GetMeta(kName);
+  const absl::StatusOr<std::optional<std::string>> stored = backend_.GetMeta(kRollbackCheckName);
   if (!stored.ok()) return stored.status();
   if (!*stored) return Mark{};
   const absl::StatusOr<std::string> opened =
-      sealer_.Open(Purpose::kKeyRingCheck, **stored, kContext);
+      sealer_.Open(Purpose::kKeyRingCheck, **stored, kRollbackCheckContext);
   // One that was damaged, or is under a key that has left the ring, says nothing.
   Mark mark;
   if (!opened.ok() || !Parse(*opened, mark.database_id, mark.number)) return Mark{};

@@ -10,6 +10,7 @@ namespace {
 
 constexpr absl::StatusCode kNotFound = absl::StatusCode::kNotFound;
 constexpr absl::StatusCode kAlreadyExists = absl::StatusCode::kAlreadyExists;
+constexpr absl::StatusCode kFailedPrecondition = absl::StatusCode::kFailedPrecondition;
 
 std::string NetworkAndInstance(absl::string_view network, absl::string_view instance) {
   if (instance.empty()) return std::string(network);
@@ -17,6 +18,11 @@ std::string NetworkAndInstance(absl::string_view network, absl::string_view inst
 }
 
 }  // namespace
+
+absl::Status Explain(const absl::Status& status, absl::StatusCode code,
+                     const absl::Status& explained) {
+  return status.code() == code ? explained : status;
+}
 
 absl::Status OrganizationExists(absl::string_view org_id) {
   return MakeError(
@@ -30,7 +36,7 @@ absl::Status OrganizationNotFound(absl::string_view org_id) {
 }
 
 absl::Status OrganizationBeingDeleted(absl::string_view org_id) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "ORGANIZATION_BEING_DELETED",
+  return MakeError(kFailedPrecondition, "ORGANIZATION_BEING_DELETED",
                    absl::StrCat("the organisation ", Quoted(org_id),
                                 " was deleted and what it left is still being removed; try again "
                                 "in a minute, or choose another org_id"));
@@ -42,7 +48,7 @@ absl::Status ApiKeyExists(absl::string_view key_id) {
 }
 
 absl::Status TooManyApiKeys(absl::string_view org_id, int64_t limit) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_API_KEYS",
+  return MakeError(kFailedPrecondition, "TOO_MANY_API_KEYS",
                    absl::StrCat("the organisation ", Quoted(org_id), " has ", limit,
                                 " API keys, revoked ones among them, and there can't be more; ask "
                                 "whoever runs authurl to raise --max_api_keys"));
@@ -67,7 +73,7 @@ absl::Status SocialNetworkExists(absl::string_view network, absl::string_view in
 }
 
 absl::Status TooManyConfigurations(absl::string_view org_id, int64_t limit) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
+  return MakeError(kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
                    absl::StrCat("the organisation ", Quoted(org_id), " has ", limit,
                                 " configurations, and there can't be more; delete those that are "
                                 "not used, or ask whoever runs authurl to raise "
@@ -75,7 +81,7 @@ absl::Status TooManyConfigurations(absl::string_view org_id, int64_t limit) {
 }
 
 absl::Status TooManyOfNetwork(absl::string_view network, absl::string_view instance, int limit) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
+  return MakeError(kFailedPrecondition, "TOO_MANY_CONFIGURATIONS",
                    absl::StrCat(NetworkAndInstance(network, instance), " has ", limit,
                                 " configurations in this organisation, and there can't be more; "
                                 "delete one that is not used"));
@@ -110,6 +116,113 @@ absl::Status ClientSecretNotFound(absl::string_view id, uint64_t version) {
 absl::Status AuthStateNotFound() {
   return MakeError(kNotFound, "AUTH_STATE_NOT_FOUND",
                    "the state is unknown or has expired; start the authorization again");
+}
+
+absl::Status ConfigurationInUse(absl::string_view id, absl::string_view why) {
+  return MakeError(
+      kFailedPrecondition, "CONFIGURATION_IN_USE",
+      absl::StrCat("the social network configuration ", Quoted(id), " is in use: ", why));
+}
+
+absl::Status ConfigurationChanged(absl::string_view id) {
+  return MakeError(kFailedPrecondition, "CONFIGURATION_CHANGED",
+                   absl::StrCat("the client of the social network configuration ", Quoted(id),
+                                " was changed while the authorization was under way; start it "
+                                "again"));
+}
+
+absl::Status StateAlreadyUsed() {
+  return MakeError(kFailedPrecondition, "STATE_ALREADY_USED",
+                   "the state was used before, by another code, caller or session; start the "
+                   "authorization again");
+}
+
+absl::Status CompletionInProgress() {
+  return MakeRetryableError(absl::StatusCode::kAborted, "COMPLETION_IN_PROGRESS",
+                            "this authorization is just being completed; ask again for its outcome",
+                            absl::Seconds(1));
+}
+
+absl::Status CompletionUnknown() {
+  return MakeError(kFailedPrecondition, "COMPLETION_UNKNOWN",
+                   "the completion of this authorization was interrupted, and its code can't be "
+                   "used again; start the authorization again");
+}
+
+absl::Status TooManyUnfinishedFlows(int64_t limit) {
+  return MakeRetryableError(
+      absl::StatusCode::kResourceExhausted, "RATE_LIMITED",
+      absl::StrCat("the organisation has ", limit,
+                   " authorizations that came back and were not completed, and there can't be "
+                   "more; they are forgotten ten minutes after their states expire"),
+      absl::Seconds(10));
+}
+
+absl::Status SessionNotFound() {
+  return MakeError(kNotFound, "SESSION_NOT_FOUND",
+                   "the session is unknown or is over; start the authorization again");
+}
+
+absl::Status SessionExpired() {
+  return MakeError(kFailedPrecondition, "SESSION_EXPIRED",
+                   "the session has expired; start the authorization again");
+}
+
+absl::Status SessionAlreadyUsed() {
+  return MakeError(kFailedPrecondition, "SESSION_ALREADY_USED",
+                   "other accounts were chosen in this session before; start the authorization "
+                   "again to add more");
+}
+
+absl::Status SessionBindingMismatch() {
+  return MakeError(kFailedPrecondition, "SESSION_BINDING_MISMATCH",
+                   "session_binding is another one than the authorization was started with");
+}
+
+absl::Status ChoiceNotFound(absl::string_view id) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "CHOICE_NOT_FOUND",
+                   id.empty() ? "no account is chosen"
+                              : absl::StrCat("there is no account ", Quoted(id), " to choose"));
+}
+
+absl::Status TooManyChoices(int limit) {
+  return MakeError(kFailedPrecondition, "TOO_MANY_ACCOUNTS",
+                   absl::StrCat("the network offers more than ", limit,
+                                " accounts, or they take too much room; grant access to fewer of "
+                                "them"));
+}
+
+absl::Status TooManyPendingConnections(int64_t limit) {
+  return MakeRetryableError(
+      absl::StatusCode::kResourceExhausted, "RATE_LIMITED",
+      absl::StrCat("in ", limit,
+                   " authorizations of the organisation accounts are to be chosen, and there can't "
+                   "be more; they are forgotten after half an hour"),
+      absl::Seconds(10));
+}
+
+absl::Status SocialAccountNotFound(absl::string_view id) {
+  return MakeError(kNotFound, "SOCIAL_ACCOUNT_NOT_FOUND",
+                   absl::StrCat("there is no social account ", Quoted(id)));
+}
+
+absl::Status TooManyAccounts(absl::string_view org_id, int64_t limit) {
+  return MakeError(kFailedPrecondition, "TOO_MANY_ACCOUNTS",
+                   absl::StrCat("the organisation ", Quoted(org_id), " may have ", limit,
+                                " connected accounts, and there can't be more; disconnect those "
+                                "that are not used, or ask whoever runs authurl to raise "
+                                "--max_accounts"));
+}
+
+absl::Status TooManyAccountsOfGrant(int limit) {
+  return MakeError(kFailedPrecondition, "TOO_MANY_ACCOUNTS",
+                   absl::StrCat("one person's consent can't feed more than ", limit,
+                                " connected accounts; disconnect those that are not used"));
+}
+
+absl::Status GrantNotFound(absl::string_view id) {
+  return MakeError(kNotFound, "GRANT_NOT_FOUND",
+                   absl::StrCat("there is no grant ", Quoted(id), "; connect the account again"));
 }
 
 }  // namespace authurl

@@ -9,6 +9,10 @@
 
 namespace authurl {
 
+// `status`, with a `code` that says nothing to a caller replaced by the given error.
+absl::Status Explain(const absl::Status& status, absl::StatusCode code,
+                     const absl::Status& explained);
+
 absl::Status OrganizationExists(absl::string_view org_id);
 absl::Status OrganizationNotFound(absl::string_view org_id);
 absl::Status OrganizationBeingDeleted(absl::string_view org_id);
@@ -28,5 +32,31 @@ absl::Status NetworkNotConfigured(absl::string_view network, absl::string_view i
 absl::Status ClientSecretNotFound(absl::string_view id, uint64_t version);
 
 absl::Status AuthStateNotFound();
+
+// The configuration can't be changed, or deleted, like this while it is in use. `why` is a sentence
+// without a final stop.
+absl::Status ConfigurationInUse(absl::string_view id, absl::string_view why);
+// Its client was changed while a flow was under way.
+absl::Status ConfigurationChanged(absl::string_view id);
+
+absl::Status StateAlreadyUsed();
+absl::Status CompletionInProgress();
+absl::Status CompletionUnknown();
+// As many flows of the organisation as it may have are not completed.
+absl::Status TooManyUnfinishedFlows(int64_t limit);
+
+// Neither quotes the session token.
+absl::Status SessionNotFound();
+absl::Status SessionExpired();
+absl::Status SessionAlreadyUsed();
+absl::Status SessionBindingMismatch();
+absl::Status ChoiceNotFound(absl::string_view id);
+absl::Status TooManyChoices(int limit);
+absl::Status TooManyPendingConnections(int64_t limit);
+
+absl::Status SocialAccountNotFound(absl::string_view id);
+absl::Status TooManyAccounts(absl::string_view org_id, int64_t limit);
+absl::Status TooManyAccountsOfGrant(int limit);
+absl::Status GrantNotFound(absl::string_view id);
 
 }  // namespace authurl

@@ -29,10 +29,10 @@ struct Column {
 // A way to find rows of one organisation by some of their columns.
 struct Lookup {
   enum class Kind {
-    kUnique,   // No two rows of an organisation have the same values.
-    kIndexed,  // Any number of rows may.
-    kPrefix,   // The same, where the columns are the first ones of another lookup, whose index it
-               // shares.
+    kUnique,   // No two rows of an organisation have the same values: the one is found.
+    kIndexed,  // Any number of rows may. They can be listed in the order of their ids.
+    kPrefix,   // Any number may, where the columns are the first ones of another lookup, whose
+               // index it shares. They can be counted, and the first be found, but not be listed.
   };
 
   const char* name;

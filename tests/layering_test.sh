@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 rooms=(
   'core/crypto:'
   'core: core/crypto'
-  'core/catalog: core'
+  'core/catalog: core core/crypto'
   'core/flow: core core/crypto core/catalog'
   'storage: core core/crypto core/flow'
   'storage/sqlite: storage core'
@@ -35,7 +35,9 @@ libraries=(
   'SQLiteCpp/|sqlite3|<sqlite3.h>|storage/sqlite'
   'sodium|<sodium.h>|core/crypto/crypto.cc'
   'idn2|<idn2.h>|core/uri.cc'
-  'curl/|<curl/curl.h>|server/outbound'
+  'openssl/|<openssl/evp.h>|core/crypto server/serving server/outbound/curl_client.cc'
+  'nlohmann/|<nlohmann/json.hpp>|server/observe server/serving core/crypto/jwt.cc core/flow'
+  'curl/|<curl/curl.h>|server/outbound/curl_client.cc'
   'sys/socket|sys/un\.|netdb|<sys/socket.h>|server server/system server/serving server/observe server/outbound deploy'
   'spdlog/|<spdlog/spdlog.h>|server/observe'
 )

@@ -6,10 +6,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/catalog/completion_rules.h"
 #include "core/catalog/pattern.h"
+#include "core/catalog/text_template.h"
 #include "core/uri.h"
 
 namespace authurl {
@@ -18,37 +19,60 @@ namespace {
 using catalog::v1::EndpointVariable;
 using catalog::v1::Network;
 
-constexpr absl::string_view kInstance = "instance";
-
 struct Endpoint {
   absl::string_view field;
-  const std::string& url;
+  absl::string_view url;
+  // Of a request: with names of a flow in it, too, which completion_rules.h checks.
+  bool is_template;
 };
 
 std::vector<Endpoint> EndpointsOf(const Network& network) {
   std::vector<Endpoint> endpoints;
-  for (const Endpoint& endpoint :
-       {Endpoint{"authorization_endpoint", network.authorization_endpoint()},
-        Endpoint{"token_endpoint.url", network.token_endpoint().url()},
-        Endpoint{"userinfo_endpoint", network.userinfo_endpoint()},
-        Endpoint{"revocation_endpoint", network.revocation_endpoint()}}) {
-    if (!endpoint.url.empty()) endpoints.push_back(endpoint);
+  if (!network.authorization_endpoint().empty()) {
+    endpoints.push_back({"authorization_endpoint", network.authorization_endpoint(), false});
   }
+  ForEachRequest(network, [&](absl::string_view field, const catalog::v1::Request& request) {
+    endpoints.push_back({field, request.url(), true});
+  });
   return endpoints;
+}
+
+bool IsHttp(absl::string_view url) { return absl::StartsWith(url, "http://"); }
+
+// OK for what an endpoint that is written as `written` may be once it is filled in: https or, where
+// it is written as http, http to this machine.
+absl::Status CheckFilled(absl::string_view written, absl::string_view url) {
+  if (!IsHttp(written)) return CheckHttpsUrl(url);
+  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(url);
+  if (!uri.ok()) return uri.status();
+  if (uri->host_kind == HostKind::kLoopbackIp || uri->host_kind == HostKind::kLocalhost) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("must begin with https://");
 }
 
 std::string Placeholder(absl::string_view variable) { return absl::StrCat("{", variable, "}"); }
 
 // The endpoint with `name` set to `value`, and every other variable to its default.
-std::string Filled(const Network& network, std::string url, absl::string_view name,
+std::string Filled(const Network& network, const Endpoint& endpoint, absl::string_view name,
                    absl::string_view value) {
-  for (const EndpointVariable& variable : network.variables()) {
-    absl::StrReplaceAll(
-        {{Placeholder(variable.name()),
-          PercentEncode(variable.name() == name ? value : variable.default_value())}},
-        &url);
+  const auto parts = ParseTemplate(endpoint.url);
+  if (!parts.ok()) return std::string(endpoint.url);
+  std::string url;
+  for (const TemplatePart& part : *parts) {
+    const auto variable =
+        std::find_if(network.variables().begin(), network.variables().end(),
+                     [&](const EndpointVariable& one) { return one.name() == part.text; });
+    if (!part.is_name) {
+      absl::StrAppend(&url, part.text);
+    } else if (part.text == kInstance) {
+      absl::StrAppend(&url, "instance.example");
+    } else if (variable != network.variables().end()) {
+      AppendPercentEncoded(part.text == name ? value : variable->default_value(), url);
+    } else {
+      absl::StrAppend(&url, endpoint.is_template ? "x" : Placeholder(part.text));
+    }
   }
-  absl::StrReplaceAll({{Placeholder(kInstance), "instance.example"}}, &url);
   return url;
 }
 
@@ -89,6 +113,18 @@ std::string AuthorizationEndpoint(const Network& network,
   return url;
 }
 
+std::optional<std::string> EndpointValue(const Network& network,
+                                         const record::v1::SocialNetworkSettings& settings,
+                                         absl::string_view name) {
+  if (name == kInstance) return settings.instance();
+  for (const EndpointVariable& variable : network.variables()) {
+    if (variable.name() != name) continue;
+    const auto configured = settings.variables().find(variable.name());
+    return configured == settings.variables().end() ? variable.default_value() : configured->second;
+  }
+  return std::nullopt;
+}
+
 bool HasInstances(const Network& network) {
   absl::string_view rest = network.authorization_endpoint();
   if (!absl::ConsumePrefix(&rest, "https://")) return false;
@@ -122,7 +158,7 @@ absl::Status CheckEndpointVariable(const Network& network, absl::string_view nam
   }
   // A pattern may be lax, and what it lets through must still not move the endpoint elsewhere.
   for (const Endpoint& endpoint : EndpointsOf(network)) {
-    const absl::Status status = CheckHttpsUrl(Filled(network, endpoint.url, name, value));
+    const absl::Status status = CheckFilled(endpoint.url, Filled(network, endpoint, name, value));
     if (status.ok()) continue;
     return absl::InvalidArgumentError(absl::StrCat(Quoted(name), " can't be ", Quoted(value), ": ",
                                                    endpoint.field, " then ", status.message()));
@@ -139,13 +175,13 @@ bool UsesVariable(const Network& network, absl::string_view variable) {
 
 void CheckEndpoints(const Network& network, FieldViolations& faults) {
   for (const Endpoint& endpoint : EndpointsOf(network)) {
-    const std::string url = Filled(network, endpoint.url, "", "");
+    const std::string url = Filled(network, endpoint, "", "");
     if (const size_t open = url.find('{'); open != url.npos) {
       faults.Add(endpoint.field, absl::StrCat("has ", url.substr(open, url.find('}', open) - open),
                                               "}, which variables does not declare"));
       continue;
     }
-    if (absl::Status status = CheckHttpsUrl(url); !status.ok()) {
+    if (absl::Status status = CheckFilled(endpoint.url, url); !status.ok()) {
       faults.Add(endpoint.field, status.message());
     }
     if (absl::StrContains(endpoint.url, Placeholder(kInstance)) && !HasInstances(network)) {
@@ -153,14 +189,13 @@ void CheckEndpoints(const Network& network, FieldViolations& faults) {
                  "must not have {instance} unless the host of authorization_endpoint has it");
     }
   }
-  const auto& token_endpoint = network.token_endpoint();
-  const bool has_method =
-      token_endpoint.auth_method() != catalog::v1::TokenEndpoint::AUTH_METHOD_UNSPECIFIED;
-  if (!catalog::v1::TokenEndpoint::AuthMethod_IsValid(token_endpoint.auth_method()) ||
-      has_method == token_endpoint.url().empty()) {
-    faults.Add("token_endpoint.auth_method",
-               "must be set to one of the schema's values with the url, and not without it");
+}
+
+std::string HttpEndpoint(const Network& network) {
+  for (const Endpoint& endpoint : EndpointsOf(network)) {
+    if (IsHttp(endpoint.url)) return std::string(endpoint.field);
   }
+  return "";
 }
 
 absl::Status CheckHttpsUrl(absl::string_view url) {

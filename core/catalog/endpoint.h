@@ -2,6 +2,7 @@
 // many servers, the host of one ("{instance}") left open.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@
 
 namespace authurl {
 
+// The name of what stands for an instance's host in endpoints.
+inline constexpr absl::string_view kInstance = "instance";
+
 // Appends the network's authorization endpoint with the configuration's variables and instance
 // filled in; variables that the configuration does not set get their default.
 void AppendAuthorizationEndpoint(const catalog::v1::Network& network,
@@ -20,6 +24,12 @@ void AppendAuthorizationEndpoint(const catalog::v1::Network& network,
                                  std::string& url);
 std::string AuthorizationEndpoint(const catalog::v1::Network& network,
                                   const record::v1::SocialNetworkSettings& settings);
+
+// What `name` stands for in URLs of the entry: a variable of its, or "instance". Nothing where it
+// is neither.
+std::optional<std::string> EndpointValue(const catalog::v1::Network& network,
+                                         const record::v1::SocialNetworkSettings& settings,
+                                         absl::string_view name);
 
 // Whether the network has one authorization endpoint per instance ("{instance}" in its endpoint's
 // host).
@@ -39,6 +49,9 @@ absl::Status CheckEndpointVariable(const catalog::v1::Network& network, absl::st
 bool UsesVariable(const catalog::v1::Network& network, absl::string_view variable);
 // Adds what is wrong with the endpoints of an entry.
 void CheckEndpoints(const catalog::v1::Network& network, FieldViolations& faults);
+// The field of the first endpoint that is plain http: it is on this machine. Empty where there is
+// none.
+std::string HttpEndpoint(const catalog::v1::Network& network);
 // OK for an https URL of core/uri.h's grammar. The message continues a sentence that begins with
 // the name of the field.
 absl::Status CheckHttpsUrl(absl::string_view url);

@@ -1,24 +1,20 @@
 #include "core/catalog/named_network.h"
 
-#include <algorithm>
-#include <cstddef>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/catalog/endpoint.h"
+#include "core/field_rules.h"
 #include "core/uri.h"
 
 namespace authurl {
 namespace {
 
-bool IsNetworkId(absl::string_view id) {
-  constexpr size_t kMaxChars = 32;
-  return !id.empty() && id.size() <= kMaxChars &&
-         std::all_of(id.begin(), id.end(), [](unsigned char c) {
-           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
-         });
+// What to write instead, if anything is near.
+std::string DidYouMean(const NetworkCatalog& catalog, absl::string_view network) {
+  const std::string nearest = catalog.Nearest(network);
+  return nearest.empty() ? "" : absl::StrCat("; did you mean \"", nearest, "\"?");
 }
 
 }  // namespace
@@ -30,18 +26,16 @@ const catalog::v1::Network* CheckNetwork(const NetworkCatalog& catalog, absl::st
     return nullptr;
   }
   if (!IsNetworkId(network)) {
-    violations.Add(
-        "network",
-        absl::StrCat(Quoted(network),
-                     " is not a valid network id: 1 to 32 characters of a-z, 0-9 and _"));
+    violations.Add("network",
+                   absl::StrCat(Quoted(network),
+                                " is not a valid network id: 1 to 32 characters of a-z, 0-9 and _",
+                                DidYouMean(catalog, network)));
     return nullptr;
   }
   const catalog::v1::Network* found = catalog.Find(network);
   if (found == nullptr) {
-    const std::string nearest = catalog.Nearest(network);
     violations.Add("network", absl::StrCat(Quoted(network), " is not a known network",
-                                           nearest.empty() ? "" : "; did you mean \"", nearest,
-                                           nearest.empty() ? "" : "\"?"));
+                                           DidYouMean(catalog, network)));
   }
   return found;
 }

@@ -11,7 +11,7 @@
 
 namespace authurl {
 
-// `^[a-z0-9_]{1,32}$` and in the catalog; an unknown one is answered with the nearest known. Null
+// `^[a-z0-9_]{1,32}$` and in the catalog; another one is answered with the nearest known. Null
 // after a violation.
 const catalog::v1::Network* CheckNetwork(const NetworkCatalog& catalog, absl::string_view network,
                                          FieldViolations& violations);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/catalog/endpoint.h"
 #include "core/catalog/network_entry.h"
 #include "core/errors.h"
 #include "google/protobuf/io/tokenizer.h"
@@ -34,6 +35,15 @@ struct FirstError final : google::protobuf::io::ErrorCollector {
   }
   std::string text;
 };
+
+absl::Status CheckNoHttp(const Network& network) {
+  const std::string field = HttpEndpoint(network);
+  if (field.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field,
+                   ": must begin with https://; http to this machine is taken with "
+                   "--allow_local_instances"));
+}
 
 // Levenshtein's.
 size_t EditDistance(absl::string_view a, absl::string_view b) {
@@ -96,13 +106,23 @@ void NetworkCatalog::Put(std::unique_ptr<Entry> entry) {
   place = std::move(entry);
 }
 
-absl::StatusOr<NetworkCatalog::Entry> NetworkCatalog::MakeEntry(const Network& written) {
+absl::StatusOr<NetworkCatalog::Entry> NetworkCatalog::MakeEntry(const Network& written) const {
   absl::StatusOr<Network> network = CompleteEntry(written);
   if (!network.ok()) return network.status();
+  if (!allow_local_instances_) {
+    if (absl::Status status = CheckNoHttp(*network); !status.ok()) return status;
+  }
   Entry entry = {*std::move(network), {}};
   for (const catalog::v1::Variant& variant : written.variants()) {
     absl::StatusOr<Network> completed = CompleteVariant(written, variant);
     if (!completed.ok()) return completed.status();
+    if (!allow_local_instances_) {
+      const absl::Status status = CheckNoHttp(*completed);
+      if (!status.ok()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("variants ", Quoted(variant.id()), ": ", status.message()));
+      }
+    }
     if (!entry.variants.emplace(variant.id(), *std::move(completed)).second) {
       return absl::InvalidArgumentError(
           absl::StrCat("variants ", Quoted(variant.id()), ": id must not occur twice"));

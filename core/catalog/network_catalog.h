@@ -31,7 +31,8 @@ class NetworkCatalog final {
   // is wrong; then nothing has changed. Invalidates what Find() returned.
   absl::Status Add(absl::string_view text);
 
-  // Whether an instance may be an IP address or a local name, such as "localhost". Off unless set.
+  // Whether an instance may be an IP address or a local name, such as "localhost", and an endpoint
+  // of what is added from then on http to this machine. Off unless set.
   void set_allow_local_instances(bool allow) { allow_local_instances_ = allow; }
   bool allow_local_instances() const { return allow_local_instances_; }
 
@@ -52,7 +53,7 @@ class NetworkCatalog final {
     // By id, flattened.
     std::map<std::string, catalog::v1::Network, std::less<>> variants;
   };
-  static absl::StatusOr<Entry> MakeEntry(const catalog::v1::Network& written);
+  absl::StatusOr<Entry> MakeEntry(const catalog::v1::Network& written) const;
   void Put(std::unique_ptr<Entry> entry);
 
   // unique_ptr so that addresses outlive a move of the catalog.

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/civil_time.h"
+#include "core/catalog/completion_rules.h"
 #include "core/catalog/endpoint.h"
 #include "core/catalog/network_rules.h"
 #include "core/catalog/pattern.h"
@@ -24,8 +25,6 @@ namespace {
 using catalog::v1::EndpointVariable;
 using catalog::v1::Network;
 
-constexpr absl::string_view kInstance = "instance";
-constexpr size_t kMaxTextBytes = 512;
 // Decides how the answer comes back and not what is asked for, so an entry may fix it.
 constexpr absl::string_view kResponseMode = "response_mode";
 // Beside a `scope` for bots, what is asked for in the name of the user: only the organisation
@@ -40,11 +39,6 @@ bool IsMadeOf(absl::string_view text, size_t max_chars, bool (*is_allowed)(unsig
   return !text.empty() && text.size() <= max_chars &&
          std::all_of(text.begin(), text.end(),
                      [&](char c) { return is_allowed(static_cast<unsigned char>(c)); });
-}
-bool IsId(absl::string_view text) {
-  return IsMadeOf(text, 32, [](unsigned char c) {
-    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
-  });
 }
 bool IsVariableName(absl::string_view text) {
   return IsMadeOf(text, 32, [](unsigned char c) { return absl::ascii_islower(c) || c == '_'; });
@@ -66,6 +60,7 @@ void FillInDefaults(Network& network) {
   if (network.pkce().challenge_encoding() == catalog::v1::Pkce::CHALLENGE_ENCODING_UNSPECIFIED) {
     network.mutable_pkce()->set_challenge_encoding(catalog::v1::Pkce::CHALLENGE_ENCODING_BASE64URL);
   }
+  FillInCompletion(network);
 }
 
 // OK when there are none; `prefix` goes before the name of each field.
@@ -78,11 +73,11 @@ absl::Status ToStatus(const FieldViolations& faults, absl::string_view prefix) {
 }
 
 void CheckIdentity(const Network& network, FieldViolations& faults) {
-  if (!IsId(network.id())) {
+  if (!IsNetworkId(network.id())) {
     faults.Add("id", "must be 1 to 32 characters of a-z, 0-9 and _");
   }
   for (const std::string& alias : network.aliases()) {
-    if (IsId(alias) && alias != network.id()) continue;
+    if (IsNetworkId(alias) && alias != network.id()) continue;
     faults.Add("aliases", absl::StrCat(Quoted(alias),
                                        " must be 1 to 32 characters of a-z, 0-9 and "
                                        "_, and not the id"));
@@ -195,7 +190,9 @@ void CheckParameters(const Network& network, FieldViolations& faults) {
   if (!network.login_hint_param().empty()) {
     names.ClaimUnreserved("login_hint_param", network.login_hint_param());
   }
-  std::set<std::string> fixed;
+  if (network.has_locale()) names.ClaimUnreserved("locale.param", network.locale().param());
+  // Of these, account selection may have another value.
+  std::set<std::string> replaceable;
   for (const auto& param : network.fixed_params()) {
     if (param.name() == kResponseMode) {
       names.Claim("fixed_params", param.name());
@@ -203,20 +200,21 @@ void CheckParameters(const Network& network, FieldViolations& faults) {
       names.ClaimUnreserved("fixed_params", param.name());
     }
     CheckParameter("fixed_params", param, faults);
-    fixed.insert(param.name());
+    replaceable.insert(param.name());
   }
   for (const auto& param : network.configuration_params()) {
-    if (param.name() == kUserScope) {
+    if (param.name() == kUserScope || param.name() == kResponseMode) {
       names.Claim("configuration_params", param.name());
     } else {
       names.ClaimUnreserved("configuration_params", param.name());
     }
     CheckConfigurationParam(param, faults);
+    replaceable.insert(param.name());
   }
   for (const auto& param : network.account_selection_params()) {
     CheckParameter("account_selection_params", param, faults);
-    // The first one of that name takes the place of the fixed one.
-    if (fixed.erase(param.name()) > 0) continue;
+    // The first one of that name takes the place of the other one.
+    if (replaceable.erase(param.name()) > 0) continue;
     names.ClaimUnreserved("account_selection_params", param.name());
   }
 }
@@ -265,6 +263,19 @@ void CheckRedirectUriRules(const Network& network, FieldViolations& faults) {
   }
 }
 
+void CheckCredentialFormats(const Network& network, FieldViolations& faults) {
+  const auto check = [&](const std::string& field, const catalog::v1::CredentialFormat& format) {
+    if (const absl::Status status = CheckPattern(format.pattern()); !status.ok()) {
+      faults.Add(field + ".pattern", status.message());
+    }
+    CheckText(field + ".description", format.description(), 1, kMaxTextBytes, faults);
+  };
+  if (network.has_client_key_format()) check("client_key_format", network.client_key_format());
+  if (network.has_client_secret_format()) {
+    check("client_secret_format", network.client_secret_format());
+  }
+}
+
 void CheckSources(const Network& network, FieldViolations& faults) {
   for (const std::string& page : network.documentation()) {
     const absl::Status status = CheckHttpsUrl(page);
@@ -285,12 +296,17 @@ void CheckWarnings(const Network& network, FieldViolations& faults) {
     const std::string field = absl::StrCat("warnings[", i, "]");
     CheckText(field + ".text", warning.text(), 1, kMaxTextBytes, faults);
     if (warning.all_scopes().empty() && warning.any_scope().empty() && warning.no_scope().empty() &&
-        warning.redirect_uri().empty()) {
-      faults.Add(field, "must have a condition: all_scopes, any_scope, no_scope or redirect_uri");
+        warning.scope().empty() && warning.redirect_uri().empty()) {
+      faults.Add(field,
+                 "must have a condition: all_scopes, any_scope, no_scope, scope or redirect_uri");
     }
-    if (warning.redirect_uri().empty()) continue;
-    const absl::Status status = CheckPattern(warning.redirect_uri());
-    if (!status.ok()) faults.Add(field + ".redirect_uri", status.message());
+    const auto check_pattern = [&](absl::string_view name, const std::string& pattern) {
+      if (pattern.empty()) return;
+      const absl::Status status = CheckPattern(pattern);
+      if (!status.ok()) faults.Add(absl::StrCat(field, ".", name), status.message());
+    };
+    check_pattern("scope", warning.scope());
+    check_pattern("redirect_uri", warning.redirect_uri());
   }
 }
 
@@ -304,7 +320,8 @@ absl::Status CheckEntry(const Network& network) {
     return ToStatus(faults, "");
   }
   for (const auto check : {CheckIdentity, CheckEndpoints, CheckVariableList, CheckParameters,
-                           CheckProtocol, CheckRedirectUriRules, CheckSources, CheckWarnings}) {
+                           CheckProtocol, CheckRedirectUriRules, CheckSources, CheckWarnings,
+                           CheckCompletion, CheckCredentialFormats}) {
     check(network, faults);
   }
   return ToStatus(faults, "");
@@ -318,6 +335,23 @@ void ReplaceFields(const Network& changes, Network& network) {
   network.MergeFrom(changes);
 }
 
+// Clears the fields that a variant is without.
+void DropFields(const catalog::v1::Variant& variant, Network& network, FieldViolations& faults) {
+  for (const std::string& name : variant.without()) {
+    const auto* field = Network::descriptor()->FindFieldByName(name);
+    const auto is_there = [&] {
+      const auto* reflection = network.GetReflection();
+      return field->is_repeated() ? reflection->FieldSize(network, field) > 0
+                                  : reflection->HasField(network, field);
+    };
+    if (field == nullptr || !is_there()) {
+      faults.Add("without", absl::StrCat(Quoted(name), " is not a field that the entry has"));
+      continue;
+    }
+    network.GetReflection()->ClearField(&network, field);
+  }
+}
+
 void DropUnusedVariables(Network& network) {
   auto& variables = *network.mutable_variables();
   variables.erase(std::remove_if(variables.begin(), variables.end(),
@@ -328,7 +362,7 @@ void DropUnusedVariables(Network& network) {
 }
 
 void CheckIdentityOf(const catalog::v1::Variant& variant, FieldViolations& faults) {
-  if (!IsId(variant.id())) {
+  if (!IsNetworkId(variant.id())) {
     faults.Add("id", "must be 1 to 32 characters of a-z, 0-9 and _");
   }
   CheckText("display_name", variant.display_name(), 1, kMaxTextBytes, faults);
@@ -360,9 +394,10 @@ absl::StatusOr<Network> CompleteVariant(const Network& written,
   const std::string name = absl::StrCat("variants ", Quoted(variant.id()));
   FieldViolations faults;
   CheckIdentityOf(variant, faults);
-  if (absl::Status status = ToStatus(faults, name + " "); !status.ok()) return status;
   Network network = written;
   network.clear_variants();
+  DropFields(variant, network, faults);
+  if (absl::Status status = ToStatus(faults, name + " "); !status.ok()) return status;
   ReplaceFields(variant.changes(), network);
   network.set_display_name(variant.display_name());
   DropUnusedVariables(network);

@@ -19,6 +19,8 @@ static_assert(kKeyBytes == crypto_core_hchacha20_KEYBYTES);
 static_assert(kNonceBytes >= crypto_core_hchacha20_INPUTBYTES);
 static_assert(kNonceBytes == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
 static_assert(kTagBytes == crypto_aead_xchacha20poly1305_ietf_ABYTES);
+static_assert(kKeyBytes == crypto_auth_hmacsha256_KEYBYTES);
+static_assert(kSha256Bytes == crypto_auth_hmacsha256_BYTES);
 
 // Part of every derivation: never change it.
 constexpr char kKdfContext[crypto_kdf_CONTEXTBYTES + 1] = "authurl1";
@@ -138,6 +140,22 @@ std::array<uint8_t, kSha256Bytes> Sha256(absl::string_view message) {
     std::abort();
   }
   return hash;
+}
+
+std::array<uint8_t, kSha256Bytes> Mac(const SecretKey& key, absl::string_view message) {
+  std::array<uint8_t, kSha256Bytes> mac;
+  crypto_auth_hmacsha256(mac.data(), AsBytes(message), message.size(), key.data());
+  return mac;
+}
+
+std::string Md5Hex(absl::string_view message) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  unsigned int size = 0;
+  if (EVP_Digest(message.data(), message.size(), digest.data(), &size, EVP_md5(), nullptr) != 1) {
+    // A machine that has no MD5 (FIPS 140): the network will refuse the signature.
+    return "";
+  }
+  return HexEncode(AsChars({digest.data(), size}));
 }
 
 bool EqualInConstantTime(absl::string_view a, absl::string_view b) {

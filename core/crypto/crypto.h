@@ -72,6 +72,12 @@ std::array<uint8_t, 32> DeriveFromNonce(const SecretKey& key, const Nonce& nonce
 // REQUIRES: InitCrypto() was OK.
 std::array<uint8_t, kSha256Bytes> Sha256(absl::string_view message);
 
+// HMAC-SHA-256 (RFC 2104).
+std::array<uint8_t, kSha256Bytes> Mac(const SecretKey& key, absl::string_view message);
+
+// MD5 in lower-case hexadecimal, for the one network that signs requests by it. Protects nothing.
+std::string Md5Hex(absl::string_view message);
+
 // Takes the same time wherever the first difference is. Different sizes are unequal.
 bool EqualInConstantTime(absl::string_view a, absl::string_view b);
 

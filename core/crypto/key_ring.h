@@ -30,9 +30,21 @@ enum class Purpose : uint8_t {
   kSecret = 6,
   kPageToken = 7,
   kKeyRingCheck = 8,
+  kIdTokenNonce = 9,
+  kFlowId = 10,
+  kCallbackContext = 11,
+  kFlow = 12,
+  kGrant = 13,
+  kGrantTokens = 14,
+  kSocialAccount = 15,
+  kSocialAccountToken = 16,
+  kPendingConnection = 17,
+  kChoiceTokens = 18,
+  kSessionToken = 19,
+  kTenantToken = 20,
 };
 inline constexpr uint8_t kFirstPurpose = 1;
-inline constexpr uint8_t kLastPurpose = 8;
+inline constexpr uint8_t kLastPurpose = 20;
 
 // Immutable; safe to use from many threads at once.
 class KeyRing final {

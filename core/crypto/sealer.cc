@@ -28,7 +28,12 @@ std::string Sealer::Seal(Purpose purpose, const Nonce& nonce, absl::string_view 
 
 void Sealer::Seal(Purpose purpose, const Nonce& nonce, absl::string_view plaintext,
                   absl::string_view context, std::string& sealed) const {
-  const uint8_t key_id = keys_.primary_id();
+  SealUnder(keys_.primary_id(), purpose, nonce, plaintext, context, sealed);
+}
+
+void Sealer::SealUnder(uint8_t key_id, Purpose purpose, const Nonce& nonce,
+                       absl::string_view plaintext, absl::string_view context,
+                       std::string& sealed) const {
   sealed.clear();
   sealed.reserve(kSealedOverhead + plaintext.size());
   sealed.push_back(static_cast<char>(kSealedVersion));

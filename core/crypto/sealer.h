@@ -35,6 +35,10 @@ class Sealer final {
   void Seal(Purpose purpose, const Nonce& nonce, absl::string_view plaintext,
             absl::string_view context, std::string& sealed) const;
 
+  // The same under any key of the ring. REQUIRES: the ring has it.
+  void SealUnder(uint8_t key_id, Purpose purpose, const Nonce& nonce, absl::string_view plaintext,
+                 absl::string_view context, std::string& sealed) const;
+
   // InvalidArgumentError, always with the same text, if the value is too short, of an unknown
   // version or key, forged, or made for another purpose or context.
   absl::StatusOr<std::string> Open(Purpose purpose, absl::string_view sealed,

@@ -7,6 +7,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/errors.h"
 
 namespace authurl {
 namespace {
@@ -23,13 +24,9 @@ std::string StoredContext(absl::string_view reference) {
   return absl::StrCat("auth_states/", reference);
 }
 
-bool IsCurrent(const state::v1::AuthState& state, absl::Time now) {
-  return absl::FromUnixSeconds(state.expires_at()) > now &&
-         absl::FromUnixSeconds(state.issued_at()) <= now + kClockSkew;
-}
-
-absl::Status Refused() {
-  return absl::InvalidArgumentError("the state is not one of ours, expired, or for another flow");
+bool IsOf(const state::v1::AuthState& state, const StateTerms& terms) {
+  return (!terms.org_id.has_value() || state.org_id() == *terms.org_id) &&
+         (!terms.network.has_value() || state.network() == *terms.network);
 }
 
 void Seal(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& state,
@@ -41,14 +38,16 @@ void Seal(const Sealer& sealer, const Nonce& nonce, const state::v1::AuthState& 
 }
 
 absl::StatusOr<OpenedState> Open(const Sealer& sealer, absl::string_view sealed,
-                                 absl::string_view context, absl::Time now,
-                                 absl::string_view org_id, absl::string_view network) {
+                                 absl::string_view context, const StateTerms& terms) {
   const absl::StatusOr<std::string> plaintext = sealer.Open(Purpose::kAuthState, sealed, context);
-  if (!plaintext.ok()) return Refused();
+  if (!plaintext.ok()) return InvalidState();
   OpenedState opened;
-  if (!opened.state.ParseFromString(*plaintext)) return Refused();
-  if (!IsCurrent(opened.state, now)) return Refused();
-  if (opened.state.org_id() != org_id || opened.state.network() != network) return Refused();
+  if (!opened.state.ParseFromString(*plaintext)) return InvalidState();
+  if (!IsOf(opened.state, terms)) return InvalidState();
+  if (absl::FromUnixSeconds(opened.state.issued_at()) > terms.now + kClockSkew) {
+    return InvalidState();
+  }
+  if (!terms.takes_expired && HasExpired(opened.state, terms)) return ExpiredState();
   const SealedHeader header = *ReadSealedHeader(sealed);
   opened.nonce = header.nonce;
   opened.key_id = header.key_id;
@@ -109,20 +108,48 @@ StoredAuthState SealStoredAuthState(const Sealer& sealer, const Nonce& nonce,
   return stored;
 }
 
+bool HasExpired(const state::v1::AuthState& state, const StateTerms& terms) {
+  return absl::FromUnixSeconds(state.expires_at()) <= terms.now ||
+         absl::FromUnixSeconds(state.issued_at()) < terms.not_before;
+}
+
+absl::Status ExpiredState() {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "STATE_EXPIRED",
+                   "The state has expired, because it took too long to come back: begin again with "
+                   "a new URL");
+}
+
+absl::Status InvalidState() {
+  return MakeError(absl::StatusCode::kInvalidArgument, "STATE_INVALID",
+                   "The state is not one that was handed out for this, or was changed on its way: "
+                   "begin again with a new URL");
+}
+
+absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,
+                                          const StateTerms& terms) {
+  if (text.size() > kMaxStateChars) return InvalidState();
+  const std::optional<std::string> sealed = Base64UrlDecode(text);
+  if (!sealed.has_value()) return InvalidState();
+  return Open(sealer, *sealed, kTextContext, terms);
+}
+
+absl::StatusOr<OpenedState> OpenStoredAuthState(const Sealer& sealer, absl::string_view reference,
+                                                absl::string_view sealed, const StateTerms& terms) {
+  return Open(sealer, sealed, StoredContext(reference), terms);
+}
+
 absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,
                                           absl::Time now, absl::string_view org_id,
                                           absl::string_view network) {
-  if (text.size() > kMaxStateChars) return Refused();
-  const std::optional<std::string> sealed = Base64UrlDecode(text);
-  if (!sealed.has_value()) return Refused();
-  return Open(sealer, *sealed, kTextContext, now, org_id, network);
+  return OpenAuthState(sealer, text, StateTerms{.now = now, .org_id = org_id, .network = network});
 }
 
 absl::StatusOr<OpenedState> OpenStoredAuthState(const Sealer& sealer, absl::string_view reference,
                                                 absl::string_view sealed, absl::Time now,
                                                 absl::string_view org_id,
                                                 absl::string_view network) {
-  return Open(sealer, sealed, StoredContext(reference), now, org_id, network);
+  return OpenStoredAuthState(sealer, reference, sealed,
+                             StateTerms{.now = now, .org_id = org_id, .network = network});
 }
 
 }  // namespace authurl

@@ -3,13 +3,14 @@
 // Usually the text is the sealed value itself: base64url without padding of a sealed value
 // (core/crypto/sealer.h) of purpose kAuthState whose plaintext is an authurl.state.v1.AuthState;
 // under 256 characters as a rule. Where a network does not take this text (too long, or with "-"
-// and
-// "_"), the sealed value is stored and the text is a reference to it: 160 random bits in
+// and "_"), the sealed value is stored and the text is a reference to it: 160 random bits in
 // hexadecimal. A sealed text is never that short, so the two can't be taken for each other.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -63,16 +64,44 @@ bool IsStateReference(absl::string_view text);
 StoredAuthState SealStoredAuthState(const Sealer& sealer, const Nonce& nonce,
                                     absl::string_view reference, const state::v1::AuthState& state);
 
+// What a state must be of to open.
+struct StateTerms {
+  absl::Time now;
+  // Older ones count as expired: where a database is a restored copy, it has forgotten which of
+  // them were spent.
+  absl::Time not_before = absl::InfinitePast();
+  // Nothing: any, and the caller learns it from the state.
+  std::optional<absl::string_view> org_id = std::nullopt;
+  std::optional<absl::string_view> network = std::nullopt;
+  // One that has expired opens, too: of a flow that ended before, somebody may ask again how.
+  bool takes_expired = false;
+};
+
+// Whether it is too old by these terms: what Open… says of it unless they take it all the same.
+bool HasExpired(const state::v1::AuthState& state, const StateTerms& terms);
+// FAILED_PRECONDITION STATE_EXPIRED.
+absl::Status ExpiredState();
+
 // Checks, in this order: length, strict base64url, key id, tag (and with it version and purpose),
-// expiry and that the state is not from the future, organisation and network. InvalidArgumentError,
-// always with the same text, whichever of them fails.
+// organisation and network, that the state is not from the future, age. INVALID_ARGUMENT
+// STATE_INVALID, always with the same text, whichever of them fails; but for the last one, which is
+// FAILED_PRECONDITION STATE_EXPIRED: who can't make states, or asks for another organisation,
+// learns nothing.
+absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,
+                                          const StateTerms& terms);
+// The same for what the store keeps under `reference`.
+absl::StatusOr<OpenedState> OpenStoredAuthState(const Sealer& sealer, absl::string_view reference,
+                                                absl::string_view sealed, const StateTerms& terms);
+// For callers who know both.
 absl::StatusOr<OpenedState> OpenAuthState(const Sealer& sealer, absl::string_view text,
                                           absl::Time now, absl::string_view org_id,
                                           absl::string_view network);
-// The same for what the store keeps under `reference`.
 absl::StatusOr<OpenedState> OpenStoredAuthState(const Sealer& sealer, absl::string_view reference,
                                                 absl::string_view sealed, absl::Time now,
                                                 absl::string_view org_id,
                                                 absl::string_view network);
+// STATE_INVALID as above, for what is refused elsewhere and must read the same, such as a reference
+// that the store does not know.
+absl::Status InvalidState();
 
 }  // namespace authurl

@@ -1,14 +1,18 @@
 #include "core/flow/auth_url.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/catalog/endpoint.h"
+#include "core/catalog/locale.h"
 #include "core/crypto/pkce.h"
 #include "core/errors.h"
+#include "core/flow/flow_id.h"
+#include "core/flow/id_token.h"
 #include "core/uri.h"
 
 namespace authurl {
@@ -70,12 +74,16 @@ void VisitProtocol(const AuthUrlParts& parts, const ScopeList& scopes, Visit vis
   VisitIfSet({"state", parts.state, v1::PARAMETER_SOURCE_GENERATED,
               "Ties the answer to this request; sealed, fresh for each URL"},
              visit);
-  if (parts.code_challenge.empty()) return;
-  VisitIfSet({"code_challenge", parts.code_challenge, v1::PARAMETER_SOURCE_GENERATED,
-              "Ties the code to whoever asked for it (PKCE); fresh for each URL"},
-             visit);
-  VisitIfSet({"code_challenge_method", "S256", v1::PARAMETER_SOURCE_CATALOG,
-              "The challenge is the verifier's SHA-256"},
+  if (!parts.code_challenge.empty()) {
+    VisitIfSet({"code_challenge", parts.code_challenge, v1::PARAMETER_SOURCE_GENERATED,
+                "Ties the code to whoever asked for it (PKCE); fresh for each URL"},
+               visit);
+    VisitIfSet({"code_challenge_method", "S256", v1::PARAMETER_SOURCE_CATALOG,
+                "The challenge is the verifier's SHA-256"},
+               visit);
+  }
+  VisitIfSet({"nonce", parts.nonce, v1::PARAMETER_SOURCE_GENERATED,
+              "Ties the ID token to this request (OpenID Connect); fresh for each URL"},
              visit);
 }
 
@@ -92,6 +100,14 @@ void VisitParameter(const catalog::v1::Parameter& param, v1::ParameterSource sou
                     const ScopeList& scopes, Visit visit) {
   if (!GoesWith(param.only_with_scopes(), scopes)) return;
   VisitIfSet({param.name(), param.value(), source, param.why()}, visit);
+}
+
+// What the request's locale is for the network; empty where it is nothing.
+std::string LocaleOf(const AuthUrlParts& parts) {
+  const Network& network = *parts.request.network;
+  const v1::GetAuthUrlRequest& asked = *parts.request.request;
+  if (!asked.has_locale() || !network.has_locale()) return "";
+  return LocaleFor(network.locale(), asked.locale());
 }
 
 void VisitOfNetwork(const AuthUrlParts& parts, const ScopeList& scopes, Visit visit) {
@@ -115,10 +131,20 @@ void VisitOfNetwork(const AuthUrlParts& parts, const ScopeList& scopes, Visit vi
       VisitParameter(selection, v1::PARAMETER_SOURCE_REQUEST, scopes, visit);
     }
   }
+  VisitIfSet({network.locale().param(), LocaleOf(parts), v1::PARAMETER_SOURCE_REQUEST,
+              "The language of the network's pages"},
+             visit);
   if (network.login_hint_param().empty()) return;
   VisitIfSet({network.login_hint_param(), parts.request.request->login_hint(),
               v1::PARAMETER_SOURCE_REQUEST, "The account that the end-user is expected to choose"},
              visit);
+}
+
+// Not what only requests to the network need, nor what account selection has another value for.
+bool IsSentNow(const catalog::v1::ConfigurationParam& param, const AuthUrlParts& parts,
+               const ScopeList& scopes) {
+  return !param.completing_only() && GoesWith(param.only_with_scopes(), scopes) &&
+         Selection(parts, param.name()) == nullptr;
 }
 
 // What the configuration gives, and the catalog's defaults for what it does not, by name.
@@ -127,7 +153,7 @@ void VisitOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Vi
   if (parts.settings.extra_params().empty()) {
     // Those of an entry are sorted by name when it is read.
     for (const auto& param : network.configuration_params()) {
-      if (!GoesWith(param.only_with_scopes(), scopes)) continue;
+      if (!IsSentNow(param, parts, scopes)) continue;
       VisitIfSet(
           {param.name(), param.default_value(), v1::PARAMETER_SOURCE_CATALOG, param.description()},
           visit);
@@ -137,11 +163,16 @@ void VisitOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Vi
   // A map, because protobuf's own has no order.
   std::map<absl::string_view, AuthUrlParameter> by_name;
   for (const auto& [name, value] : parts.settings.extra_params()) {
+    if (parts.request.request->extra_params().contains(name)) {
+      by_name[name] = {name, value, v1::PARAMETER_SOURCE_REQUEST,
+                       "One of the request's extra_params"};
+      continue;
+    }
     by_name[name] = {name, value, v1::PARAMETER_SOURCE_CONFIG,
                      "One of the configuration's extra_params"};
   }
   for (const auto& param : network.configuration_params()) {
-    if (!GoesWith(param.only_with_scopes(), scopes)) {
+    if (!IsSentNow(param, parts, scopes)) {
       by_name.erase(param.name());
       continue;
     }
@@ -150,11 +181,15 @@ void VisitOfConfiguration(const AuthUrlParts& parts, const ScopeList& scopes, Vi
                                        v1::PARAMETER_SOURCE_CATALOG, param.description()});
     if (!is_default) place->second.why = param.description();
   }
+  // The request's language takes the place of the configuration's.
+  if (!LocaleOf(parts).empty()) by_name.erase(network.locale().param());
   for (const auto& [name, parameter] : by_name) VisitIfSet(parameter, visit);
 }
 
+void Assign(absl::string_view text, std::string& field) { field.assign(text.data(), text.size()); }
+
 void FillState(const AuthRequest& request, const record::v1::SocialNetworkSettings& settings,
-               absl::string_view redirect_uri, absl::Time now, absl::Time expires_at,
+               const ChosenRedirectUri& redirect_uri, absl::Time now, absl::Time expires_at,
                state::v1::AuthState& state) {
   const v1::GetAuthUrlRequest& asked = *request.request;
   state.Clear();
@@ -162,8 +197,8 @@ void FillState(const AuthRequest& request, const record::v1::SocialNetworkSettin
   state.set_network(request.network->id());
   state.set_social_network_id(settings.id());
   state.set_social_network_version(settings.version());
-  state.set_tenant_id(asked.tenant_id());
-  state.mutable_redirect_uri()->assign(redirect_uri.data(), redirect_uri.size());
+  Assign(request.tenant_id(), *state.mutable_tenant_id());
+  Assign(redirect_uri.uri(), *state.mutable_redirect_uri());
   state.set_issued_at(absl::ToUnixSeconds(now));
   state.set_expires_at(absl::ToUnixSeconds(expires_at));
   if (!asked.scopes().empty()) *state.mutable_scopes() = asked.scopes();
@@ -173,6 +208,15 @@ void FillState(const AuthRequest& request, const record::v1::SocialNetworkSettin
   }
   if (!settings.instance().empty()) state.set_instance(settings.instance());
   if (!settings.variant().empty()) state.set_variant(settings.variant());
+  if (!asked.variables().empty()) *state.mutable_variables() = asked.variables();
+  state.set_is_hosted(redirect_uri.is_hosted);
+  if (!redirect_uri.return_uri.empty()) {
+    Assign(redirect_uri.return_uri, *state.mutable_return_uri());
+  }
+  if (asked.has_return_state()) state.set_return_state(asked.return_state());
+  if (asked.has_reconnect_account_id()) {
+    state.set_reconnect_account_id(asked.reconnect_account_id());
+  }
 }
 
 absl::string_view NameOf(v1::ParameterSource source) {
@@ -184,7 +228,7 @@ absl::string_view NameOf(v1::ParameterSource source) {
     case v1::PARAMETER_SOURCE_CATALOG:
       return "the network's entry in the catalog";
     default:
-      return "the redirect URI, the scopes and the tenant of the request";
+      return "the redirect URI, the scopes, the tenant and the return URI and state of the request";
   }
 }
 
@@ -207,25 +251,43 @@ absl::Status TooLong(size_t bytes, const AuthUrlParts& parts) {
                    longest_bytes, " bytes, which come from ", origin, ": shorten it"));
 }
 
-absl::Status StateTooLong(size_t bytes, const state::v1::AuthState& state) {
+// OK where the state fits into the URL, or may be stored.
+absl::Status CheckState(const Network& network, const state::v1::AuthState& state) {
+  if (NetworkTakesSealed(network, state)) return absl::OkStatus();
+  const size_t bytes = SealedStateBytes(state);
+  if (bytes <= kMaxStoredStateBytes) return absl::OkStatus();
   size_t scopes = 0;
   for (const std::string& scope : state.scopes()) scopes += scope.size();
-  const bool by_scopes = scopes > state.redirect_uri().size();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, "AUTH_STATE_TOO_LONG",
-      absl::StrCat("The OAuth state would be ", bytes, " bytes; at most ", kMaxStoredStateBytes,
-                   " are stored. Its longest part is the ",
-                   by_scopes ? "request's scopes" : "redirect URI", " with ",
-                   by_scopes ? scopes : state.redirect_uri().size(), " bytes: shorten it"));
+  size_t variables = 0;
+  for (const auto& [name, value] : state.variables()) variables += name.size() + value.size();
+  // Those that callers can shorten. The first of the longest is named.
+  const std::array<std::pair<size_t, absl::string_view>, 6> parts = {
+      {{state.redirect_uri().size(), "redirect URI"},
+       {scopes, "request's scopes"},
+       {state.return_uri().size(), "return URI"},
+       {state.return_state().size(), "return_state"},
+       {state.tenant_id().size(), "tenant_id"},
+       {variables, "request's variables"}}};
+  const auto longest = std::max_element(
+      parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return MakeError(absl::StatusCode::kFailedPrecondition, "AUTH_STATE_TOO_LONG",
+                   absl::StrCat("The OAuth state would be ", bytes, " bytes; at most ",
+                                kMaxStoredStateBytes, " are stored. Its longest part is the ",
+                                longest->second, " with ", longest->first, " bytes: shorten it"));
 }
 
 }  // namespace
 
 const ScopeList& ChooseScopes(const AuthRequest& request,
                               const record::v1::SocialNetworkSettings& settings) {
-  if (!request.request->scopes().empty()) return request.request->scopes();
+  return ChooseScopes(*request.network, request.request->scopes(), settings);
+}
+
+const ScopeList& ChooseScopes(const Network& network, const ScopeList& requested,
+                              const record::v1::SocialNetworkSettings& settings) {
+  if (!requested.empty()) return requested;
   if (!settings.scopes().empty()) return settings.scopes();
-  return request.network->scopes().defaults();
+  return network.scopes().defaults();
 }
 
 absl::string_view ScopesReplacedBy(const Network& network,
@@ -261,6 +323,14 @@ std::string BuildAuthUrl(const AuthUrlParts& parts) {
   return url;
 }
 
+absl::Status CheckStateFits(const AuthRequest& request,
+                            const record::v1::SocialNetworkSettings& settings,
+                            const ChosenRedirectUri& redirect_uri, absl::Time now) {
+  state::v1::AuthState state;
+  FillState(request, settings, redirect_uri, now, now + kMaxStateLifetime, state);
+  return CheckState(*request.network, state);
+}
+
 absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& request,
                                     const record::v1::SocialNetworkSettings& settings,
                                     const ChosenRedirectUri& redirect_uri,
@@ -274,12 +344,11 @@ absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& req
   // Kept by each thread: they are allocated once and not for each URL.
   thread_local state::v1::AuthState state;
   thread_local std::string text;
-  FillState(request, settings, redirect_uri.uri(), now, minted.expires_at, state);
+  FillState(request, settings, redirect_uri, now, minted.expires_at, state);
   if (NetworkTakesSealed(network, state)) {
     SealAuthState(sealer, nonce, state, text);
-  } else if (const size_t bytes = SealedStateBytes(state); bytes > kMaxStoredStateBytes) {
-    return StateTooLong(bytes, state);
   } else {
+    if (absl::Status status = CheckState(network, state); !status.ok()) return status;
     text = NewStateReference(random);
     minted.to_store = SealStoredAuthState(sealer, nonce, text, state);
   }
@@ -288,9 +357,16 @@ absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& req
     const SecretKey& key = *sealer.keys().Find(sealer.keys().primary_id(), Purpose::kCodeVerifier);
     challenge = CodeChallenge(DeriveCodeVerifier(key, nonce), network.pkce().challenge_encoding());
   }
-  const AuthUrlParts parts = {request, settings, redirect_uri, text, challenge};
+  std::string id_token_nonce;
+  if (TakesNonce(network, ChooseScopes(request, settings))) {
+    const SecretKey& key = *sealer.keys().Find(sealer.keys().primary_id(), Purpose::kIdTokenNonce);
+    id_token_nonce = DeriveIdTokenNonce(key, nonce);
+  }
+  const AuthUrlParts parts = {request, settings, redirect_uri, text, challenge, id_token_nonce};
   minted.url = BuildAuthUrl(parts);
   if (minted.url.size() > kMaxAuthUrlBytes) return TooLong(minted.url.size(), parts);
+  minted.flow_id =
+      MakeFlowId(sealer, sealer.keys().primary_id(), nonce, settings.org_id(), minted.expires_at);
   return minted;
 }
 

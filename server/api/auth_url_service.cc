@@ -13,6 +13,7 @@
 #include "core/flow/auth_url.h"
 #include "core/flow/explanation.h"
 #include "server/api/paging.h"
+#include "server/api/tenant_binding.h"
 #include "server/api/timestamps.h"
 #include "server/observe/log.h"
 #include "server/serving/grpc_status.h"
@@ -84,37 +85,53 @@ AuthUrlService::AuthUrlService(const NetworkCatalog& catalog, const Sealer& seal
 
 absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::Prepare(
     const AuthRequest& request, std::shared_ptr<const SocialNetworkSettings> settings) const {
+  if (HasChoices(*request.request)) {
+    settings =
+        std::make_shared<const SocialNetworkSettings>(WithChoices(*request.request, *settings));
+  }
   const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog_, request, *settings);
   if (!fitting.ok()) return fitting.status();
   absl::StatusOr<ChosenRedirectUri> redirect_uri =
-      ChooseRedirectUri(*fitting, *settings, options_.public_base_url);
+      ChooseRedirectUri(*fitting, *settings, options_.public_base_url, sealer_.keys());
   if (!redirect_uri.ok()) return redirect_uri.status();
   return Prepared{*fitting, std::move(settings), *std::move(redirect_uri)};
 }
 
 std::optional<absl::StatusOr<AuthUrlService::Prepared>> AuthUrlService::LookUpInMemory(
     const Caller& caller, const v1::GetAuthUrlRequest& request) const {
-  const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
-  if (!valid.ok()) return valid.status();
-  auto settings = store_.FindSocialNetworkInMemory(caller.org_id, request.network(),
-                                                   request.instance(), request.configuration());
+  const absl::StatusOr<AuthRequest> valid =
+      ValidateAuthRequest(catalog_, request, OwnTenantId(caller));
+  if (!valid.ok() && !MayBeOfLeftNetwork(catalog_, request)) return valid.status();
+  auto settings = store_.social_networks().FindInMemory(
+      caller.org_id, request.network(), request.instance(), request.configuration());
   if (!settings.has_value()) return std::nullopt;
+  if (!valid.ok()) return AnswerForUnknown(request.network(), valid.status(), settings->status());
   if (!settings->ok()) return settings->status();
   return Prepare(*valid, **std::move(settings));
 }
 
 absl::StatusOr<AuthUrlService::Prepared> AuthUrlService::LookUp(
     const Caller& caller, const v1::GetAuthUrlRequest& request) const {
-  const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
-  if (!valid.ok()) return valid.status();
-  auto settings = store_.FindSocialNetwork(*caller.context, caller.org_id, request.network(),
-                                           request.instance(), request.configuration());
+  const absl::StatusOr<AuthRequest> valid =
+      ValidateAuthRequest(catalog_, request, OwnTenantId(caller));
+  if (!valid.ok() && !MayBeOfLeftNetwork(catalog_, request)) return valid.status();
+  auto settings = store_.social_networks().Find(*caller.context, caller.org_id, request.network(),
+                                                request.instance(), request.configuration());
+  if (!valid.ok()) return AnswerForUnknown(request.network(), valid.status(), settings.status());
   if (!settings.ok()) return settings.status();
   return Prepare(*valid, *std::move(settings));
 }
 
-Answer<v1::GetAuthUrlResponse> AuthUrlService::Mint(const Caller& caller, const Prepared& prepared,
-                                                    v1::GetAuthUrlResponse& response) const {
+absl::Status AuthUrlService::AnswerForUnknown(const std::string& network,
+                                              const absl::Status& invalid,
+                                              const absl::Status& found) const {
+  if (found.ok()) left_networks_.Met(network);
+  return AnswerForLeftNetwork(network, invalid, found);
+}
+
+HandledAs<v1::GetAuthUrlResponse> AuthUrlService::Mint(const Caller& caller,
+                                                       const Prepared& prepared,
+                                                       v1::GetAuthUrlResponse& response) const {
   absl::StatusOr<Minted> minted = MintInto(prepared, response);
   if (!minted.ok()) return Ending{minted.status()};
   const auto count = [counter = minted->counter] { counter.Add(); };
@@ -134,6 +151,7 @@ absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintInto(
   if (!auth_url.ok()) return auth_url.status();
   response.set_auth_url(std::move(auth_url->url));
   SetTimestamp(auth_url->expires_at, *response.mutable_expires_at());
+  response.set_flow_id(std::move(auth_url->flow_id));
   const StateKind kind = auth_url->to_store.has_value() ? StateKind::kStored : StateKind::kSealed;
   return Minted{metrics_.AuthUrlsOf(prepared.settings->network(), kind),
                 std::move(auth_url->to_store)};
@@ -158,14 +176,14 @@ absl::StatusOr<AuthUrlService::Explained> AuthUrlService::LookUpExplained(
   return Explained{std::move(explained), *std::move(prepared)};
 }
 
-Answer<v1::ExplainAuthUrlResponse> AuthUrlService::Explain(
+HandledAs<v1::ExplainAuthUrlResponse> AuthUrlService::Explain(
     const Caller&, const Explained& explained, v1::ExplainAuthUrlResponse& response) const {
   const Prepared& prepared = explained.prepared;
   response = ExplainAuthUrl(prepared.request, *prepared.settings, prepared.redirect_uri);
   return Ending{absl::OkStatus()};
 }
 
-Answer<v1::BatchGetAuthUrlsResponse> AuthUrlService::BatchGetAuthUrls(
+HandledAs<v1::BatchGetAuthUrlsResponse> AuthUrlService::BatchGetAuthUrls(
     const Caller& caller, const v1::BatchGetAuthUrlsRequest& request,
     v1::BatchGetAuthUrlsResponse& response) const {
   if (absl::Status status = ValidateBatchRequest(request); !status.ok()) return Ending{status};
@@ -251,7 +269,7 @@ absl::Status AuthUrlService::AdmitStoredStates(const Caller& caller, size_t stat
 }
 
 absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintResult(
-    const Caller& caller, const BatchTarget& target, const v1::GetAuthUrlRequest& request,
+    const Caller& caller, const BatchTarget& target, const v1::GetAuthUrlRequest& asked,
     v1::BatchGetAuthUrlsResponse::Result& result) const {
   if (target.is_unreadable) {
     result.set_social_network_id(target.configuration);
@@ -260,10 +278,12 @@ absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintResult(
   }
   auto settings = target.settings;
   absl::Status status;
-  // A network that the catalog does not know may be any text: the store is not asked for it.
-  if (settings == nullptr && catalog_.Find(request.network()) != nullptr) {
-    auto found = store_.FindSocialNetwork(*caller.context, caller.org_id, request.network(),
-                                          request.instance(), request.configuration());
+  const bool is_known = catalog_.Find(asked.network()) != nullptr;
+  const bool may_have_left = MayBeOfLeftNetwork(catalog_, asked);
+  // A network that the catalog does not know may be any text: the store is not asked for that.
+  if (settings == nullptr && (is_known || may_have_left)) {
+    auto found = store_.social_networks().Find(*caller.context, caller.org_id, asked.network(),
+                                               asked.instance(), asked.configuration());
     status = found.status();
     if (found.ok()) settings = *std::move(found);
   }
@@ -271,8 +291,17 @@ absl::StatusOr<AuthUrlService::Minted> AuthUrlService::MintResult(
     result.set_social_network_id(settings->id());
     result.set_configuration_name(settings->name());
   }
+  std::optional<v1::GetAuthUrlRequest> kept;
+  if (HasChoices(asked)) {
+    const catalog::v1::Network* network =
+        catalog_.FindVariant(asked.network(), settings == nullptr ? "" : settings->variant());
+    kept = asked;
+    if (network != nullptr) KeepChoicesOf(*network, *kept);
+  }
+  const v1::GetAuthUrlRequest& request = kept ? *kept : asked;
   // What is wrong with the request comes first, as in GetAuthUrl.
   const absl::StatusOr<AuthRequest> valid = ValidateAuthRequest(catalog_, request);
+  if (may_have_left) return AnswerForUnknown(asked.network(), valid.status(), status);
   if (!valid.ok()) return valid.status();
   if (!status.ok()) return status;
   const absl::StatusOr<Prepared> prepared = Prepare(*valid, std::move(settings));
@@ -295,12 +324,15 @@ absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTa
   if (!targets.empty()) return targets;
   std::string after;
   do {
-    auto page = store_.ListSocialNetworks(*caller.context, caller.org_id, after, kPage);
+    auto page = store_.social_networks().List(*caller.context, caller.org_id, after, kPage);
     if (!page.ok()) return page.status();
     for (SocialNetworkSettings& settings : page->records) {
       // An own network that was taken out of --networks_file: it would fail for good, and nobody
       // has asked for it.
-      if (catalog_.Find(settings.network()) == nullptr) continue;
+      if (catalog_.Find(settings.network()) == nullptr) {
+        left_networks_.Met(settings.network());
+        continue;
+      }
       targets.push_back({.network = settings.network(),
                          .instance = settings.instance(),
                          .configuration = settings.id(),
@@ -328,7 +360,7 @@ absl::StatusOr<std::vector<AuthUrlService::BatchTarget>> AuthUrlService::BatchTa
 absl::Status AuthUrlService::ListNetworks(const Caller& caller, const v1::ListNetworksRequest&,
                                           v1::ListNetworksResponse& response) const {
   const absl::StatusOr<std::vector<std::string>> configured =
-      store_.ListConfiguredNetworks(*caller.context, caller.org_id);
+      store_.social_networks().ListNetworks(*caller.context, caller.org_id);
   if (!configured.ok()) return configured.status();
   for (const catalog::v1::Network* network : catalog_.networks()) {
     v1::Network& shown = *response.add_networks();
@@ -342,8 +374,10 @@ std::vector<Method> AuthUrlService::Methods() const {
   const std::string service = "/authurl.v1.AuthUrlService/";
   const Access access = Access::kMint;
   return {
-      MakeMemoryMethod(service + "GetAuthUrl", access, this, &AuthUrlService::LookUpInMemory,
-                       &AuthUrlService::LookUp, &AuthUrlService::Mint),
+      TakingTenantTokens(
+          state::v1::TenantToken::ACTION_CONNECT,
+          MakeMemoryMethod(service + "GetAuthUrl", access, this, &AuthUrlService::LookUpInMemory,
+                           &AuthUrlService::LookUp, &AuthUrlService::Mint)),
       MakeReadMethod(service + "BatchGetAuthUrls", access, this, &AuthUrlService::BatchGetAuthUrls),
       MakeMemoryMethod(service + "ExplainAuthUrl", access, this,
                        &AuthUrlService::LookUpExplainedInMemory, &AuthUrlService::LookUpExplained,

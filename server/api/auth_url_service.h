@@ -17,6 +17,7 @@
 #include "core/crypto/sealer.h"
 #include "core/flow/auth_request.h"
 #include "core/flow/auth_state.h"
+#include "server/api/left_networks.h"
 #include "server/observe/metrics.h"
 #include "server/serving/method.h"
 #include "server/serving/token_buckets.h"
@@ -29,7 +30,8 @@ namespace authurl {
 class AuthUrlService final {
  public:
   struct Options {
-    // "https://host[:port][/path]" of callbacks of our own; empty for none.
+    // "https://host[:port][/path]" below which the gateway serves the hosted callback; empty for
+    // none.
     std::string public_base_url;
     absl::Duration state_ttl;
     // Of one organisation, that may be good at a time. 0: any number.
@@ -39,7 +41,7 @@ class AuthUrlService final {
   AuthUrlService(const NetworkCatalog& catalog, const Sealer& sealer, CredentialStore& store,
                  Metrics& metrics, Clock clock, RandomSource random, Options options);
 
-  // What a URL is made of: checked, looked up and chosen. The request must outlive it.
+  // What a URL is made of: checked, looked up and chosen. Caller and request must outlive it.
   struct Prepared {
     AuthRequest request;
     std::shared_ptr<const record::v1::SocialNetworkSettings> settings;
@@ -57,19 +59,19 @@ class AuthUrlService final {
   std::optional<absl::StatusOr<Prepared>> LookUpInMemory(
       const Caller& caller, const v1::GetAuthUrlRequest& request) const;
   absl::StatusOr<Prepared> LookUp(const Caller& caller, const v1::GetAuthUrlRequest& request) const;
-  Answer<v1::GetAuthUrlResponse> Mint(const Caller& caller, const Prepared& prepared,
-                                      v1::GetAuthUrlResponse& response) const;
+  HandledAs<v1::GetAuthUrlResponse> Mint(const Caller& caller, const Prepared& prepared,
+                                         v1::GetAuthUrlResponse& response) const;
 
   // ExplainAuthUrl likewise.
   std::optional<absl::StatusOr<Explained>> LookUpExplainedInMemory(
       const Caller& caller, const v1::ExplainAuthUrlRequest& request) const;
   absl::StatusOr<Explained> LookUpExplained(const Caller& caller,
                                             const v1::ExplainAuthUrlRequest& request) const;
-  Answer<v1::ExplainAuthUrlResponse> Explain(const Caller& caller, const Explained& explained,
-                                             v1::ExplainAuthUrlResponse& response) const;
+  HandledAs<v1::ExplainAuthUrlResponse> Explain(const Caller& caller, const Explained& explained,
+                                                v1::ExplainAuthUrlResponse& response) const;
 
   // Mints all results, then stores the states of all that need it at once.
-  Answer<v1::BatchGetAuthUrlsResponse> BatchGetAuthUrls(
+  HandledAs<v1::BatchGetAuthUrlsResponse> BatchGetAuthUrls(
       const Caller& caller, const v1::BatchGetAuthUrlsRequest& request,
       v1::BatchGetAuthUrlsResponse& response) const;
   absl::Status ListNetworks(const Caller& caller, const v1::ListNetworksRequest& request,
@@ -88,6 +90,10 @@ class AuthUrlService final {
       const AuthRequest& request,
       std::shared_ptr<const record::v1::SocialNetworkSettings> settings) const;
   absl::StatusOr<Minted> MintInto(const Prepared& prepared, v1::GetAuthUrlResponse& response) const;
+  // What to answer a request that the catalog finds `invalid` for want of its network; `found`: how
+  // the store's look for its configuration ended.
+  absl::Status AnswerForUnknown(const std::string& network, const absl::Status& invalid,
+                                const absl::Status& found) const;
 
   // What one result of a batch is for. `instance` is empty for networks without instances,
   // `configuration` for the default one; `settings` are null where they must be looked up.
@@ -101,7 +107,7 @@ class AuthUrlService final {
   };
   // One result of a batch, without its error. It names its configuration, whatever else is wrong.
   absl::StatusOr<Minted> MintResult(const Caller& caller, const BatchTarget& target,
-                                    const v1::GetAuthUrlRequest& request,
+                                    const v1::GetAuthUrlRequest& asked,
                                     v1::BatchGetAuthUrlsResponse::Result& result) const;
   // The URLs of a batch that are not handed out yet.
   struct MintedBatch {
@@ -128,6 +134,7 @@ class AuthUrlService final {
   const RandomSource random_;
   const Options options_;
   mutable TokenBuckets stored_states_;  // By organisation.
+  mutable LeftNetworksLog left_networks_;
 };
 
 }  // namespace authurl

@@ -33,6 +33,7 @@ void Copy(const record::v1::ApiKey& key, v1::ApiKey& shown) {
   shown.set_role(static_cast<v1::Role>(key.role()));
   shown.set_display_name(key.display_name());
   SetTimestamp(key.created_at_ms(), *shown.mutable_created_at());
+  shown.set_read_tokens(key.read_tokens());
   if (key.revoked_at_ms() != 0) SetTimestamp(key.revoked_at_ms(), *shown.mutable_revoked_at());
 }
 
@@ -51,6 +52,10 @@ absl::Status ValidateNewKey(const v1::CreateApiKeyRequest& request) {
   }
   if (of_none && request.has_org_id()) {
     violations.Add("org_id", "must be left out: a key of this role belongs to no organisation");
+  }
+  if (request.read_tokens() && request.role() != v1::ROLE_ORG &&
+      request.role() != v1::ROLE_SERVICE) {
+    violations.Add("read_tokens", "is for ROLE_ORG and ROLE_SERVICE only");
   }
   if (of_organization && !request.has_org_id()) violations.Add("org_id", "Required");
   if (of_organization && request.has_org_id()) CheckOrgId("org_id", request.org_id(), violations);
@@ -153,6 +158,7 @@ absl::Status OrganizationService::CreateApiKey(const Caller& caller,
   key.set_role(static_cast<record::v1::Role>(request.role()));
   key.set_display_name(request.display_name());
   key.set_digest(parsed.digest);
+  key.set_read_tokens(request.read_tokens());
   key.set_created_at_ms(absl::ToUnixMillis(clock_()));
   if (absl::Status stored = store_.CreateApiKey(*caller.context, key); !stored.ok()) return stored;
   Copy(key, *response.mutable_api_key());

@@ -12,6 +12,8 @@
 #include "core/errors.h"
 #include "core/field_rules.h"
 #include "core/flow/explanation.h"
+#include "core/flow/hosted_callback.h"
+#include "server/api/left_networks.h"
 #include "server/api/paging.h"
 #include "server/api/timestamps.h"
 #include "server/observe/log.h"
@@ -33,6 +35,12 @@ void Copy(const record::v1::SocialNetworkSettings& settings, bool is_default,
   shown.set_variant(settings.variant());
   shown.set_name(settings.name());
   shown.set_is_default(is_default);
+  *shown.mutable_allowed_return_uris() = settings.allowed_return_uris();
+  shown.set_default_return_uri(settings.default_return_uri());
+  shown.set_session_binding_policy(RequiresSessionBinding(settings)
+                                       ? v1::SESSION_BINDING_POLICY_REQUIRED
+                                       : v1::SESSION_BINDING_POLICY_OPTIONAL);
+  shown.set_return_profile(settings.return_profile());
   SetTimestamp(settings.created_at_ms(), *shown.mutable_created_at());
   SetTimestamp(settings.updated_at_ms(), *shown.mutable_updated_at());
 }
@@ -48,7 +56,7 @@ class Shown final {
     const auto [found, is_new] =
         default_ids_.try_emplace({settings.network(), settings.instance()});
     if (is_new) {
-      absl::StatusOr<std::string> id = store_.GetDefaultSocialNetworkId(
+      absl::StatusOr<std::string> id = store_.social_networks().GetDefaultId(
           *caller_.context, caller_.org_id, settings.network(), settings.instance());
       if (!id.ok()) return id.status();
       found->second = *std::move(id);
@@ -63,17 +71,28 @@ class Shown final {
   std::map<std::pair<std::string, std::string>, std::string> default_ids_;
 };
 
-// Tells the operator what is well formed in a configuration and will still disappoint.
-void LogWarnings(const NetworkCatalog& catalog, const record::v1::SocialNetworkSettings& settings) {
+// Tells the caller and the operator what is well formed in a configuration and will still
+// disappoint.
+template <typename Response>
+void Warn(const NetworkCatalog& catalog, const record::v1::SocialNetworkSettings& settings,
+          absl::string_view client_secret, absl::Time now, Response& response) {
   const catalog::v1::Network* network = catalog.FindVariant(settings.network(), settings.variant());
   if (network == nullptr) return;
-  for (const std::string& warning : ConfigurationWarnings(*network, settings)) {
+  for (const std::string& warning : ConfigurationWarnings(*network, settings, now, client_secret)) {
+    response.add_warnings(warning);
     Log(LogLevel::kWarning, "configuration_warning",
         {{"social_network", settings.id()},
          {"network", settings.network()},
          {"org_id", settings.org_id()},
          {"text", warning}});
   }
+}
+
+// Once for all: the address that it is part of is registered at the instance.
+void KeepCallbackContext(const KeyRing& keys, record::v1::SocialNetworkSettings& settings) {
+  if (settings.instance().empty() || !settings.callback_context().empty()) return;
+  settings.set_callback_context(
+      CallbackContext(keys, settings.org_id(), settings.id(), settings.instance()));
 }
 
 absl::Status RequireId(absl::string_view id) {
@@ -99,14 +118,15 @@ absl::Status SocialNetworkService::CreateSocialNetwork(
   if (!settings.ok()) return settings.status();
   settings->set_id(NewId(kSocialNetworkIdPrefix, random_));
   settings->set_org_id(caller.org_id);
+  KeepCallbackContext(sealer_.keys(), *settings);
   settings->set_version(1);
   settings->set_created_at_ms(absl::ToUnixMillis(clock_()));
   settings->set_updated_at_ms(settings->created_at_ms());
-  const absl::StatusOr<bool> is_default = store_.CreateSocialNetwork(
+  const absl::StatusOr<bool> is_default = store_.social_networks().Create(
       *caller.context, *settings, request.client_secret(), request.is_default());
   if (!is_default.ok()) return is_default.status();
-  LogWarnings(catalog_, *settings);
   Copy(*settings, *is_default, *response.mutable_social_network());
+  Warn(catalog_, *settings, request.client_secret(), clock_(), response);
   return absl::OkStatus();
 }
 
@@ -118,7 +138,7 @@ absl::Status SocialNetworkService::ListSocialNetworks(
   const Page page = ReadPage(sealer_, list, request.page_size(), request.page_token(), violations);
   if (!violations.empty()) return violations.ToStatus();
   const auto found =
-      store_.ListSocialNetworks(*caller.context, caller.org_id, page.after, page.limit);
+      store_.social_networks().List(*caller.context, caller.org_id, page.after, page.limit);
   if (!found.ok()) return found.status();
   FinishPage(sealer_, random_, list, *found, response);
   Shown shown(store_, caller);
@@ -133,7 +153,7 @@ absl::Status SocialNetworkService::GetSocialNetwork(const Caller& caller,
                                                     const v1::GetSocialNetworkRequest& request,
                                                     v1::GetSocialNetworkResponse& response) const {
   if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
-  const auto settings = store_.GetSocialNetwork(*caller.context, caller.org_id, request.id());
+  const auto settings = store_.social_networks().Get(*caller.context, caller.org_id, request.id());
   if (!settings.ok()) return settings.status();
   return Shown(store_, caller).Add(*settings, *response.mutable_social_network());
 }
@@ -146,15 +166,17 @@ absl::Status SocialNetworkService::UpdateSocialNetwork(
   const std::optional<absl::string_view> new_secret =
       UpdatesSecret(request) ? std::optional<absl::string_view>(request.client_secret())
                              : std::nullopt;
-  const auto updated = store_.UpdateSocialNetwork(
+  const auto updated = store_.social_networks().Update(
       *caller.context, caller.org_id, request.id(), clock_(),
-      [&](record::v1::SocialNetworkSettings& current) {
-        return ApplyUpdate(catalog_, request, current);
+      [&](record::v1::SocialNetworkSettings& current, absl::string_view client_secret) {
+        if (catalog_.Find(current.network()) == nullptr) return NetworkLeft(current.network());
+        KeepCallbackContext(sealer_.keys(), current);
+        return ApplyUpdate(catalog_, request, client_secret, current);
       },
       new_secret, MakesDefault(request));
   if (!updated.ok()) return updated.status();
-  LogWarnings(catalog_, updated->settings);
   Copy(updated->settings, updated->is_default, *response.mutable_social_network());
+  Warn(catalog_, updated->settings, new_secret.value_or(""), clock_(), response);
   return absl::OkStatus();
 }
 
@@ -162,7 +184,7 @@ absl::Status SocialNetworkService::DeleteSocialNetwork(
     const Caller& caller, const v1::DeleteSocialNetworkRequest& request,
     v1::DeleteSocialNetworkResponse&) const {
   if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
-  return store_.DeleteSocialNetwork(*caller.context, caller.org_id, request.id());
+  return store_.social_networks().Delete(*caller.context, caller.org_id, request.id());
 }
 
 std::vector<Method> SocialNetworkService::Methods() const {

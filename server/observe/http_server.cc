@@ -68,7 +68,7 @@ HttpReply Ask(const HttpServer::Handler& handler, absl::string_view path) {
   }
 }
 
-std::string Answer(absl::string_view request, const HttpServer::Handler& handler) {
+std::string ReplyTo(absl::string_view request, const HttpServer::Handler& handler) {
   const std::vector<absl::string_view> words =
       absl::StrSplit(request.substr(0, request.find_first_of("\r\n")), ' ');
   if (words.size() != 3 || !absl::StartsWith(words[2], "HTTP/1.") || words[1].empty()) {
@@ -115,7 +115,7 @@ class HttpServer::Connection final {
     if (!absl::ascii_isupper(static_cast<unsigned char>(request_[0]))) {
       Reply(FormatError(400, "This is not an HTTP/1.1 request"));
     } else if (absl::StrContains(request_, "\r\n\r\n")) {
-      Reply(Answer(request_, handler));
+      Reply(ReplyTo(request_, handler));
     } else if (request_.size() > kMaxRequestBytes) {
       Reply(FormatError(431, "The request is too long"));
     }

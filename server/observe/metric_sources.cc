@@ -117,6 +117,10 @@ void CollectConnections(const ConnectionsReading& connections, Families& familie
   families.push_back(MakeCounter("authurl_connections_refused_total",
                                  "Connections closed at once because too many were open.",
                                  ToDouble(connections.refused)));
+  families.push_back(MakeCounter("authurl_handshakes_dropped_total",
+                                 "Connections closed before they had finished their handshake, to "
+                                 "make room for others.",
+                                 ToDouble(connections.dropped_handshakes)));
 }
 
 void CollectStore(const StoreReading& store, Families& families) {

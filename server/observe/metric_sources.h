@@ -55,6 +55,7 @@ struct ConnectionsReading {
   uint64_t open = 0;
   uint64_t limit = 0;
   uint64_t refused = 0;
+  uint64_t dropped_handshakes = 0;
 };
 
 struct StoreReading {

@@ -94,6 +94,11 @@ void Metrics::CallFinished(MethodId method, grpc::StatusCode code, absl::Duratio
   counts.finished[index < kCodes ? index : kUnknown].fetch_add(1, std::memory_order_release);
 }
 
+void Metrics::ErrorSent(absl::string_view reason) {
+  const std::lock_guard lock(errors_mutex_);
+  ++errors_[reason];
+}
+
 Metrics::UrlCounter Metrics::AuthUrlsOf(absl::string_view network, StateKind kind) {
   const auto found = networks_.find(network);
   return {found == networks_.end() ? nullptr : found->second.get(), kind};
@@ -175,7 +180,15 @@ std::vector<MetricFamily> Metrics::Collect() const {
     AddValue(urls, static_cast<double>(sealed), {{"network", network}, {"state", "sealed"}});
     AddValue(urls, static_cast<double>(stored), {{"network", network}, {"state", "stored"}});
   }
-  return {std::move(calls), std::move(durations), std::move(in_flight), std::move(urls)};
+
+  MetricFamily errors = MakeFamily(MetricType::Counter, "authurl_rpc_errors_total",
+                                   "Errors that were sent, by their reason.");
+  const std::lock_guard lock(errors_mutex_);
+  for (const auto& [reason, count] : errors_) {
+    AddValue(errors, static_cast<double>(count), {{"reason", reason}});
+  }
+  return {std::move(calls), std::move(durations), std::move(in_flight), std::move(urls),
+          std::move(errors)};
 }
 
 }  // namespace authurl

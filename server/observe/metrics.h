@@ -4,9 +4,9 @@
 //   metrics.CallStarted(method);
 //   metrics.CallFinished(method, grpc::StatusCode::OK, elapsed);
 //
-// Counting takes no lock and allocates nothing: each thread adds to numbers that few others write,
-// and they are summed up when Prometheus asks. No label comes from a caller: methods and networks
-// are named at start.
+// Counting takes no lock and allocates nothing, but for errors: each thread adds to numbers that
+// few others write, and they are summed up when Prometheus asks. No label comes from a caller:
+// methods and networks are named at start, reasons in the code.
 #pragma once
 
 #include <grpcpp/support/status.h>
@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ class Metrics final : public prometheus::Collectable {
   // Every call that starts must finish once, on any thread.
   void CallStarted(MethodId method);
   void CallFinished(MethodId method, grpc::StatusCode code, absl::Duration duration);
+  // Counts an error by its reason (core/errors.h). Takes a lock, which none but errors wait for.
+  void ErrorSent(absl::string_view reason);
 
   // Counts URLs of one network and kind that were handed out. A small value; good as long as the
   // Metrics.
@@ -68,6 +71,8 @@ class Metrics final : public prometheus::Collectable {
 
   std::vector<Method> methods_;  // By MethodId.
   absl::flat_hash_map<std::string, std::unique_ptr<UrlCounts[]>> networks_;
+  mutable std::mutex errors_mutex_;
+  absl::flat_hash_map<std::string, uint64_t> errors_;  // By reason. Guarded by errors_mutex_.
 };
 
 class Metrics::UrlCounter final {

@@ -22,8 +22,8 @@ std::string Render(const std::vector<const prometheus::Collectable*>& sources) {
   return prometheus::TextSerializer().Serialize(families);
 }
 
-HttpReply Answer(absl::string_view path,
-                 const std::vector<const prometheus::Collectable*>& sources) {
+HttpReply ReplyTo(absl::string_view path,
+                  const std::vector<const prometheus::Collectable*>& sources) {
   if (path != "/metrics") return {.status = 404, .body = "The metrics are at /metrics\n"};
   return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = Render(sources)};
 }
@@ -34,7 +34,7 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
     BoundSockets sockets, std::vector<const prometheus::Collectable*> sources) {
   absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start(
       std::move(sockets),
-      [sources = std::move(sources)](absl::string_view path) { return Answer(path, sources); });
+      [sources = std::move(sources)](absl::string_view path) { return ReplyTo(path, sources); });
   if (!server.ok()) return server.status();
   return absl::WrapUnique(new MetricsExposer(*std::move(server)));
 }

@@ -17,7 +17,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPause(100);
-constexpr std::chrono::minutes kLogInterval(1);
+constexpr std::chrono::minutes kPollLogInterval(1);
 
 }  // namespace
 
@@ -49,7 +49,7 @@ void PatientPoll::Wait(std::vector<pollfd>& fds, int timeout_ms) {
   const int error = errno;
   for (pollfd& each : fds) each.revents = 0;
   const auto now = steady_clock::now();
-  if (!logged_at_.has_value() || now - *logged_at_ >= kLogInterval) {
+  if (!logged_at_.has_value() || now - *logged_at_ >= kPollLogInterval) {
     logged_at_ = now;
     Log(LogLevel::kError, "poll_failed", {{"cannot", what_}, {"cause", strerror(error)}});
   }

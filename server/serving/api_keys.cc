@@ -43,10 +43,13 @@ bool IsAllowed(Role role, Access access) {
     case Access::kAdminister:
       return role == record::v1::ROLE_ADMIN;
     case Access::kConfigure:
+    case Access::kReadTokens:
       return role == record::v1::ROLE_ORG || role == record::v1::ROLE_SERVICE;
     case Access::kMint:
       return role == record::v1::ROLE_ORG || role == record::v1::ROLE_MINT ||
              role == record::v1::ROLE_SERVICE;
+    case Access::kAnyone:
+      return true;
   }
   return false;
 }
@@ -59,6 +62,10 @@ absl::string_view RolesFor(Access access) {
       return "ROLE_ORG or ROLE_SERVICE";
     case Access::kMint:
       return "ROLE_ORG, ROLE_MINT or ROLE_SERVICE";
+    case Access::kReadTokens:
+      return "ROLE_ORG or ROLE_SERVICE that was made with read_tokens";
+    case Access::kAnyone:
+      return "any role";
   }
   return "";
 }
@@ -113,34 +120,73 @@ CredentialStore::InMemory<record::v1::ApiKey> Authenticate(const LookUp& look_up
   return key;
 }
 
+template <typename LookUp>
+CredentialStore::InMemory<record::v1::Organization> FindNamed(const LookUp& look_up,
+                                                              absl::string_view org_id) {
+  CredentialStore::InMemory<record::v1::Organization> organization = look_up.Organization(org_id);
+  if (organization.has_value() && absl::IsNotFound(organization->status())) {
+    return OrganizationNotFound();
+  }
+  return organization;
+}
+
 // Whether the organisation that a SERVICE key asks to act for is there.
 template <typename LookUp>
 std::optional<absl::Status> CheckNamedOrganization(const LookUp& look_up,
                                                    const std::optional<absl::string_view>& org_id) {
   FieldViolations violations;
   if (!org_id.has_value()) {
+    // Callers over REST read this too: there it is a header.
     violations.Add("x-org-id",
-                   "Required in the metadata: a key of role ROLE_SERVICE acts for the organisation "
-                   "it names");
+                   "Required with a key of role ROLE_SERVICE: the organisation that it acts for");
   } else {
     CheckOrgId("x-org-id", *org_id, violations);
   }
   if (!violations.empty()) return violations.ToStatus();
   const CredentialStore::InMemory<record::v1::Organization> organization =
-      look_up.Organization(*org_id);
+      FindNamed(look_up, *org_id);
   if (!organization.has_value()) return std::nullopt;
-  if (absl::IsNotFound(organization->status())) return OrganizationNotFound();
   return organization->status();
 }
 
+// By a token that is ours.
 template <typename LookUp>
-std::optional<absl::StatusOr<Caller>> AuthorizeBy(const LookUp& look_up,
-                                                  const Credentials& credentials, Access access) {
+std::optional<absl::StatusOr<Caller>> AuthorizeTenant(const LookUp& look_up, const Clock& clock,
+                                                      const Credentials& credentials,
+                                                      const Requirement& required) {
+  const state::v1::TenantToken& token = *credentials.tenant_token;
+  const bool may_be_taken =
+      required.access == Access::kConfigure || required.access == Access::kMint;
+  if (absl::Status status =
+          CheckTenantToken(token, may_be_taken ? required.tenant_action : std::nullopt, clock());
+      !status.ok()) {
+    return status;
+  }
+  if (credentials.org_id.has_value() && *credentials.org_id != token.org_id()) {
+    return OrganizationNotFound();
+  }
+  const CredentialStore::InMemory<record::v1::Organization> organization =
+      FindNamed(look_up, token.org_id());
+  if (!organization.has_value()) return std::nullopt;
+  if (!organization->ok()) return organization->status();
+  // Another one may have got the id of one that was deleted since.
+  if ((**organization)->created_at_ms() != token.org_created_at_ms()) return OrganizationNotFound();
+  return Caller{.key_id = token.key_id(), .org_id = token.org_id(), .tenant_id = token.tenant_id()};
+}
+
+template <typename LookUp>
+std::optional<absl::StatusOr<Caller>> AuthorizeBy(const LookUp& look_up, const Clock& clock,
+                                                  const Credentials& credentials,
+                                                  const Requirement& required) {
+  if (credentials.tenant_token != nullptr) {
+    return AuthorizeTenant(look_up, clock, credentials, required);
+  }
+  const Access access = required.access;
   const CredentialStore::InMemory<record::v1::ApiKey> key = Authenticate(look_up, credentials);
   if (!key.has_value()) return std::nullopt;
   if (!key->ok()) return key->status();
   const record::v1::ApiKey& known = ***key;
-  if (!IsAllowed(known.role(), access)) {
+  if (!IsAllowed(known.role(), access) || (access == Access::kReadTokens && !known.read_tokens())) {
     return MakeError(absl::StatusCode::kPermissionDenied, "ROLE_NOT_ALLOWED",
                      absl::StrCat("This call takes an API key of role ", RolesFor(access)));
   }
@@ -177,7 +223,7 @@ absl::StatusOr<bool> LivesAnAdminKey(CredentialStore& store) {
 
 }  // namespace
 
-absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata) {
+absl::StatusOr<Credentials> ReadCredentials(const Sealer& sealer, const Metadata& metadata) {
   const auto authorization = Single(metadata, "authorization");
   if (!authorization.ok()) return Invalid("There is more than one authorization in the metadata");
   if (!authorization->has_value()) {
@@ -189,26 +235,39 @@ absl::StatusOr<Credentials> ReadCredentials(const Metadata& metadata) {
     return Invalid("The authorization is not \"Bearer \" and an API key");
   }
   text.remove_prefix(kScheme.size());
-  const absl::string_view key_id = KeyIdOf(text);
-  if (key_id.empty()) return NoApiKey();
+  // More than one space is as good (RFC 9110 section 11.4).
+  while (absl::ConsumePrefix(&text, " ")) continue;
+  Credentials credentials;
+  if (IsTenantToken(text)) {
+    absl::StatusOr<state::v1::TenantToken> token = OpenTenantToken(sealer, text);
+    if (!token.ok()) return token.status();
+    credentials.tenant_token = std::make_unique<const state::v1::TenantToken>(*std::move(token));
+    credentials.key_id = credentials.tenant_token->key_id();
+  } else {
+    credentials.api_key = text;
+    credentials.key_id = KeyIdOf(text);
+    if (credentials.key_id.empty()) return NoApiKey();
+  }
   auto org_id = Single(metadata, "x-org-id");
   if (!org_id.ok()) {
     FieldViolations violations;
-    violations.Add("x-org-id", "must be in the metadata once");
+    violations.Add("x-org-id", "must be there once");
     return violations.ToStatus();
   }
-  return Credentials{text, key_id, *org_id};
+  credentials.org_id = *org_id;
+  return credentials;
 }
 
-std::optional<absl::StatusOr<Caller>> AuthorizeInMemory(CredentialStore& store,
+std::optional<absl::StatusOr<Caller>> AuthorizeInMemory(CredentialStore& store, const Clock& clock,
                                                         const Credentials& credentials,
-                                                        Access access) {
-  return AuthorizeBy(FromMemory{store}, credentials, access);
+                                                        const Requirement& required) {
+  return AuthorizeBy(FromMemory{store}, clock, credentials, required);
 }
 
 absl::StatusOr<Caller> Authorize(const CallContext& context, CredentialStore& store,
-                                 const Credentials& credentials, Access access) {
-  return *AuthorizeBy(FromDatabase{store, context}, credentials, access);
+                                 const Clock& clock, const Credentials& credentials,
+                                 const Requirement& required) {
+  return *AuthorizeBy(FromDatabase{store, context}, clock, credentials, required);
 }
 
 absl::Status EnsureAdminKey(CredentialStore& store, absl::string_view key_text, absl::Time now) {

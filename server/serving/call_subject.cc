@@ -14,8 +14,14 @@ constexpr size_t kMaxIdBytes = 32;
 constexpr size_t kMaxOrgIdBytes = 64;
 constexpr size_t kMaxFields = 8;
 
+// API keys, tenant tokens and session tokens, or the beginning of one.
+bool MayBeSecret(absl::string_view text) {
+  return absl::StartsWith(text, "auk_") || absl::StartsWith(text, "aut_") ||
+         absl::StartsWith(text, "aus_");
+}
+
 bool IsFitForLog(absl::string_view text, size_t max_bytes) {
-  return !text.empty() && text.size() <= max_bytes && !absl::StartsWith(text, "auk_") &&
+  return !text.empty() && text.size() <= max_bytes && !MayBeSecret(text) &&
          std::all_of(text.begin(), text.end(), [](unsigned char c) {
            return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '[' || c == ']';
          });

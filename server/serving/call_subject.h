@@ -29,6 +29,7 @@ CallSubject SubjectOf(const Request& request) {
   if constexpr (requires { request.network(); }) SetIfId(request.network(), subject.network);
   if constexpr (requires { request.id(); }) SetIfId(request.id(), subject.target);
   if constexpr (requires { request.key_id(); }) SetIfId(request.key_id(), subject.target);
+  if constexpr (requires { request.account_id(); }) SetIfId(request.account_id(), subject.target);
   if constexpr (requires { request.org_id(); }) SetIfOrgId(request.org_id(), subject.target_org_id);
   return subject;
 }
@@ -46,6 +47,13 @@ void AddResponse(const Response& response, CallSubject& subject) {
   }
   if constexpr (requires { response.organization(); }) {
     SetIfOrgId(response.organization().org_id(), subject.target_org_id);
+  }
+  // What was connected: the first of them.
+  if constexpr (requires { response.accounts(0).network_unique_id(); }) {
+    if (!response.accounts().empty()) {
+      SetIfId(response.accounts(0).network(), subject.network);
+      SetIfId(response.accounts(0).id(), subject.target);
+    }
   }
   if constexpr (requires { response.results(); }) {
     subject.results = response.results_size();

@@ -22,7 +22,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::chrono::minutes kLogInterval(1);
+constexpr std::chrono::minutes kDropLogInterval(1);
 constexpr size_t kNetworkBytesOfIpv6 = 8;
 
 PeerBytes PeerOf(int fd) {
@@ -60,8 +60,8 @@ Handshakes::Handshakes(int epoll, uint64_t first_id, const Limits& limits, Handl
       limits_(limits),
       handlers_(std::move(handlers)),
       next_id_(first_id),
-      drop_log_(kLogInterval),
-      descriptor_log_(kLogInterval) {
+      drop_log_(kDropLogInterval),
+      descriptor_log_(kDropLogInterval) {
   if (limits_.tls) finished_.emplace();
 }
 
@@ -194,6 +194,7 @@ void Handshakes::MakeRoom() {
   }
   Drop(victim);
   ++dropped_since_start_;
+  handlers_.drop();
   if (!drop_log_.IsDue()) return;
   Log(LogLevel::kWarning, "too_many_handshakes",
       {{"limit", static_cast<int64_t>(limits_.max_handshakes)},

@@ -49,6 +49,8 @@ class Handshakes final {
     // Told of one that has finished; false if there is no room for it, and then it is closed.
     // Without TLS it is asked before gRPC gets it.
     std::function<bool(ServedSocket)> finish;
+    // Told of one that was closed to make room for another.
+    std::function<void()> drop;
   };
 
   // Watches its connections in `epoll`: an event's data is then what Look() takes. The numbers

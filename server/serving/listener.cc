@@ -92,6 +92,7 @@ void Listener::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAccep
                       Handshakes::Handlers{
                           .hand_over = hand_over,
                           .finish = [this](ServedSocket socket) { return Keep(socket); },
+                          .drop = [this] { ++dropped_handshakes_; },
                       });
   thread_ = std::thread([this] { AcceptLoop(); });
 }
@@ -210,7 +211,10 @@ void Listener::ForgetThoseGone() {
 Listener::Stats Listener::stats() {
   const std::lock_guard<std::mutex> lock(mutex_);
   ForgetThoseGone();
-  return {.open = connections_.size(), .limit = max_connections_, .refused = refused_};
+  return {.open = connections_.size(),
+          .limit = max_connections_,
+          .refused = refused_,
+          .dropped_handshakes = dropped_handshakes_};
 }
 
 }  // namespace authurl

@@ -7,6 +7,7 @@
 // on them with CANCELLED, a code that clients do not retry.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -59,6 +60,8 @@ class Listener final {
     size_t open = 0;  // Handshakes are not among them.
     size_t limit = 0;
     uint64_t refused = 0;  // Closed at once, because of the limit, since the start.
+    // Closed before they had finished their handshake, to make room for others, since the start.
+    uint64_t dropped_handshakes = 0;
   };
   // Safe to call on any thread. Asks the system about each connection.
   Stats stats();
@@ -95,6 +98,7 @@ class Listener final {
   Seldom refusal_log_;
   Seldom descriptor_log_;
   std::thread thread_;
+  std::atomic<uint64_t> dropped_handshakes_ = 0;
   std::mutex mutex_;
   std::vector<ServedSocket> connections_;  // Guarded by mutex_.
   size_t prune_at_;                        // Guarded by mutex_.

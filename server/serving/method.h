@@ -29,6 +29,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/tenant_token.h"
 #include "server/observe/metrics.h"
 #include "server/serving/api_keys.h"
 #include "server/serving/call_subject.h"
@@ -45,12 +46,14 @@ using Handled = std::variant<Ending, WriteFirst>;
 
 // The same of a handler: it sees its response again and may change it.
 template <typename Response>
-using Answer = std::variant<Ending, absl::AnyInvocable<Ending(Response&)>>;
+using HandledAs = std::variant<Ending, absl::AnyInvocable<Ending(Response&)>>;
 
 struct Method {
   // "/authurl.v1.AuthUrlService/GetAuthUrl".
   std::string path;
   Access access = Access::kAdminister;
+  // What a tenant token must be for to be taken in place of an API key; nothing: none is.
+  std::optional<TenantAction> tenant_action = {};
   // Where it is handled.
   Lane lane = Lane::kReads;
   // What it is counted under.
@@ -67,6 +70,13 @@ struct Method {
   // kOutbound only.
   std::function<void(const Caller&, absl::string_view request, Reply&, Completion)> start = {};
 };
+
+// The method, which takes tenant tokens of that action, too. Its handler then heeds
+// Caller::tenant_id.
+inline Method TakingTenantTokens(TenantAction action, Method method) {
+  method.tenant_action = action;
+  return method;
+}
 
 // INVALID_ARGUMENT INVALID_PAYLOAD for bytes that are no message.
 absl::Status NotAMessage();
@@ -90,7 +100,7 @@ class Exchange final {
            request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
   }
   // Puts the answer into the reply, or keeps the response for when it has been written.
-  Handled Finish(Answer<Response> answer, Reply& reply) {
+  Handled Finish(HandledAs<Response> answer, Reply& reply) {
     if (auto* ending = std::get_if<Ending>(&answer)) {
       ending->subject = SubjectOf(request);
       AddResponse(response, ending->subject);
@@ -126,8 +136,8 @@ class Exchange final {
 // In all of these `service` must outlive the Method.
 template <typename Service, typename Request, typename Response>
 Method MakeReadMethod(std::string path, Access access, const Service* service,
-                      Answer<Response> (Service::*handler)(const Caller&, const Request&, Response&)
-                          const) {
+                      HandledAs<Response> (Service::*handler)(const Caller&, const Request&,
+                                                              Response&) const) {
   const auto handle = [service, handler](const Caller& caller, absl::string_view bytes,
                                          Reply& reply) -> Handled {
     Exchange<Request, Response> exchange;
@@ -167,7 +177,7 @@ Method MakeMemoryMethod(
     std::optional<absl::StatusOr<Found>> (Service::*look_up_in_memory)(const Caller&,
                                                                        const Request&) const,
     absl::StatusOr<Found> (Service::*look_up)(const Caller&, const Request&) const,
-    Answer<Response> (Service::*handler)(const Caller&, const Found&, Response&) const) {
+    HandledAs<Response> (Service::*handler)(const Caller&, const Found&, Response&) const) {
   const auto handle_in_memory = [service, look_up_in_memory, handler](
                                     const Caller& caller, absl::string_view bytes,
                                     Reply& reply) -> std::optional<Handled> {

@@ -56,6 +56,11 @@ Pipeline::Progress Pipeline::Proceed(Call& call, Lane here) {
   switch (call.step_) {
     case Call::Step::kAdmit: {
       if (absl::Status status = Admit(call); !status.ok()) return Ending{std::move(status)};
+      if (call.method_.access == Access::kAnyone) {
+        call.caller_.context = &call.context_;
+        call.step_ = Call::Step::kHandle;
+        return Handle(call, here);
+      }
       if (absl::Status status = ReadTheCredentials(call); !status.ok()) {
         return Ending{std::move(status)};
       }
@@ -92,7 +97,7 @@ absl::Status Pipeline::Admit(Call& call) {
 }
 
 absl::Status Pipeline::ReadTheCredentials(Call& call) const {
-  absl::StatusOr<Credentials> credentials = ReadCredentials(call.incoming_.metadata);
+  absl::StatusOr<Credentials> credentials = ReadCredentials(sealer_, call.incoming_.metadata);
   if (!credentials.ok()) return credentials.status();
   call.credentials_ = *std::move(credentials);
   call.key_id_ = std::string(call.credentials_.key_id);
@@ -101,10 +106,10 @@ absl::Status Pipeline::ReadTheCredentials(Call& call) const {
 
 // Authenticates as well. Nothing where another lane has to.
 std::optional<absl::Status> Pipeline::Authorise(Call& call, Lane here) {
+  const Requirement required = {call.method_.access, call.method_.tenant_action};
   std::optional<absl::StatusOr<Caller>> caller =
-      here == Lane::kReads
-          ? Authorize(call.context_, store_, call.credentials_, call.method_.access)
-          : AuthorizeInMemory(store_, call.credentials_, call.method_.access);
+      here == Lane::kReads ? Authorize(call.context_, store_, clock_, call.credentials_, required)
+                           : AuthorizeInMemory(store_, clock_, call.credentials_, required);
   if (!caller.has_value()) return std::nullopt;
   if (!caller->ok()) return caller->status();
   call.caller_ = **std::move(caller);
@@ -231,6 +236,7 @@ Call::~Call() {
   const grpc::StatusCode code = SentCode();
   if (code == grpc::StatusCode::OK && when_sent_) when_sent_();
   pipeline_.metrics_.CallFinished(method_.metric, code, duration_);
+  if (code == code_ && !reason_.empty()) pipeline_.metrics_.ErrorSent(reason_);
   LogWhatWasSent(code);
   // Last: who waits until all calls have left finds them counted and logged.
   if (admitted_) pipeline_.admission_.Leave();

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "core/call_context.h"
 #include "core/crypto/crypto.h"
+#include "core/crypto/sealer.h"
 #include "server/observe/access_log.h"
 #include "server/observe/metrics.h"
 #include "server/serving/admission.h"
@@ -33,6 +34,7 @@
 #include "server/serving/method.h"
 #include "server/serving/rate_limits.h"
 #include "server/serving/reply.h"
+#include "server/system/clock.h"
 #include "storage/credential_store.h"
 
 namespace authurl {
@@ -91,7 +93,7 @@ class Call final : private LaneTask, private Answerable {
   Step step_ = Step::kAdmit;
   Lane lane_ = Lane::kMemory;  // The last one that it was handed to.
   bool admitted_ = false;
-  Credentials credentials_;  // Views of the metadata.
+  Credentials credentials_;  // With views of the metadata.
   std::string key_id_;       // For the log, also when the key is refused: who tried.
   Caller caller_;            // Once it is authorised.
   WriteFirst write_;
@@ -113,13 +115,17 @@ class Call final : private LaneTask, private Answerable {
 // Safe to use from many threads at once. Everything it refers to must outlive it.
 class Pipeline final {
  public:
-  Pipeline(CredentialStore& store, Lanes& lanes, Admission& admission, RateLimits& rate_limits,
-           Metrics& metrics, RandomSource random, int max_metadata_bytes)
+  // `sealer` opens tenant tokens, and `clock` says whether they have expired.
+  Pipeline(CredentialStore& store, const Sealer& sealer, Lanes& lanes, Admission& admission,
+           RateLimits& rate_limits, Metrics& metrics, Clock clock, RandomSource random,
+           int max_metadata_bytes)
       : store_(store),
+        sealer_(sealer),
         lanes_(lanes),
         admission_(admission),
         rate_limits_(rate_limits),
         metrics_(metrics),
+        clock_(std::move(clock)),
         random_(std::move(random)),
         max_metadata_bytes_(static_cast<size_t>(max_metadata_bytes)) {}
 
@@ -140,10 +146,12 @@ class Pipeline final {
   void StartOutbound(Unanswered unanswered, Call& call);
 
   CredentialStore& store_;
+  const Sealer& sealer_;
   Lanes& lanes_;
   Admission& admission_;
   RateLimits& rate_limits_;
   Metrics& metrics_;
+  const Clock clock_;
   const RandomSource random_;
   const size_t max_metadata_bytes_;
 };

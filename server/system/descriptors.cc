@@ -16,14 +16,15 @@ constexpr int64_t kLeastForConnections = 16;
 
 }  // namespace
 
-absl::StatusOr<ConnectionBudget> FitToDescriptors(const ConnectionBudget& wanted) {
+absl::StatusOr<ConnectionBudget> FitToDescriptors(const ConnectionBudget& wanted, int outbound) {
   const int64_t needed = kAllElse + wanted.connections + int64_t{2} * wanted.handshakes;
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);
   const auto fits = [&] { return limit.rlim_cur >= static_cast<rlim_t>(needed); };
-  if (!fits()) {
+  const auto welcome = static_cast<rlim_t>(needed + outbound);
+  if (limit.rlim_cur < welcome && limit.rlim_cur < limit.rlim_max) {
     const rlim_t before = limit.rlim_cur;
-    limit.rlim_cur = std::min(static_cast<rlim_t>(needed), limit.rlim_max);
+    limit.rlim_cur = std::min(welcome, limit.rlim_max);
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
   }
   if (fits()) return wanted;

@@ -15,6 +15,9 @@ struct ConnectionBudget {
 // Raises the soft limit of open files (RLIMIT_NOFILE) as far as `wanted` needs and the hard limit
 // lets it, and returns what fits. 128 descriptors are left for all else: the database, the log, TLS
 // files, a scrape of the metrics. UnavailableError for the operator where hardly anything fits.
-absl::StatusOr<ConnectionBudget> FitToDescriptors(const ConnectionBudget& wanted);
+//
+// `outbound` connections to others are made room for where the hard limit lets that, too. Where it
+// does not, they get by with what is left: not all are ever used at once.
+absl::StatusOr<ConnectionBudget> FitToDescriptors(const ConnectionBudget& wanted, int outbound = 0);
 
 }  // namespace authurl

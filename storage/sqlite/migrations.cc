@@ -13,7 +13,7 @@ namespace {
 
 // Texts are compared byte for byte: BINARY is SQLite's default collation. Tables of short rows go
 // WITHOUT ROWID; the rows of social_networks and auth_states are too long for that to pay.
-constexpr std::array<const char*, 3> kMigrations = {
+constexpr std::array<const char*, 4> kMigrations = {
     R"sql(
 CREATE TABLE meta (
   name TEXT NOT NULL PRIMARY KEY,
@@ -136,6 +136,83 @@ CREATE UNIQUE INDEX social_networks_by_name ON social_networks (org_id, network,
 CREATE INDEX social_networks_by_key ON social_networks (substr(settings, 2, 1));
 CREATE INDEX auth_states_by_organization ON auth_states (org_id, id);
 CREATE INDEX auth_states_by_due ON auth_states (expires_at_ms);
+)sql",
+    // What completing a flow leaves. Indexes that rows are listed by end with the id.
+    R"sql(
+CREATE TABLE flows (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  purge_at_ms INTEGER NOT NULL,
+  is_unfinished INTEGER NOT NULL,
+  in_use TEXT NOT NULL,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (id)
+) STRICT;
+CREATE INDEX flows_by_organization ON flows (org_id, id);
+CREATE INDEX flows_by_use ON flows (org_id, is_unfinished, in_use, id);
+CREATE INDEX flows_by_due ON flows (purge_at_ms);
+CREATE INDEX flows_by_key ON flows (substr(sealed, 2, 1));
+
+CREATE TABLE grants (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  social_network_id TEXT NOT NULL,
+  client_digest TEXT NOT NULL,
+  instance TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  is_connected INTEGER NOT NULL,
+  due_at_ms INTEGER NOT NULL,
+  whole BLOB NOT NULL,
+  tokens BLOB NOT NULL,
+  PRIMARY KEY (org_id, id)
+) STRICT;
+CREATE INDEX grants_by_subject
+  ON grants (org_id, social_network_id, client_digest, instance, subject, id);
+CREATE INDEX grants_by_configuration ON grants (org_id, social_network_id, is_connected, id);
+CREATE INDEX grants_by_due ON grants (due_at_ms);
+CREATE INDEX grants_by_key ON grants (substr(whole, 2, 1));
+
+CREATE TABLE social_accounts (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  social_network_id TEXT NOT NULL,
+  account_type INTEGER NOT NULL,
+  network_unique_id TEXT NOT NULL,
+  tenant_id TEXT NOT NULL,
+  network TEXT NOT NULL,
+  grant_id TEXT NOT NULL,
+  whole BLOB NOT NULL,
+  token BLOB NOT NULL,
+  PRIMARY KEY (org_id, id)
+) STRICT;
+CREATE UNIQUE INDEX social_accounts_by_identity
+  ON social_accounts (org_id, social_network_id, account_type, network_unique_id, tenant_id);
+CREATE INDEX social_accounts_by_configuration ON social_accounts (org_id, social_network_id, id);
+CREATE INDEX social_accounts_by_tenant ON social_accounts (org_id, tenant_id, id);
+CREATE INDEX social_accounts_by_network ON social_accounts (org_id, network, id);
+CREATE INDEX social_accounts_by_network_unique_id
+  ON social_accounts (org_id, network_unique_id, id);
+CREATE INDEX social_accounts_by_grant ON social_accounts (org_id, grant_id, id);
+CREATE INDEX social_accounts_by_key ON social_accounts (substr(whole, 2, 1));
+
+CREATE TABLE pending_connections (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL,
+  choices BLOB NOT NULL,
+  tokens BLOB NOT NULL,
+  PRIMARY KEY (id)
+) STRICT;
+CREATE INDEX pending_connections_by_organization ON pending_connections (org_id, id);
+CREATE INDEX pending_connections_by_due ON pending_connections (expires_at_ms);
 )sql",
 };
 

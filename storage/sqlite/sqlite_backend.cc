@@ -192,6 +192,33 @@ class SqliteBackend final : public Backend {
     return page;
   }
 
+  absl::StatusOr<RowPage> ListFound(const CallContext& context, const Table& table,
+                                    const LookupValues& key, absl::string_view after,
+                                    PageLimit limit, size_t parts) override {
+    const TableSql& sql = SqlOf(table);
+    SqlValues values = ValuesOf(key);
+    values.push_back(Text{after});
+    const std::string& statement =
+        (key.lookup == kWholeOrganization ? sql.list_of_organization
+                                          : sql.lookups[key.lookup].list)[parts];
+    absl::StatusOr<RowPage> page = ReadPage(context, table, statement, values, limit, parts);
+    if (page.ok() && !page->next.empty()) page->next = page->rows.back().id;
+    return page;
+  }
+
+  absl::StatusOr<int64_t> Count(const CallContext& context, const Table& table,
+                                const LookupValues& key, int64_t at_most) override {
+    SqlValues values = ValuesOf(key);
+    values.emplace_back(AtLeastNone(at_most));
+    int64_t count = 0;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(CountOf(table, key.lookup).c_str(), values,
+                    [&](const SqlRow& row) { count = row.Integer(0); });
+    });
+    if (!status.ok()) return status;
+    return count;
+  }
+
   absl::StatusOr<std::vector<Row>> ListDue(const CallContext& context, const Table& table,
                                            int64_t before, int limit) override {
     std::vector<Row> rows;
@@ -303,6 +330,10 @@ class SqliteBackend final : public Backend {
 
  private:
   const TableSql& SqlOf(const Table& table) const { return *sql_.at(&table); }
+  const std::string& CountOf(const Table& table, size_t lookup) const {
+    const TableSql& sql = SqlOf(table);
+    return lookup == kWholeOrganization ? sql.count : sql.lookups[lookup].count;
+  }
 
   // Every read goes through here.
   absl::Status Read(const CallContext& context,
@@ -392,9 +423,9 @@ class SqliteBackend final : public Backend {
 
   absl::Status Do(SqliteConnection& db, const ExpectAtMost& part, CommitResult& result) const {
     const TableSql& sql = SqlOf(*part.table);
-    const std::string& statement = part.key.lookup == kWholeOrganization ? sql.count
-                                   : part.within ? sql.lookups[part.key.lookup].count_within
-                                                 : sql.lookups[part.key.lookup].count;
+    const bool is_within = part.within && part.key.lookup != kWholeOrganization;
+    const std::string& statement = is_within ? sql.lookups[part.key.lookup].count_within
+                                             : CountOf(*part.table, part.key.lookup);
     const SqlValues key = ValuesOf(part.key);
     SqlValues values;
     if (part.within) values = {part.within->from, part.within->to};

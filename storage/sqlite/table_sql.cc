@@ -66,6 +66,9 @@ TableSql::OfLookup LookupSql(const Table& table, const Lookup& lookup) {
   TableSql::OfLookup sql;
   sql.count = absl::StrCat("SELECT count(*) FROM (SELECT 1 FROM ", table.name, where, " LIMIT ?)");
   sql.values = DistinctValues(table, columns[0], "org_id = ?");
+  if (lookup.kind == Lookup::Kind::kIndexed) {
+    sql.list = ForEachNumberOfParts(table, absl::StrCat(where, " AND id > ? ORDER BY id LIMIT ?"));
+  }
   if (!lookup.order) {
     sql.find = ForEachNumberOfParts(table, absl::StrCat(where, " ORDER BY id LIMIT 1"));
     return sql;
@@ -101,8 +104,11 @@ std::string CreateTableSql(const Table& table) {
   if (table.ids == Table::Ids::kGlobal) index("INDEX", "by_organization", "org_id, id");
   for (const Lookup& lookup : table.lookups) {
     if (lookup.kind == Lookup::Kind::kPrefix) continue;
-    index(lookup.kind == Lookup::Kind::kUnique ? "UNIQUE INDEX" : "INDEX", lookup.name,
-          absl::StrCat("org_id, ", absl::StrJoin(ColumnNames(table, lookup.columns), ", ")));
+    const bool is_unique = lookup.kind == Lookup::Kind::kUnique;
+    // Those with the same values are listed by id.
+    index(is_unique ? "UNIQUE INDEX" : "INDEX", lookup.name,
+          absl::StrCat("org_id, ", absl::StrJoin(ColumnNames(table, lookup.columns), ", "),
+                       is_unique ? "" : ", id"));
   }
   if (table.due) {
     index("INDEX", "by_due", table.columns[*table.due].name);

@@ -21,7 +21,8 @@ struct TableSql {
   // Of one of the table's lookups. Parameters: org_id, the values.
   struct OfLookup {
     std::vector<std::string> find;
-    std::string highest;  // Empty where it has no order column.
+    std::vector<std::string> list;  // Besides: after, limit. Empty where it is not indexed.
+    std::string highest;            // Empty where it has no order column.
     // How many rows, at most the last parameter. `count_within`: also how many of them have a value
     // from the first parameter to the second in the order column; these two come before all others.
     std::string count, count_within;

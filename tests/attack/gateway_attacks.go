@@ -139,26 +139,36 @@ func replyBytes(time.Duration) ([]string, error) {
 	}
 	defer h.stop()
 	const requests, perConnection = 10_000, 640
-	beyond, replies := 0, 0
-	for i := 0; i < requests; i += perConnection {
-		n, err := quoteNetHTTP(h.gateway.address, perConnection)
-		replies += n
-		if err != nil {
-			fmt.Printf("  after %d replies: %v\n", n, err)
-			beyond++
-		}
+	nginx, err := startProxy(h)
+	if err != nil {
+		return nil, err
 	}
-	fmt.Printf("  %d replies; connections with bytes beyond a Content-Length: %d\n", replies, beyond)
+	defer nginx.stop()
+	toGateway := func() (net.Conn, error) { return dial(h.gateway.address) }
 	var missed misses
-	missed.unless(beyond == 0, "%d connections had bytes beyond a reply's Content-Length", beyond)
-	missed.unless(replies >= requests, "only %d replies of %d", replies, requests)
+	for name, connect := range map[string]func() (net.Conn, error){"gateway": toGateway, "nginx": nginx.dial} {
+		beyond, replies := 0, 0
+		for i := 0; i < requests; i += perConnection {
+			n, err := quoteNetHTTP(connect, perConnection)
+			replies += n
+			if err != nil {
+				fmt.Printf("  %s, after %d replies: %v\n", name, n, err)
+				beyond++
+			}
+		}
+		fmt.Printf("  %s: %d replies; connections with bytes beyond a Content-Length: %d\n", name, replies, beyond)
+		missed.unless(beyond == 0, "%d connections to %s had bytes beyond a reply's Content-Length", beyond, name)
+		missed.unless(replies >= requests, "only %d replies of %d from %s", replies, requests, name)
+	}
+	fmt.Printf("  nginx: %d replies of the gateway's had more bytes than announced\n", nginx.tooMuch())
+	missed.unless(nginx.tooMuch() == 0, "nginx saw %d replies with bytes beyond their Content-Length", nginx.tooMuch())
 	return missed, nil
 }
 
 // quoteNetHTTP sends requests over one connection whose replies quote the beginning of an error of net/http's, each
 // shifted by another length of the request id, and reads every reply to its last byte.
-func quoteNetHTTP(address string, requests int) (int, error) {
-	c, err := dial(address)
+func quoteNetHTTP(connect func() (net.Conn, error), requests int) (int, error) {
+	c, err := connect()
 	if err != nil {
 		return 0, err
 	}

@@ -23,7 +23,7 @@ var attacks = map[string]attack{
 	"held_memory":     {"8,000 bodies of 63 KiB that never end, 2,000 readers that never read", heldMemory},
 	"half_handshakes": {"6,000 connections to the server's mTLS port that begin no handshake, or half of one", halfHandshakes},
 	"long_scopes":     {"25 callers with one MINT key and the longest scopes that are taken, for a network whose states are stored", longScopes},
-	"reply_bytes":     {"10,000 requests whose replies quote what net/http might write itself", replyBytes},
+	"reply_bytes":     {"10,000 requests whose replies quote what net/http might write itself, to the gateway and through nginx", replyBytes},
 }
 
 func main() {

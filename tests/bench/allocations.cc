@@ -20,6 +20,7 @@
 #include "core/crypto/sealer.h"
 #include "core/flow/auth_request.h"
 #include "core/flow/auth_url.h"
+#include "core/flow/flow_id.h"
 #include "server/api/auth_url_service.h"
 #include "server/observe/log.h"
 #include "server/serving/admission.h"
@@ -91,7 +92,8 @@ class Server final {
   RateLimits rate_limits_{{.per_key = 10'000'000, .per_organization = 10'000'000}};
   Lanes lanes_{{.read_workers = 1, .write_workers = 1}};
   Metrics metrics_;
-  Pipeline pipeline_{store_, lanes_, admission_, rate_limits_, metrics_, FillRandom, 8 * 1024};
+  Pipeline pipeline_{store_,   sealer_,   lanes_,     admission_, rate_limits_,
+                     metrics_, absl::Now, FillRandom, 8 * 1024};
   const AuthUrlService service_{
       catalog_,
       sealer_,
@@ -131,19 +133,22 @@ absl::Status MeasureStages(const Server& server) {
   const std::string request_bytes = request.SerializeAsString();
   const std::string authorization = absl::StrCat("Bearer ", MintKey(0));
   const Metadata metadata = {{"authorization", authorization}};
-  const auto credentials = ReadCredentials(metadata);
+  const auto credentials = ReadCredentials(server.sealer(), metadata);
   if (!credentials.ok()) return credentials.status();
+  const Clock clock = absl::Now;
+  const Requirement mint = {.access = Access::kMint};
   const auto caller =
-      Authorize(CallContext::Background(), server.store(), *credentials, Access::kMint);
+      Authorize(CallContext::Background(), server.store(), clock, *credentials, mint);
   if (!caller.ok()) return caller.status();
   const auto settings =
-      server.store().FindSocialNetwork(CallContext::Background(), caller->org_id, "x", "", "");
+      server.store().social_networks().Find(CallContext::Background(), caller->org_id, "x", "", "");
   if (!settings.ok()) return settings.status();
   const auto valid = ValidateAuthRequest(server.catalog(), request);
   if (!valid.ok()) return valid.status();
   const auto fitting = ForConfiguration(server.catalog(), *valid, **settings);
   if (!fitting.ok()) return fitting.status();
-  const auto redirect_uri = ChooseRedirectUri(*fitting, **settings, "");
+  const KeyRing& keys = server.sealer().keys();
+  const auto redirect_uri = ChooseRedirectUri(*fitting, **settings, "", keys);
   if (!redirect_uri.ok()) return redirect_uri.status();
   const RandomSource random = FillRandom;
   const absl::Time now = absl::Now();
@@ -151,22 +156,27 @@ absl::Status MeasureStages(const Server& server) {
   const auto stage = [](const char* name, const auto& work) {
     PrintStage(name, AllocationsPerRun(kRuns, work));
   };
-  stage("read the credentials", [&] { (void)ReadCredentials(metadata); });
-  stage("authorise", [&] { (void)AuthorizeInMemory(server.store(), *credentials, Access::kMint); });
+  stage("read the credentials", [&] { (void)ReadCredentials(server.sealer(), metadata); });
+  stage("authorise", [&] { (void)AuthorizeInMemory(server.store(), clock, *credentials, mint); });
   NoReply reply;
   stage("parse, handle, serialise",
         [&] { (void)server.get_auth_url().handle_in_memory(*caller, request_bytes, reply); });
   stage("- of it: validate", [&] { (void)ValidateAuthRequest(server.catalog(), request); });
   stage("- of it: look the configuration up", [&] {
-    (void)server.store().FindSocialNetwork(CallContext::Background(), caller->org_id, "x", "", "");
+    (void)server.store().social_networks().Find(CallContext::Background(), caller->org_id, "x", "",
+                                                "");
   });
   stage("- of it: fit the configuration",
         [&] { (void)ForConfiguration(server.catalog(), *valid, **settings); });
   stage("- of it: choose the redirect URI",
-        [&] { (void)ChooseRedirectUri(*fitting, **settings, ""); });
-  stage("- of it: seal, derive, build the URL", [&] {
+        [&] { (void)ChooseRedirectUri(*fitting, **settings, "", keys); });
+  stage("- of it: seal, derive, build the URL, name the flow", [&] {
     (void)MintAuthUrl(server.sealer(), *fitting, **settings, *redirect_uri, random, now,
                       absl::Minutes(10));
+  });
+  const Nonce nonce = NewNonce(random);
+  stage("  - of that: name the flow", [&] {
+    (void)MakeFlowId(server.sealer(), keys.primary_id(), nonce, (*settings)->org_id(), now);
   });
   return absl::OkStatus();
 }

@@ -17,6 +17,7 @@
 #include "core/flow/auth_request.h"
 #include "core/flow/auth_state.h"
 #include "core/flow/auth_url.h"
+#include "core/flow/flow_id.h"
 #include "core/uri.h"
 #include "tests/bench/example_call.h"
 #include "tests/bench/figures.h"
@@ -75,7 +76,8 @@ struct Prepared {
   record::v1::SocialNetworkSettings settings;
   AuthRequest valid = ValidateAuthRequest(Started().catalog, request).value();
   AuthRequest fitting = ForConfiguration(Started().catalog, valid, settings).value();
-  ChosenRedirectUri redirect_uri = ChooseRedirectUri(fitting, settings, "").value();
+  ChosenRedirectUri redirect_uri =
+      ChooseRedirectUri(fitting, settings, "", Started().sealer.keys()).value();
 };
 
 AuthUrl MintFor(const AuthRequest& request, const record::v1::SocialNetworkSettings& settings,
@@ -94,7 +96,8 @@ void GetAuthUrl(benchmark::State& state, const std::string& network) {
   Time(state, [&] {
     const auto valid = ValidateAuthRequest(catalog, call.request);
     const auto fitting = ForConfiguration(catalog, *valid, call.settings);
-    const auto redirect_uri = ChooseRedirectUri(*fitting, call.settings, "");
+    const auto redirect_uri =
+        ChooseRedirectUri(*fitting, call.settings, "", Started().sealer.keys());
     return MintFor(*fitting, call.settings, *redirect_uri);
   });
 }
@@ -113,7 +116,8 @@ void FitConfiguration(benchmark::State& state, const std::string& network) {
 
 void ChooseUri(benchmark::State& state, const std::string& network) {
   const Prepared call(network);
-  Time(state, [&] { return ChooseRedirectUri(call.fitting, call.settings, ""); });
+  Time(state,
+       [&] { return ChooseRedirectUri(call.fitting, call.settings, "", Started().sealer.keys()); });
 }
 
 void Mint(benchmark::State& state, const std::string& network) {
@@ -155,6 +159,15 @@ void BuildUrl(benchmark::State& state, const std::string& network) {
   const std::string challenge(43, 'c');
   Time(state, [&] {
     return BuildAuthUrl({call.fitting, call.settings, call.redirect_uri, text, challenge});
+  });
+}
+
+void NameFlow(benchmark::State& state) {
+  const Sealer& sealer = Started().sealer;
+  const Nonce nonce = NewNonce(Started().random);
+  const std::string org_id = SettingsFor("x").org_id();
+  Time(state, [&] {
+    return MakeFlowId(sealer, sealer.keys().primary_id(), nonce, org_id, Started().now);
   });
 }
 
@@ -218,6 +231,7 @@ BENCHMARK_CAPTURE(SealState, x, "x");
 BENCHMARK(VerifierAndChallenge);
 BENCHMARK_CAPTURE(BuildUrl, x, "x");
 BENCHMARK_CAPTURE(BuildUrl, youtube, "youtube");
+BENCHMARK(NameFlow);
 BENCHMARK(Seal120);
 BENCHMARK(DeriveVerifierBytes);
 BENCHMARK(Sha256Verifier);

@@ -210,8 +210,10 @@ absl::Status Deployment::Check() const {
     status.Update((*store)->GetApiKey(CallContext::Background(), key.key_id).status());
     for (int network = 0; network < size_.networks_each; ++network) {
       const absl::string_view name = kNetworks[static_cast<size_t>(network)];
-      status.Update(
-          (*store)->FindSocialNetwork(CallContext::Background(), org_id, name, "", "").status());
+      status.Update((*store)
+                        ->social_networks()
+                        .Find(CallContext::Background(), org_id, name, "", "")
+                        .status());
     }
     if (!status.ok()) return status;
   }

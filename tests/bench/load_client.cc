@@ -4,7 +4,6 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,7 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "tests/bench/process_usage.h"
+#include "tests/bench/measured_window.h"
 
 namespace authurl::bench {
 namespace {
@@ -191,33 +190,22 @@ absl::StatusOr<Pollers> Connect(Run& run) {
 // Opens and closes the measured window.
 class Window final {
  public:
-  Window(Run& run, LoadResult& result) : run_(run), result_(result) {}
+  Window(Run& run, LoadResult& result)
+      : run_(run), measured_(run.options.server, run.options.network, result) {}
 
   void Open() {
-    Add(-1);
-    begin_ = Clock::now();
+    measured_.Open();
     run_.phase.store(Phase::kMeasure, std::memory_order_relaxed);
   }
 
   void Close() {
     run_.phase.store(Phase::kDrain, std::memory_order_relaxed);
-    result_.seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
-    Add(1);
+    measured_.Close();
   }
 
  private:
-  void Add(int sign) {
-    result_.all_cpu_us += sign * CpuOfAllUs();
-    result_.client_cpu_us += sign * UsageOf(getpid()).cpu_us;
-    if (run_.options.server == 0) return;
-    const ProcessUsage server = UsageOf(run_.options.server);
-    result_.server_cpu_us += sign * server.cpu_us;
-    result_.server_switches += static_cast<double>(sign * server.context_switches);
-  }
-
   Run& run_;
-  LoadResult& result_;
-  Clock::time_point begin_;
+  MeasuredWindow measured_;
 };
 
 void RunClosedLoop(const LoadOptions& options, const Pollers& pollers, Window& window) {

@@ -48,6 +48,8 @@ struct LoadOptions {
 
   // Whose consumption is measured; 0 for none.
   pid_t server = 0;
+  // Whom the server asks while it serves the calls; 0 for none.
+  pid_t network = 0;
 };
 
 // What was measured in the window between warm-up and drain.
@@ -58,6 +60,7 @@ struct LoadResult {
   double client_cpu_us = 0;
   double server_cpu_us = 0;
   double server_switches = 0;
+  double network_cpu_us = 0;
   double all_cpu_us = 0;  // of every process on the machine
   // From sending to the answer; in an open loop from when the call was due, so that a client that
   // had to wait for the server does not hide it.
@@ -68,9 +71,9 @@ struct LoadResult {
 
   double CallsPerSecond() const { return static_cast<double>(calls) / seconds; }
   double ServerCpuPerCall() const { return server_cpu_us / static_cast<double>(calls); }
-  // How much of what was consumed was neither the client's nor the server's, but in their way.
+  // How much of what was consumed was nobody's of those above, but in their way.
   double ShareOfOthers() const {
-    return std::max(0.0, 1 - (client_cpu_us + server_cpu_us) / all_cpu_us);
+    return std::max(0.0, 1 - (client_cpu_us + server_cpu_us + network_cpu_us) / all_cpu_us);
   }
   double LatencyUs(double quantile) const {
     return static_cast<double>(latency.Quantile(quantile)) / 1000;

@@ -20,8 +20,8 @@ std::vector<double>& SharesOfOthers() {
   return shares;
 }
 
-int WriteLoad(const LoadOptions& options, FILE* to_parent) {
-  const absl::StatusOr<LoadResult> result = RunLoad(options);
+int WriteLoad(absl::FunctionRef<absl::StatusOr<LoadResult>()> load, FILE* to_parent) {
+  const absl::StatusOr<LoadResult> result = load();
   if (result.ok()) return fwrite(&*result, kResultBytes, 1, to_parent) == 1 ? 0 : 1;
   fputs(result.status().ToString().c_str(), to_parent);
   return 1;
@@ -30,7 +30,12 @@ int WriteLoad(const LoadOptions& options, FILE* to_parent) {
 }  // namespace
 
 absl::StatusOr<LoadProcess> LoadProcess::Start(const LoadOptions& options) {
-  auto child = ChildProcess::Fork([&](FILE* to_parent) { return WriteLoad(options, to_parent); });
+  return Start([&] { return RunLoad(options); });
+}
+
+absl::StatusOr<LoadProcess> LoadProcess::Start(
+    absl::FunctionRef<absl::StatusOr<LoadResult>()> load) {
+  auto child = ChildProcess::Fork([&](FILE* to_parent) { return WriteLoad(load, to_parent); });
   if (!child.ok()) return child.status();
   return LoadProcess(*std::move(child));
 }
@@ -48,7 +53,11 @@ absl::StatusOr<LoadResult> LoadProcess::Wait() {
 }
 
 absl::StatusOr<LoadResult> RunLoadInChild(const LoadOptions& options) {
-  absl::StatusOr<LoadProcess> process = LoadProcess::Start(options);
+  return RunLoadInChild([&] { return RunLoad(options); });
+}
+
+absl::StatusOr<LoadResult> RunLoadInChild(absl::FunctionRef<absl::StatusOr<LoadResult>()> load) {
+  absl::StatusOr<LoadProcess> process = LoadProcess::Start(load);
   if (!process.ok()) return process.status();
   return process->Wait();
 }

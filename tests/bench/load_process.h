@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "tests/bench/child_process.h"
 #include "tests/bench/load_client.h"
@@ -13,8 +14,9 @@ namespace authurl::bench {
 
 class LoadProcess final {
  public:
-  // Starts RunLoad(options). REQUIRES: what ChildProcess::Fork() does.
+  // Starts RunLoad(options), or another load. REQUIRES: what ChildProcess::Fork() does.
   static absl::StatusOr<LoadProcess> Start(const LoadOptions& options);
+  static absl::StatusOr<LoadProcess> Start(absl::FunctionRef<absl::StatusOr<LoadResult>()> load);
   // Waits for its end. To be called once.
   absl::StatusOr<LoadResult> Wait();
 
@@ -25,6 +27,7 @@ class LoadProcess final {
 };
 
 absl::StatusOr<LoadResult> RunLoadInChild(const LoadOptions& options);
+absl::StatusOr<LoadResult> RunLoadInChild(absl::FunctionRef<absl::StatusOr<LoadResult>()> load);
 
 // LoadResult::ShareOfOthers() of the loads that were waited for: their median. What was measured
 // while it is more than some hundredths is noise in part.

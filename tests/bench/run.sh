@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the benchmarks, runs them all and prints the table of figures. Wants a machine with nothing else to do.
 #
-#   tests/bench/run.sh            half an hour, 8 GiB of disk; writes the table into tests/bench/README.md
+#   tests/bench/run.sh            three quarters of an hour, 8 GiB of disk; writes the table into tests/bench/README.md
 #   tests/bench/run.sh --quick    some minutes: fewer rounds, 100,000 configurations in place of 10,000,000
 #
 # What the programs print is kept in build/bench. So is the large database, for the next time; AUTHURL_BENCH_FOLDER
@@ -22,7 +22,7 @@ esac
 deploy/install-packages.sh build tests bench
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
 cmake --preset release -DAUTHURL_BUILD_TESTS=ON -DAUTHURL_BUILD_BENCH=ON
-cmake --build --preset release --target authurl-server rpc_floor core_speed allocations storage_scale writes
+cmake --build --preset release --target authurl-server rpc_floor core_speed allocations storage_scale writes completions
 
 bin=build/release/bin
 out=build/bench
@@ -61,6 +61,7 @@ run allocations "$bin/allocations"
 run floor "$bin/rpc_floor" "${rounds[@]}"
 run observation "$bin/rpc_floor" --servers="authurl --log_level=error,authurl $metrics" --latency=false "${rounds[@]}"
 run writes "$bin/writes" "${rounds[@]}"
+run completions "$bin/completions" "${rounds[@]}"
 run scale "$bin/storage_scale" --folder="$folder" --organizations="$organizations" --cache_mib="$cache_mib" \
   --server_flags="$cache" "${scale_rounds[@]}"
 
@@ -78,8 +79,8 @@ row() {
 # The largest share of the processor time that other programs had meanwhile, in percent.
 others() {
   local program
-  for program in floor observation writes scale; do value "$program" share_of_others; done | sort -g | tail -n 1 |
-    awk '{ printf "%.0f", 100 * $1 }'
+  for program in floor observation writes completions scale; do value "$program" share_of_others; done | sort -g |
+    tail -n 1 | awk '{ printf "%.0f", 100 * $1 }'
 }
 table() {
   echo "| # | figure | reach | measured | reached |"
@@ -99,6 +100,8 @@ table() {
   row 8 "acknowledged writes/s, 64 callers ÷ 1" "≥ 10" "$(value writes write_ratio)"
   row 9 "p99 beside 200 writes/s ÷ alone" "≤ 1.3" "$(value writes read_p99_ratio_beside_writes)"
   row "" "p99 during a write of 7 s ÷ before it" "≤ 1.2" "$(value writes read_p99_ratio_during_slow_write)"
+  row 10 "flows/s completed ÷ those of bare libcurl" "≥ 0.7" "$(value completions completion_ratio)"
+  row 11 "p99 beside 500 completions that wait ÷ alone" "≤ 1.2" "$(value completions url_p99_ratio_beside_waiting)"
   row "" "calls/s with metrics and access log ÷ without" "≥ 0.97" "$(value observation qps_ratio)"
   echo
   echo "$(date -u +%F), $(nproc) cores ($(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1))," \

@@ -26,7 +26,6 @@
 namespace authurl::testing {
 namespace {
 
-constexpr int64_t kMiB = 1024 * 1024;
 constexpr int kHeld = kSanitized ? 600 : 6000;
 constexpr int kFreshCalls = 76;
 

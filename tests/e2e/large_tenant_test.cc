@@ -26,7 +26,6 @@
 namespace authurl::testing {
 namespace {
 
-constexpr int64_t kMiB = int64_t{1} << 20;
 #ifdef AUTHURL_SOAK
 constexpr int kConfigurations = 150'000;
 #else
@@ -64,7 +63,7 @@ class LargeTenantTest : public ::testing::Test {
           settings.set_client_key("key");
           settings.set_default_redirect_uri("https://app.example.com/cb");
           (*settings.mutable_extra_params())["long"] = std::string(bytes, 'x');
-          if (!store->CreateSocialNetwork(kNoLimit, settings, "secret").ok()) ++failed;
+          if (!store->social_networks().Create(kNoLimit, settings, "secret").ok()) ++failed;
         }
       });
     }

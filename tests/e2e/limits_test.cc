@@ -27,7 +27,6 @@ using ::testing::Not;
 constexpr char kGetAuthUrl[] = "/authurl.v1.AuthUrlService/GetAuthUrl";
 constexpr char kHttp2Preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr size_t kKiB = 1024;
-constexpr size_t kMiB = 1024 * kKiB;
 constexpr int64_t kMaxGrowth = 50 * kMiB;
 
 // A message whose only field holds `size` zeros.

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,8 +9,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "authurl/v1/social_account_service.pb.h"
 #include "core/api_key.h"
 #include "core/crypto/crypto.h"
+#include "tests/support/canaries.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_client.h"
@@ -23,7 +24,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class SecretsTest : public ::testing::Test {
+class SecretsTest : public ::testing::Test, protected Canaries {
  protected:
   void Start() {
     ASSERT_OK_AND_ASSIGN(server_,
@@ -140,17 +141,42 @@ class SecretsTest : public ::testing::Test {
     EXPECT_THAT(Seen(admin_->WithKey(good).ListOrganizations()), HasReason("ROLE_NOT_ALLOWED"));
   }
 
-  // A new secret that must never be seen again.
-  std::string NewSecret(absl::string_view name) {
-    secrets_.push_back(
-        absl::StrCat("canary-", name, "-", HexEncode(AsChars(NewNonce(FillRandom)))));
-    return secrets_.back();
+  // A token for a browser, where it is good, where it is not, and where it does not belong.
+  void UseTenantToken() {
+    const TestClient org = admin_->WithKey(NewKey(v1::ROLE_ORG, "acme"));
+    v1::CreateTenantTokenRequest request;
+    request.set_tenant_id("customer_42");
+    request.add_actions(v1::CreateTenantTokenRequest::ACTION_CONNECT);
+    ASSERT_OK_AND_ASSIGN(const std::string bytes,
+                         org.CallBytes("/authurl.v1.SocialAccountService/CreateTenantToken",
+                                       request.SerializeAsString()));
+    v1::CreateTenantTokenResponse created;
+    ASSERT_TRUE(created.ParseFromString(bytes));
+    const std::string& token = created.token();
+    ASSERT_TRUE(absl::StartsWith(token, "aut_")) << "no token";
+    KeepSecret(token.substr(4));
+    const TestClient browser = admin_->WithKey(token);
+    v1::GetAuthUrlRequest mint = ExampleAuthUrlRequest();
+    mint.clear_tenant_id();
+    EXPECT_OK(Seen(browser.GetAuthUrl(mint)));
+    EXPECT_THAT(Seen(browser.ListSocialNetworks()), HasReason("ROLE_NOT_ALLOWED"));
+    std::string changed = token;
+    changed[10] = changed[10] == 'a' ? 'b' : 'a';
+    KeepSecret(changed.substr(4));
+    EXPECT_THAT(Seen(admin_->WithKey(changed).GetAuthUrl(mint)), HasReason("API_KEY_INVALID"));
+    // Who put it there reads a part of it again.
+    EXPECT_THAT(org.GetSocialNetwork(token), Not(IsOk()));
+    for (const TestClient::Metadata& metadata : std::vector<TestClient::Metadata>{
+             {{"authorization", token}}, {{"x-request-id", token}}, {{"x-org-id", token}}}) {
+      EXPECT_THAT(Seen(admin_->WithKey("").WithMetadata(metadata).GetAuthUrl(mint)), Not(IsOk()));
+    }
   }
+
   // "auk_<key id>_<secret>": the id may be shown, the rest may not.
   void KeepKey(const std::string& key) {
     const std::vector<std::string> parts = absl::StrSplit(key, '_');
     ASSERT_EQ(parts.size(), 3) << key;
-    secrets_.push_back(parts[2]);
+    KeepSecret(parts[2]);
   }
   std::string NewKey(v1::Role role, const std::string& org_id) {
     const absl::StatusOr<std::string> key = CreateKey(*admin_, role, org_id);
@@ -159,44 +185,14 @@ class SecretsTest : public ::testing::Test {
     return key.value_or("");
   }
 
-  // Remembers all that a caller saw.
-  template <typename Response>
-  absl::StatusOr<Response> Seen(absl::StatusOr<Response> reply) {
-    if (reply.ok()) absl::StrAppend(&seen_, reply->SerializeAsString(), "\n");
-    if (!reply.ok()) Seen(reply.status());
-    return reply;
-  }
-  void Seen(const absl::Status& status) {
-    absl::StrAppend(&seen_, status.ToString(), "\n");
-    status.ForEachPayload([this](absl::string_view, const absl::Cord& payload) {
-      absl::StrAppend(&seen_, std::string(payload), "\n");
-    });
-  }
-
-  void ExpectNoSecretIn(absl::string_view place, const std::string& content) {
-    for (const std::string& secret : secrets_) {
-      EXPECT_FALSE(absl::StrContains(content, secret)) << place << " holds " << secret;
-      const std::string encoded = Base64UrlEncode(secret);
-      EXPECT_FALSE(absl::StrContains(content, encoded)) << place << " holds " << encoded;
-    }
-  }
   // Of the database and all that SQLite keeps beside it. Which files there are.
-  std::vector<std::string> ExpectNoSecretInTheDatabase() {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_.dir().path())) {
-      const std::string name = entry.path().filename().string();
-      if (!absl::StartsWith(name, "authurl.sqlite3")) continue;
-      ExpectNoSecretIn(name, ReadFile(entry.path().string()));
-      names.push_back(name);
-    }
-    return names;
+  std::vector<std::string> ExpectNoSecretInTheDatabase() const {
+    return ExpectNoSecretInFiles(folder_.dir().path(), "authurl.sqlite3");
   }
 
   ServerFolder folder_;
   std::unique_ptr<ServerProcess> server_;
   std::unique_ptr<TestClient> admin_;
-  std::vector<std::string> secrets_;
-  std::string seen_;
 };
 
 TEST_F(SecretsTest, NoneIsInTheDatabaseTheLogOrAReply) {
@@ -205,6 +201,7 @@ TEST_F(SecretsTest, NoneIsInTheDatabaseTheLogOrAReply) {
   ASSERT_NO_FATAL_FAILURE(Configure());
   ASSERT_NO_FATAL_FAILURE(FailWithSecrets());
   ASSERT_NO_FATAL_FAILURE(FailWithKeys());
+  ASSERT_NO_FATAL_FAILURE(UseTenantToken());
   EXPECT_OK(Seen(admin_->ListApiKeys()));
   EXPECT_OK(Seen(admin_->ListOrganizations()));
   EXPECT_THAT(ExpectNoSecretInTheDatabase(), Contains("authurl.sqlite3-wal"));
@@ -214,10 +211,10 @@ TEST_F(SecretsTest, NoneIsInTheDatabaseTheLogOrAReply) {
   EXPECT_EQ(*server_->Stop(), 0);
   EXPECT_THAT(ExpectNoSecretInTheDatabase(), Contains("authurl.sqlite3"));
   ExpectNoSecretIn("the log", server_->Log());
-  ExpectNoSecretIn("a reply", seen_);
+  ExpectNoSecretIn("a reply", seen());
   // What was scanned is what we think.
   EXPECT_THAT(server_->Log(), HasSubstr("CreateSocialNetwork"));
-  EXPECT_THAT(seen_, HasSubstr("client-key"));
+  EXPECT_THAT(seen(), HasSubstr("client-key"));
 }
 
 TEST_F(SecretsTest, TheLogIsJsonWhateverIsSent) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sqlite3.h>
 
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "tests/support/build_kind.h"
 #include "tests/support/callers.h"
+#include "tests/support/local_flow_test.h"
 #include "tests/support/raw_connection.h"
+#include "tests/support/raw_rpc.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_client.h"
@@ -23,6 +26,8 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
 
 constexpr int kRepeats = kSanitized ? 2 : 6;
 constexpr absl::Duration kSoon = kSanitized ? absl::Seconds(20) : absl::Seconds(5);
@@ -154,6 +159,53 @@ TEST_F(ShutdownTest, WriteThatWaitsDoesNotHoldUpTheDraining) {
   EXPECT_THAT(log, HasSubstr("\"event\":\"draining\""));
   EXPECT_LT(log.find("\"event\":\"draining\""), log.find("\"event\":\"purge_failed\"")) << log;
   sqlite3_close(db);
+}
+
+class FlowShutdownTest : public LocalFlowTest {};
+
+// A code that was sent is used up: what it gives is stored, whether somebody waits for it or not.
+TEST_F(FlowShutdownTest, AnExchangeThatHangsIsWaitedForAndStored) {
+  using Step = LocalNetwork::Step;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_OK_AND_ASSIGN(const Flow awaited, Begin(*org_));
+  ASSERT_OK_AND_ASSIGN(const Flow abandoned, Begin(*org_));
+  network_.Hang(Step::kExchange);
+  auto completing =
+      std::async(std::launch::async, [&] { return Complete(*org_, awaited.response); });
+  grpc::ClientContext context;
+  auto leaving = std::async(std::launch::async, [&] {
+    v1::CompleteAuthRequest request;
+    request.set_response(abandoned.response);
+    return CallRaw(context, NewChannel(server_->address()), PathOf(FindRpc("CompleteAuth")),
+                   request.SerializeAsString(), Bearer(key_));
+  });
+  ASSERT_TRUE(network_.WaitForRequests(Step::kExchange, 2));
+  context.TryCancel();
+  EXPECT_EQ(leaving.get().status.error_code(), grpc::StatusCode::CANCELLED);
+
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(
+      Eventually([&] { return absl::StrContains(server_->Log(), "\"event\":\"draining\""); }));
+  network_.Release();
+  EXPECT_OK(completing.get());
+  ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait());
+  EXPECT_EQ(exit_code, 0);
+  EXPECT_THAT(server_->Log(), Not(HasSubstr("calls_cut_off")));
+
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_THAT(List(), SizeIs(2));
+  for (const v1::SocialAccount& account : List()) {
+    ASSERT_OK_AND_ASSIGN(const auto token, org_->GetAccessToken(account.id()));
+    EXPECT_EQ(token.access_token(), network_.AccessTokenOf(account.network_unique_id()));
+  }
+  for (const Flow& flow : {awaited, abandoned}) {
+    ASSERT_OK_AND_ASSIGN(const auto again, Complete(*org_, flow.response));
+    EXPECT_TRUE(again.replayed());
+    ASSERT_EQ(again.accounts_size(), 1);
+    EXPECT_EQ(again.accounts(0).network_unique_id(), flow.person);
+    EXPECT_EQ(network_.sent(flow.code), 1);
+  }
+  EXPECT_EQ(*server_->Stop(), 0);
 }
 
 // As a careful client sets its channel up: both servers, health watched, UNAVAILABLE retried.

@@ -78,6 +78,12 @@ TEST_F(StartupErrorsTest, KeyRingFileIsMissing) {
                 AllOf(HasSubstr("absent"), HasSubstr("No such file")));
 }
 
+TEST_F(StartupErrorsTest, FileOfAuthoritiesHoldsNone) {
+  ExpectRefused({File("outbound_ca_file", "authorities.pem", "nothing")}, kCannotRun,
+                AllOf(HasSubstr("--outbound_ca_file"), HasSubstr("authorities.pem")));
+  EXPECT_FALSE(std::filesystem::exists(folder_.database())) << "nothing was changed";
+}
+
 TEST_F(StartupErrorsTest, KeyRingFileIsNotNamed) {
   ExpectRefused({"--key_ring_file="}, kWrongFlags, HasSubstr("--key_ring_file"));
 }

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -25,6 +24,7 @@ namespace authurl::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
@@ -199,9 +199,25 @@ TEST_F(StartupTest, TheExampleOfANetworksFileMakesACompanysOwnProviderANetwork) 
                   Pair("redirect_uri", "https://app.example.com/cb"), Pair("response_type", "code"),
                   Pair("scope", "openid profile email offline_access"), Pair("state", ::testing::_),
                   Pair("code_challenge", ::testing::_), Pair("code_challenge_method", "S256"),
-                  Pair("prompt", "select_account"), Pair("login_hint", "jo@acme.example")));
+                  Pair("nonce", ::testing::_), Pair("prompt", "select_account"),
+                  Pair("login_hint", "jo@acme.example")));
   // The built-in ones are still there.
   EXPECT_OK(org.GetAuthUrl(ExampleAuthUrlRequest()));
+  ExpectToStop();
+}
+
+TEST_F(StartupTest, WhereTheFlagSaysSoNetworksSendPeopleBackToTheHostedCallback) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_OK_AND_ASSIGN(const DemoOrganization demo, CreateDemoOrganization(*admin_, "demo"));
+  v1::GetAuthUrlRequest request = ExampleAuthUrlRequest();
+  request.clear_redirect_uri();
+  EXPECT_THAT(admin_->WithKey(demo.org_key).GetAuthUrl(request), HasReason("NO_REDIRECT_URI"));
+  ExpectToStop();
+  ASSERT_NO_FATAL_FAILURE(Start({"--public_base_url=https://auth.example.com"}));
+  ASSERT_OK_AND_ASSIGN(const auto reply, admin_->WithKey(demo.org_key).GetAuthUrl(request));
+  EXPECT_THAT(ParametersOf(reply.auth_url()),
+              Contains(Pair("redirect_uri",
+                            "https://auth.example.com/v1/social-networks/instagram/callback")));
   ExpectToStop();
 }
 

@@ -33,9 +33,9 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 
-constexpr int kKills = kSanitized ? 3 : 10;
+constexpr int kStateKills = kSanitized ? 3 : 10;
 constexpr int kCallers = 8;
-constexpr unsigned kSeed = 20261123;
+constexpr unsigned kStateSeed = 20261123;
 
 class StoredStatesTest : public ::testing::Test {
  protected:
@@ -152,11 +152,11 @@ TEST_F(StoredStatesTest, StatesThatExpiredWhileNoServerRanArePurgedAtTheNextStar
 }
 
 TEST_F(StoredStatesTest, NoStateWhoseUrlWasHandedOutIsLostByAKill) {
-  std::mt19937 random(kSeed);
+  std::mt19937 random(kStateSeed);
   std::uniform_int_distribution<int> microseconds(0, 100'000);
   std::mutex mutex;
   std::set<std::string> handed_out;
-  for (int i = 0; i < kKills; ++i) {
+  for (int i = 0; i < kStateKills; ++i) {
     SCOPED_TRACE(i);
     ASSERT_NO_FATAL_FAILURE(Start());
     std::vector<TestClient> clients;
@@ -179,7 +179,7 @@ TEST_F(StoredStatesTest, NoStateWhoseUrlWasHandedOutIsLostByAKill) {
     ASSERT_OK_AND_ASSIGN(const auto store, OpenStore());
     for (const std::string& reference : handed_out) EXPECT_OK(Open(*store, reference));
   }
-  EXPECT_GT(handed_out.size(), static_cast<size_t>(kKills));
+  EXPECT_GT(handed_out.size(), static_cast<size_t>(kStateKills));
 }
 
 }  // namespace

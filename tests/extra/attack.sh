@@ -5,7 +5,8 @@ set -euo pipefail
 command -v go >/dev/null || { echo "SKIPPED: there is no Go to build the gateway with"; exit 77; }
 AUTHURL_BIN_DIR=$(realpath "$1")
 AUTHURL_GATEWAY=$PWD/build/gateway/authurl-gateway
-export AUTHURL_BIN_DIR AUTHURL_GATEWAY
+AUTHURL_NGINX=$PWD/build/tools/nginx/usr/sbin/nginx
+export AUTHURL_BIN_DIR AUTHURL_GATEWAY AUTHURL_NGINX
 deploy/gateway/build.sh
 
 cd tests/attack

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # No fuzz target of tests/fuzz crashes, runs out of memory or hangs. Builds the preset "fuzz" and runs the targets from
-# their committed corpora, one for each core at a time. $1: seconds for each, 60 unless given; more arguments: the
+# their committed corpora, one for each core at a time. $1: seconds for each, 15 unless given; more arguments: the
 # targets, all unless given. An hour of everything: tests/extra/fuzz.sh 3600
 #
 # What is found stays in build/fuzz: inputs that reach new code in found/, where the next run goes on from, and those
 # that crash in crashes/.
 set -euo pipefail
-export seconds=${1:-60}
+export seconds=${1:-15}
 [ $# -eq 0 ] || shift
 
 command -v clang++ >/dev/null || { echo "SKIPPED: there is no clang++"; exit 77; }

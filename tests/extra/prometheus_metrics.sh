@@ -6,7 +6,8 @@ promtool=$(command -v promtool || echo build/tools/prometheus/usr/bin/promtool)
 
 folder=$(mktemp -d)
 server=
-trap 'kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
+# The server writes to its folder until it has ended.
+trap 'kill "$server" 2>/dev/null || true; wait || true; rm -rf "$folder"' EXIT
 "$1/authurl-keygen" key-ring "$folder/key-ring" >/dev/null
 "$1/authurl-keygen" api-key "$folder/admin-key" >/dev/null
 "$1/authurl-server" --database="$folder/authurl.db" --key_ring_file="$folder/key-ring" \

@@ -10,7 +10,9 @@
 #include "authurl/state/v1/auth_state.pb.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
+#include "core/errors.h"
 #include "core/flow/auth_state.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "inputs.pb.h"
 #include "tests/fuzz/keys.h"
 #include "tests/fuzz/message_input.h"
@@ -19,12 +21,14 @@
 namespace authurl::fuzz {
 namespace {
 
+using ::google::protobuf::util::MessageDifferencer;
+
 constexpr absl::string_view kReference = "0123456789abcdef0123456789abcdef01234567";
 constexpr int64_t kClockSkewSeconds = 60;
 
 void MustBeRefused(const absl::StatusOr<OpenedState>& opened) {
   Must(!opened.ok(), "what we did not seal for this does not open");
-  Must(opened.status().message() == "the state is not one of ours, expired, or for another flow",
+  Must(opened.status() == InvalidState(),
        "an error does not tell which check failed: ", opened.status().ToString());
 }
 
@@ -52,7 +56,10 @@ class Sealed final {
     CheckStored(Seal(absl::StrCat("auth_states/", kReference)));
     MustBeRefused(OpenStored(kReference, sealed));
     if (!sealing_.has_state()) return;
-    Must(SealAuthState(FixedSealer(), nonce_, state_) == Base64UrlEncode(sealed), "sealed alike");
+    // Not byte for byte: the entries of a map may be written in another order.
+    const std::string again = SealAuthState(FixedSealer(), nonce_, state_);
+    Must(again.size() == Base64UrlEncode(sealed).size(), "sealed alike");
+    CheckText(again);
   }
 
  private:
@@ -68,22 +75,27 @@ class Sealed final {
                                sealing_.network());
   }
 
-  bool IsGood() const {
-    const int64_t now = absl::ToUnixSeconds(now_);
-    return parses_ && state_.expires_at() > now && state_.issued_at() <= now + kClockSkewSeconds &&
+  bool IsInPlace() const {
+    return parses_ && state_.issued_at() <= absl::ToUnixSeconds(now_) + kClockSkewSeconds &&
            state_.org_id() == sealing_.org_id() && state_.network() == sealing_.network();
   }
 
+  // `expected`: where it is one of this time.
   void CheckOpened(const absl::StatusOr<OpenedState>& opened, bool expected) const {
     if (!expected) return MustBeRefused(opened);
+    if (state_.expires_at() <= absl::ToUnixSeconds(now_)) {
+      Must(ReasonOf(opened.status()) == "STATE_EXPIRED",
+           "what was ours is told so: ", opened.status().ToString());
+      return;
+    }
     Must(opened.ok(), "what we sealed opens: ", opened.status().ToString());
-    Must(opened->state.SerializeAsString() == state_.SerializeAsString(), "as what it was");
+    Must(MessageDifferencer::Equals(opened->state, state_), "as what it was");
     Must(opened->nonce == nonce_ && opened->key_id == 1, "with its nonce and key");
   }
 
   void CheckText(const std::string& text) const {
     Must(!IsStateReference(text), "a sealed state can't be taken for a reference");
-    CheckOpened(OpenText(text), IsGood() && text.size() <= kMaxStateChars);
+    CheckOpened(OpenText(text), IsInPlace() && text.size() <= kMaxStateChars);
     std::string spoilt = text;
     const size_t bit = sealing_.spoilt_bit() % (8 * text.size());
     spoilt[bit / 8] = static_cast<char>(spoilt[bit / 8] ^ (1 << (bit % 8)));
@@ -92,7 +104,7 @@ class Sealed final {
   }
 
   void CheckStored(const std::string& sealed) const {
-    CheckOpened(OpenStored(kReference, sealed), IsGood());
+    CheckOpened(OpenStored(kReference, sealed), IsInPlace());
     std::string other(kReference);
     other[sealing_.spoilt_bit() % other.size()] = 'x';
     MustBeRefused(OpenStored(other, sealed));

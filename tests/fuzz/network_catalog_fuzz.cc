@@ -18,6 +18,7 @@
 #include "core/flow/auth_request.h"
 #include "core/flow/explanation.h"
 #include "google/protobuf/stubs/logging.h"
+#include "tests/fuzz/keys.h"
 #include "tests/fuzz/message_input.h"
 #include "tests/fuzz/must.h"
 #include "tests/fuzz/url_checks.h"
@@ -70,7 +71,7 @@ void Ask(const NetworkCatalog& catalog, const v1::CreateSocialNetworkRequest& co
   if (!valid.ok()) return MustBeForTheCaller(valid.status());
   const absl::StatusOr<AuthRequest> fitting = ForConfiguration(catalog, *valid, *settings);
   if (!fitting.ok()) return MustBeForTheCaller(fitting.status());
-  const auto redirect_uri = ChooseRedirectUri(*fitting, *settings, "");
+  const auto redirect_uri = ChooseRedirectUri(*fitting, *settings, "", FixedSealer().keys());
   if (!redirect_uri.ok()) return MustBeForTheCaller(redirect_uri.status());
   MintAndCheck(*fitting, *settings, *redirect_uri);
 }

@@ -27,17 +27,39 @@ std::string PutTogether(const RedirectUri& uri) {
   return text;
 }
 
+// What holds of every URI that is taken, whoever vouches for it.
+void MustBePlain(absl::string_view text, const RedirectUri& uri) {
+  for (const char c : text) Must(c > ' ' && c < '\x7f', "printable ASCII without space");
+  Must(text.find_first_of("\\#\"<>^`{|}") == text.npos, "none of what browsers change");
+  Must(PutTogether(uri) == text, "the parts are the whole: ", PutTogether(uri), " ", text);
+}
+
 void CheckRedirectUri(absl::string_view text) {
   const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(text);
   if (!uri.ok()) return MustBeText(uri.status().message());
   Must(text.size() <= kMaxRedirectUriBytes, "not too long");
-  for (const char c : text) Must(c > ' ' && c < '\x7f', "printable ASCII without space");
-  Must(text.find_first_of("\\#\"<>^`{|}") == text.npos, "none of what browsers change");
-  Must(PutTogether(*uri) == text, "the parts are the whole: ", PutTogether(*uri), " ", text);
+  MustBePlain(text, *uri);
   const bool web = uri->scheme == "https" || uri->scheme == "http";
   Must(web == (uri->host_kind != HostKind::kNone), "a host exactly where the web is");
   Must(web || absl::StrContains(uri->scheme, '.'), "an app's scheme has a dot");
   Must(web || !absl::StartsWith(uri->path, "//"), "an app's scheme has no host");
+}
+
+// An app's own scheme of any form, where somebody vouches for it.
+void CheckListed(absl::string_view text) {
+  const absl::StatusOr<RedirectUri> plain = ParseRedirectUri(text);
+  const absl::StatusOr<RedirectUri> uri = ParseRedirectUri(text, OwnSchemes::kAny);
+  if (!uri.ok()) {
+    Must(!plain.ok(), "what anybody may have, somebody who vouches for it may have: ", text);
+    return MustBeText(uri.status().message());
+  }
+  MustBePlain(text, *uri);
+  for (const absl::string_view run : {"javascript", "data", "file", "intent", "blob"}) {
+    Must(uri->scheme != run, "nothing that browsers run: ", text);
+  }
+  const bool web = uri->scheme == "https" || uri->scheme == "http";
+  Must(web == plain.ok() || !web, "for the web it makes no difference: ", text);
+  Must(web || absl::StartsWith(uri->path, "/"), "a slash after an app's scheme");
 }
 
 void CheckHosts(absl::string_view host) {
@@ -65,6 +87,7 @@ void CheckPercentEncoding(absl::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view text(reinterpret_cast<const char*>(data), size);
   authurl::fuzz::CheckRedirectUri(text);
+  authurl::fuzz::CheckListed(text);
   authurl::fuzz::CheckHosts(text);
   authurl::fuzz::CheckPercentEncoding(text);
   return 0;

@@ -15,6 +15,7 @@
 #include "core/catalog/network_catalog.h"
 #include "core/catalog/network_entry.h"
 #include "core/flow/auth_request.h"
+#include "tests/fuzz/keys.h"
 #include "tests/fuzz/must.h"
 #include "tests/fuzz/url_checks.h"
 
@@ -40,10 +41,11 @@ std::vector<const catalog::v1::Network*> OneOfEachKind() {
   return networks;
 }
 
-// RFC 6749 section 3.3.
+// RFC 6749 section 3.3, without what joins scopes somewhere.
 bool IsScopeToken(const std::string& scope) {
   for (const char c : scope) {
     if (c <= ' ' || c >= '\x7f' || c == '"' || c == '\\') return false;
+    if (c == ',' || c == '+' || c == '%') return false;
   }
   return !scope.empty();
 }
@@ -61,7 +63,8 @@ void Check(const catalog::v1::Network& network, const std::vector<std::string>& 
   if (!valid.ok()) return MustBeForTheCaller(valid.status());
   const absl::StatusOr<AuthRequest> fitting = ForConfiguration(Catalog(), *valid, settings);
   if (!fitting.ok()) return MustBeForTheCaller(fitting.status());
-  const absl::StatusOr<ChosenRedirectUri> redirect_uri = ChooseRedirectUri(*fitting, settings, "");
+  const absl::StatusOr<ChosenRedirectUri> redirect_uri =
+      ChooseRedirectUri(*fitting, settings, "", FixedSealer().keys());
   Must(redirect_uri.ok(), "every network takes https: ", network.id());
 
   const Parameters parameters = MintAndCheck(*fitting, settings, *redirect_uri);

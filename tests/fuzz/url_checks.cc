@@ -14,6 +14,7 @@
 #include "core/flow/auth_state.h"
 #include "core/flow/auth_url.h"
 #include "core/flow/explanation.h"
+#include "core/flow/flow_id.h"
 #include "tests/fuzz/keys.h"
 #include "tests/fuzz/must.h"
 #include "tests/fuzz/percent_decode.h"
@@ -76,7 +77,14 @@ void CheckValues(const Parameters& parameters, const AuthRequest& request,
   const bool pkce = network.pkce().mode() != catalog::v1::Pkce::MODE_NONE;
   Must(ValueOf(parameters, "code_challenge").empty() != pkce, "a challenge where PKCE is used");
   Must(ValueOf(parameters, "code_challenge_method") == (pkce ? "S256" : ""), "never plain");
+  const auto& selection = network.account_selection_params();
   for (const auto& [name, value] : parameters) {
+    // Account selection has a value of its own for it.
+    if (request.request->force_account_selection() &&
+        std::any_of(selection.begin(), selection.end(),
+                    [&name = name](const auto& param) { return param.name() == name; })) {
+      continue;
+    }
     const auto configured = settings.extra_params().find(name);
     Must(configured == settings.extra_params().end() || configured->second == value, name,
          " is as configured");
@@ -99,8 +107,15 @@ void CheckState(const std::string& text, const AuthUrl& minted, const AuthReques
   const state::v1::AuthState& state = opened->state;
   Must(state.redirect_uri() == redirect_uri.uri() && state.variant() == settings.variant() &&
            state.instance() == settings.instance() &&
-           state.tenant_id() == request.request->tenant_id(),
+           state.tenant_id() == request.request->tenant_id() &&
+           state.is_hosted() == redirect_uri.is_hosted &&
+           state.return_uri() == redirect_uri.return_uri &&
+           state.return_state() == request.request->return_state() &&
+           state.reconnect_account_id() == request.request->reconnect_account_id(),
        "the state knows the flow: ", state.ShortDebugString());
+  const absl::StatusOr<OpenedFlowId> flow =
+      OpenFlowId(FixedSealer(), minted.flow_id, settings.org_id());
+  Must(flow.ok() && flow->nonce_digest == NonceDigest(opened->nonce), "the flow has its id");
 }
 
 void CheckExplanation(const Parameters& parameters, const AuthRequest& request,
@@ -112,7 +127,7 @@ void CheckExplanation(const Parameters& parameters, const AuthRequest& request,
   for (int i = 0; i < explained.parameters_size(); ++i) {
     const auto& [name, value] = parameters[static_cast<size_t>(i)];
     const v1::AuthUrlParameter& shown = explained.parameters(i);
-    const bool generated = name == "state" || name == "code_challenge";
+    const bool generated = name == "state" || name == "code_challenge" || name == "nonce";
     Must(shown.name() == name && (generated || shown.value() == value), name, " is explained");
     Must(shown.source() != v1::PARAMETER_SOURCE_UNSPECIFIED && !shown.why().empty(), name);
   }

@@ -33,6 +33,7 @@
 #include "core/flow/auth_request.h"
 #include "core/flow/auth_state.h"
 #include "core/flow/auth_url.h"
+#include "core/flow/id_token.h"
 #include "tests/property/dice.h"
 #include "tests/property/random_requests.h"
 #include "tests/support/fixed_random.h"
@@ -105,8 +106,16 @@ void AppendOfNetwork(const Case& of, Parameters& parameters) {
 void AppendOfConfiguration(const Case& of, Parameters& parameters) {
   std::map<std::string, std::string> by_name(of.configuration.extra_params().begin(),
                                              of.configuration.extra_params().end());
+  for (const auto& [name, value] : of.request.extra_params()) by_name[name] = value;
+  const auto& selection = of.network.account_selection_params();
+  const auto is_selected = [&](const std::string& name) {
+    return of.request.force_account_selection() &&
+           std::any_of(selection.begin(), selection.end(),
+                       [&](const auto& param) { return param.name() == name; });
+  };
   for (const auto& param : of.network.configuration_params()) {
-    if (!GoesWith(param.only_with_scopes(), ScopesOf(of))) {
+    if (param.completing_only() || is_selected(param.name()) ||
+        !GoesWith(param.only_with_scopes(), ScopesOf(of))) {
       by_name.erase(param.name());
     } else if (!param.default_value().empty()) {
       by_name.emplace(param.name(), param.default_value());
@@ -117,14 +126,16 @@ void AppendOfConfiguration(const Case& of, Parameters& parameters) {
 
 bool ScopesAreReplaced(const Case& of) {
   for (const auto& param : of.network.configuration_params()) {
-    if (param.replaces_scopes() && of.configuration.extra_params().contains(param.name())) {
+    if (param.replaces_scopes() && (of.configuration.extra_params().contains(param.name()) ||
+                                    of.request.extra_params().contains(param.name()))) {
       return true;
     }
   }
   return false;
 }
 
-Parameters Expected(const Case& of, const std::string& state, const std::string& code_challenge) {
+Parameters Expected(const Case& of, const std::string& state, const std::string& code_challenge,
+                    const std::string& nonce) {
   Parameters parameters;
   parameters.emplace_back(of.network.client_id_param(), of.configuration.client_key());
   parameters.emplace_back("redirect_uri", RedirectUriOf(of));
@@ -138,6 +149,7 @@ Parameters Expected(const Case& of, const std::string& state, const std::string&
     parameters.emplace_back("code_challenge", code_challenge);
     parameters.emplace_back("code_challenge_method", "S256");
   }
+  if (!nonce.empty()) parameters.emplace_back("nonce", nonce);
   AppendOfNetwork(of, parameters);
   AppendOfConfiguration(of, parameters);
   return parameters;
@@ -147,9 +159,12 @@ Parameters Expected(const Case& of, const std::string& state, const std::string&
 std::string ExpectedEndpoint(const Case& of) {
   std::string endpoint = of.network.authorization_endpoint();
   for (const auto& variable : of.network.variables()) {
-    const auto set = of.configuration.variables().find(variable.name());
-    const std::string value =
-        set == of.configuration.variables().end() ? variable.default_value() : set->second;
+    std::string value = variable.default_value();
+    for (const auto* variables : {&of.configuration.variables(), &of.request.variables()}) {
+      if (const auto set = variables->find(variable.name()); set != variables->end()) {
+        value = set->second;
+      }
+    }
     absl::StrReplaceAll({{absl::StrCat("{", variable.name(), "}"), value}}, &endpoint);
   }
   absl::StrReplaceAll({{"{instance}", of.configuration.instance()}}, &endpoint);
@@ -172,6 +187,7 @@ state::v1::AuthState ExpectedState(const Case& of) {
   }
   state.set_instance(of.configuration.instance());
   state.set_variant(of.configuration.variant());
+  *state.mutable_variables() = of.request.variables();
   return state;
 }
 
@@ -194,11 +210,12 @@ absl::StatusOr<Minted> Mint(const NetworkCatalog& catalog, const Sealer& sealer,
   settings->set_id("sn_0123456789abcdefghjk");
   settings->set_org_id("acme");
   settings->set_version(7);
+  *settings = WithChoices(of.request, *settings);
   const auto valid = ValidateAuthRequest(catalog, of.request);
   if (!valid.ok()) return valid.status();
   const auto fitting = ForConfiguration(catalog, *valid, *settings);
   if (!fitting.ok()) return fitting.status();
-  const auto redirect_uri = ChooseRedirectUri(*fitting, *settings, "");
+  const auto redirect_uri = ChooseRedirectUri(*fitting, *settings, "", sealer.keys());
   if (!redirect_uri.ok()) return redirect_uri.status();
   Minted minted;
   const RandomSource seeded = SeededRandom(seed);
@@ -229,11 +246,16 @@ absl::StatusOr<nlohmann::json> Line(const NetworkCatalog& catalog, const Sealer&
     code_challenge = CodeChallenge(DeriveCodeVerifier(key, minted->nonce),
                                    of.network.pkce().challenge_encoding());
   }
+  std::string nonce;
+  const std::vector<std::string> asked = ScopesOf(of);
+  if (TakesNonce(of.network, {asked.begin(), asked.end()})) {
+    nonce = DeriveIdTokenNonce(*sealer.keys().Find(1, Purpose::kIdTokenNonce), minted->nonce);
+  }
   return nlohmann::json{{"network", of.network.id()},
                         {"variant", of.configuration.variant()},
                         {"url", minted->auth_url.url},
                         {"endpoint", ExpectedEndpoint(of)},
-                        {"parameters", Expected(of, state, code_challenge)},
+                        {"parameters", Expected(of, state, code_challenge, nonce)},
                         {"fragment", of.network.fragment()}};
 }
 

@@ -5,13 +5,13 @@
 #include <set>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "core/catalog/pattern.h"
+#include "core/field_rules.h"
 
 namespace authurl::testing {
 namespace {
@@ -74,8 +74,10 @@ std::string ScopeToken(Dice& dice, const std::string& separator) {
   std::string token;
   while (token.empty()) {
     token = dice.OneIn(3) ? dice.Text(1, 30, kPrintableAscii) : dice.Text(1, 30, kAlphanumeric);
+    // "," "+" and "%" join scopes somewhere.
     for (const absl::string_view refused :
          {absl::string_view(" "), absl::string_view("\""), absl::string_view("\\"),
+          absl::string_view(","), absl::string_view("+"), absl::string_view("%"),
           absl::string_view(separator)}) {
       absl::StrReplaceAll({{refused, ""}}, &token);
     }
@@ -107,7 +109,8 @@ std::vector<std::string> Scopes(Dice& dice, const Network& network) {
 std::string MatchFor(Dice& dice, const std::string& pattern) {
   std::vector<std::string> values = absl::StrSplit(pattern, '|');
   for (const char* value : {"1", "123456789012345678", "a", "en", "_a1", "T0123456", "example.com",
-                            "id.vk.com", "v23.0", "{\"a b\": \"\u00e9&\"}"}) {
+                            "id.vk.com", "vk.ru", "a,1", "ABCDE12345", "CABCDEFGHIJKLMNO", "a@b.c",
+                            "nextdoor.com", "v23.0", "{\"a b\": \"\u00e9&\"}"}) {
     values.emplace_back(value);
   }
   const size_t first = dice.Below(values.size());
@@ -131,11 +134,23 @@ void AddExtraParams(Dice& dice, const Network& network, v1::CreateSocialNetworkR
     if (!param.required() && dice.OneIn(2)) continue;
     params[param.name()] = MatchFor(dice, param.pattern());
   }
-  std::set<std::string> lower_names;
+  std::set<std::string> folded_names;
   for (size_t more = dice.Below(4); more > 0; --more) {
     const std::string name = ParameterName(dice);
-    if (!lower_names.insert(absl::AsciiStrToLower(name)).second) continue;
+    if (!folded_names.insert(FoldedParameterName(name)).second) continue;
     params[name] = dice.OneIn(3) ? EveryPrintable(dice) : Unicode(dice, 40);
+  }
+}
+
+// Now and then a value for what a request may choose.
+void AddChoices(Dice& dice, const Network& network, v1::GetAuthUrlRequest& request) {
+  for (const auto& param : network.configuration_params()) {
+    if (!param.per_request() || dice.OneIn(2)) continue;
+    (*request.mutable_extra_params())[param.name()] = MatchFor(dice, param.pattern());
+  }
+  for (const auto& variable : network.variables()) {
+    if (!variable.per_request() || dice.OneIn(2)) continue;
+    (*request.mutable_variables())[variable.name()] = MatchFor(dice, variable.pattern());
   }
 }
 
@@ -150,7 +165,9 @@ v1::CreateSocialNetworkRequest RandomConfiguration(Dice& dice, const Network& ne
     request.set_instance(dice.Of({"mastodon.social", "a-b.c.de", "xn--bcher-kva.org"}));
   }
   request.set_client_key(absl::StrCat("k", dice.Text(0, 60, kPrintableAscii), "y"));
-  request.set_client_secret("client-secret");
+  // A JWT where the network wants one.
+  request.set_client_secret(network.has_signed_secret() ? "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"
+                                                        : "client-secret");
   if (dice.OneIn(2)) request.set_default_redirect_uri(RedirectUri(dice, network));
   if (dice.OneIn(2)) {
     for (const std::string& scope : Scopes(dice, network)) request.add_scopes(scope);
@@ -180,6 +197,7 @@ v1::GetAuthUrlRequest RandomRequest(Dice& dice, const Network& network,
     request.set_login_hint(dice.OneIn(3) ? EveryPrintable(dice) : Unicode(dice, 40));
   }
   if (dice.OneIn(4)) request.set_session_binding(dice.Text(16, 64, kPrintableAscii));
+  AddChoices(dice, network, request);
   return request;
 }
 

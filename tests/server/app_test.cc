@@ -19,6 +19,7 @@
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
 #include "tests/storage/flaky_backend.h"
+#include "tests/support/equals_proto.h"
 #include "tests/support/metrics_page.h"
 #include "tests/support/no_limit.h"
 
@@ -80,7 +81,7 @@ TEST_F(AppTest, DataOutlivesTheServer) {
   ASSERT_OK_AND_ASSIGN(const auto again, App::Start(config));
   const TestClient client(again->address(), org_key_);
   ASSERT_OK_AND_ASSIGN(const auto found, client.GetSocialNetwork(created.id()));
-  EXPECT_EQ(found.social_network().SerializeAsString(), created.SerializeAsString());
+  EXPECT_THAT(found.social_network(), EqualsProto(created));
 }
 
 TEST_F(AppTest, SecondServerOnTheSameDatabaseIsRefused) {

@@ -48,6 +48,19 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
       {"--write_workers is 257", [](Config& c) { c.write_workers = 257; }},
       {"--max_queued_reads is -1", [](Config& c) { c.max_queued_reads = -1; }},
       {"--max_queued_writes is 0", [](Config& c) { c.max_queued_writes = 0; }},
+      {"--max_outbound_calls is 0", [](Config& c) { c.max_outbound_calls = 0; }},
+      {"--max_outbound_calls_per_host is 0", [](Config& c) { c.max_outbound_calls_per_host = 0; }},
+      {"--max_outbound_calls_per_organization is 0",
+       [](Config& c) { c.max_outbound_calls_per_organization = 0; }},
+      {"--outbound_proxy_is_guarded needs --outbound_proxy",
+       [](Config& c) { c.outbound_proxy_is_guarded = true; }},
+      {"--outbound_proxy is not http://host:port", [](Config& c) { c.outbound_proxy = "proxy:1"; }},
+      {"--outbound_proxy is not", [](Config& c) { c.outbound_proxy = "https://proxy.example:1"; }},
+      {"--outbound_proxy is not", [](Config& c) { c.outbound_proxy = "http://proxy.example"; }},
+      {"--outbound_proxy is not", [](Config& c) { c.outbound_proxy = "http://proxy.example:0"; }},
+      {"--outbound_proxy is not", [](Config& c) { c.outbound_proxy = "http://proxy.example:1/"; }},
+      {"--outbound_proxy is not", [](Config& c) { c.outbound_proxy = "http://a:b@c.example:1"; }},
+      {"--nat64_prefix is not an IPv6 prefix", [](Config& c) { c.nat64_prefix = "10.0.0.0/8"; }},
       {"--max_request_bytes is 10", [](Config& c) { c.max_request_bytes = 10; }},
       {"--max_metadata_bytes is 65537", [](Config& c) { c.max_metadata_bytes = 65537; }},
       {"--max_connections is 0", [](Config& c) { c.max_connections = 0; }},
@@ -91,6 +104,11 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
        [](Config& c) { c.public_base_url = "http://localhost"; }},
       {"--public_base_url must begin with https://",
        [](Config& c) { c.public_base_url = "com.example.app:/x"; }},
+      {"--public_base_url must begin with https://",
+       [](Config& c) {
+         c.public_base_url = "http://example.com";
+         c.allow_local_instances = true;
+       }},
       {"--public_base_url must not end with a slash",
        [](Config& c) { c.public_base_url = "https://example.com/"; }},
       {"--public_base_url must not have a query",
@@ -116,7 +134,22 @@ TEST(ConfigTest, LimitsThemselvesAreGood) {
   config.drain_delay = absl::ZeroDuration();
   config.public_base_url = "https://example.com/authurl";
   config.listen = "unix:/run/authurl.sock";
+  config.outbound_proxy = "http://10.0.0.1:3128";
+  config.outbound_proxy_is_guarded = true;
+  config.nat64_prefix = "2001:db8:64::/96";
   EXPECT_OK(VerifyConfig(config));
+  config.outbound_proxy = "http://[2001:db8::1]:3128";
+  EXPECT_OK(VerifyConfig(config));
+}
+
+TEST(ConfigTest, CallbacksMayBeOnThisMachineWhereInstancesMay) {
+  Config config = GoodConfig();
+  config.allow_local_instances = true;
+  for (const char* url :
+       {"http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080/authurl"}) {
+    config.public_base_url = url;
+    EXPECT_OK(VerifyConfig(config)) << url;
+  }
 }
 
 TEST(ConfigTest, StrangersAreServedOnlyByTheFlagThatSaysSo) {

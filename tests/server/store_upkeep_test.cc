@@ -76,6 +76,23 @@ TEST_F(StoreUpkeepTest, ExpiredStatesGoHoweverManyAndTheOthersStay) {
   EXPECT_TRUE(Eventually([&] { return CountStored(living) == 0; }));
 }
 
+TEST_F(StoreUpkeepTest, FlowsThatAreLongOverGo) {
+  const absl::Time now = absl::FromUnixMillis(now_ms_);
+  record::v1::Flow flow;
+  flow.set_id(std::string(64, 'a'));
+  flow.set_org_id("acme");
+  flow.set_state_expires_at_ms(absl::ToUnixMillis(now + absl::Minutes(30)));
+  ASSERT_OK(store_->flows().Spend(kNoLimit, flow, now));
+  const auto is_there = [&] {
+    const auto found = store_->flows().Find(kNoLimit, "acme", flow.id());
+    return found.ok() && found->has_value();
+  };
+  const auto upkeep = Start();
+  EXPECT_TRUE(is_there());
+  now_ms_ += absl::ToInt64Milliseconds(absl::Minutes(30) + kFlowGrace + absl::Seconds(1));
+  EXPECT_TRUE(Eventually([&] { return !is_there(); }));
+}
+
 TEST_F(StoreUpkeepTest, WhatADeletedOrganizationLeftGoesHoweverMuchItIs) {
   const absl::Time now = absl::FromUnixMillis(now_ms_);
   Store(1100, now + absl::Minutes(10));

@@ -29,7 +29,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
 constexpr absl::Duration kLifetime = absl::Minutes(10);
 
 // 20 bytes that are the same in every run.

@@ -398,6 +398,64 @@ TEST_P(BackendConformanceTest, ALookupFindsTheFirstInItsOrder) {
               StatusIs(kNotFound, _));
 }
 
+TEST_P(BackendConformanceTest, WhatALookupFindsIsListedByIdAndCutIntoPages) {
+  for (const char* id : {"b", "a", "B", "\xC3\xA9", "_", "aa", "1"}) {
+    ASSERT_OK(InsertRow(kBoats, Boat("acme", id, id, "Lily")));
+  }
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "ab", "ab", "lily")));
+  ASSERT_OK(InsertRow(kBoats, Boat("other", "ac", "ac", "Lily")));
+  const LookupValues lilies = {.lookup = kByName, .org_id = "acme", .values = {"Lily"}};
+  const auto list = [&](const LookupValues& key, absl::string_view after, int rows) {
+    return Ids(backend_->ListFound(NoLimit(), kBoats, key, after, {.rows = rows}, 0));
+  };
+  EXPECT_EQ(list(lilies, "", 10), "1 B _ a aa b \xC3\xA9");
+  EXPECT_EQ(list(lilies, "", 3), "1 B _");
+  EXPECT_EQ(list(lilies, "_", 3), "a aa b");
+  EXPECT_EQ(list(lilies, "ab", 3), "b \xC3\xA9");
+  EXPECT_EQ(list(lilies, "\xC3\xA9", 3), "");
+  EXPECT_EQ(list(lilies, "", 0), "");
+  EXPECT_EQ(list(lilies, "", -1), "");
+  EXPECT_EQ(list({.lookup = kByName, .org_id = "nobody", .values = {"Lily"}}, "", 10), "");
+  EXPECT_EQ(list(RowsOfOrganization("acme"), "a", 2), "aa ab");
+  EXPECT_EQ(list(RowsOfOrganization("other"), "", 10), "ac");
+  std::string after;
+  std::string pages;
+  do {
+    const auto page = backend_->ListFound(NoLimit(), kBoats, lilies, after, {.rows = 3}, 0);
+    absl::StrAppend(&pages, Ids(page), ";");
+    after = page.ok() ? page->next : "";
+  } while (!after.empty());
+  EXPECT_EQ(pages, "1 B _;a aa b;\xC3\xA9;");
+  // With so many parts, and no more bytes, as are asked for.
+  ASSERT_OK_AND_ASSIGN(const RowPage page, backend_->ListFound(NoLimit(), kBoats, lilies, "a",
+                                                               {.rows = 9, .bytes = 1}, 2));
+  ASSERT_EQ(Ids(page), "aa");
+  EXPECT_EQ(page.next, "aa");
+  EXPECT_THAT(page.rows[0].parts, ElementsAre("papers of aa", "treasure of aa"));
+}
+
+TEST_P(BackendConformanceTest, WhatALookupFindsIsCountedUpToALimit) {
+  for (int i = 0; i < 5; ++i) {
+    const std::string id = absl::StrCat(i);
+    ASSERT_OK(InsertRow(kBoats, Boat("acme", id, "Ostend", id)));
+  }
+  ASSERT_OK(InsertRow(kBoats, Boat("acme", "elsewhere", "Calais", "1")));
+  ASSERT_OK(InsertRow(kBoats, Boat("other", "1", "Ostend", "1")));
+  const auto count = [&](const LookupValues& key, int64_t at_most) {
+    return backend_->Count(NoLimit(), kBoats, key, at_most).value_or(-1);
+  };
+  EXPECT_EQ(count(InHarbour("acme", "Ostend"), 100), 5);
+  EXPECT_EQ(count(InHarbour("acme", "Ostend"), 5), 5);
+  EXPECT_EQ(count(InHarbour("acme", "Ostend"), 2), 2);
+  EXPECT_EQ(count(InHarbour("acme", "Ostend"), 0), 0);
+  EXPECT_EQ(count(InHarbour("acme", "Ostend"), -1), 0);
+  EXPECT_EQ(count(InHarbour("acme", "ostend"), 9), 0);
+  EXPECT_EQ(count({.lookup = kByName, .org_id = "acme", .values = {"1"}}, 9), 2);
+  EXPECT_EQ(count(Named("acme", "Ostend", "1"), 9), 1);
+  EXPECT_EQ(count(RowsOfOrganization("acme"), 9), 6);
+  EXPECT_EQ(count(RowsOfOrganization("nobody"), 9), 0);
+}
+
 TEST_P(BackendConformanceTest, TheValuesOfALookupAreListedOnceEach) {
   EXPECT_THAT(backend_->ListValues(NoLimit(), kBoats, kByHarbour, "acme"), IsOkAndHolds(IsEmpty()));
   int i = 0;
@@ -525,6 +583,9 @@ TEST_P(BackendConformanceTest, NothingIsBegunForACallerWhoNoLongerWaits) {
     EXPECT_THAT(backend_->Find(*context, kBoats, InHarbour("a", "b"), 1), StatusIs(code, _));
     EXPECT_THAT(backend_->List(*context, kFlags, std::nullopt, "", {.rows = 5}, 1),
                 StatusIs(code, _));
+    EXPECT_THAT(backend_->ListFound(*context, kBoats, RowsOfOrganization("a"), "", {.rows = 5}, 1),
+                StatusIs(code, _));
+    EXPECT_THAT(backend_->Count(*context, kBoats, InHarbour("a", "b"), 5), StatusIs(code, _));
     EXPECT_THAT(backend_->ListDue(*context, kFleets, 1, 1), StatusIs(code, _));
     EXPECT_THAT(backend_->ListValues(*context, kBoats, kByHarbour, "a"), StatusIs(code, _));
     const uint64_t commits = backend_->Stats().writes;

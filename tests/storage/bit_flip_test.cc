@@ -30,8 +30,6 @@ constexpr int kFlipsPerWrite = 20;
 constexpr std::array<const char*, 2> kOrgIds = {"acme", "other"};
 constexpr std::array<const char*, 3> kNetworks = {"google", "github", "tiktok"};
 
-const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
-
 std::string IdOf(const char* org, const char* network) { return absl::StrCat(org, "-", network); }
 
 std::string ReferenceOf(absl::string_view org) {
@@ -46,8 +44,8 @@ class BitFlipTest : public StoreTest {
       ASSERT_OK(store.CreateApiKey(kNoLimit, TestApiKey(org, org)));
       for (const char* network : kNetworks) {
         const std::string id = IdOf(org, network);
-        ASSERT_OK(
-            store.CreateSocialNetwork(kNoLimit, TestSettings(org, id, network), TestSecret(id)));
+        ASSERT_OK(store.social_networks().Create(kNoLimit, TestSettings(org, id, network),
+                                                 TestSecret(id)));
       }
       const StoredAuthState state = SealStoredAuthState(
           keys_.sealer, NewNonce(random_), ReferenceOf(org), TestAuthState(org, "wechat", kNow));
@@ -94,14 +92,14 @@ class BitFlipTest : public StoreTest {
       for (const char* network : kNetworks) {
         const std::string id = IdOf(org, network);
         const auto right = TestSettings(org, id, network);
-        Judge(store.FindSocialNetwork(kNoLimit, org, network, "", ""), right);
-        Judge(store.GetSocialNetwork(kNoLimit, org, id), right);
-        const auto secret = store.GetClientSecret(kNoLimit, org, id, 1);
+        Judge(store.social_networks().Find(kNoLimit, org, network, "", ""), right);
+        Judge(store.social_networks().Get(kNoLimit, org, id), right);
+        const auto secret = store.social_networks().GetClientSecret(kNoLimit, org, id, 1);
         if (secret.ok()) {
           EXPECT_EQ(*secret, TestSecret(id));
         }
       }
-      const auto list = store.ListSocialNetworks(kNoLimit, org, "", {.rows = 10});
+      const auto list = store.social_networks().List(kNoLimit, org, "", {.rows = 10});
       if (!list.ok()) continue;
       for (const auto& settings : list->records) {
         EXPECT_TRUE(MessageDifferencer::Equals(
@@ -113,14 +111,14 @@ class BitFlipTest : public StoreTest {
 
   // A write may succeed or fail, but what is read then is the old or the new.
   static void Write(CredentialStore& store) {
-    const auto updated = store.UpdateSocialNetwork(
+    const auto updated = store.social_networks().Update(
         kNoLimit, "acme", "acme-google", kNow,
-        [](record::v1::SocialNetworkSettings& settings) {
+        [](record::v1::SocialNetworkSettings& settings, absl::string_view) {
           settings.set_client_key("changed");
           return absl::OkStatus();
         },
         std::nullopt);
-    const auto read = store.FindSocialNetwork(kNoLimit, "acme", "google", "", "");
+    const auto read = store.social_networks().Find(kNoLimit, "acme", "google", "", "");
     if (!updated.ok() || !read.ok()) return;
     EXPECT_EQ((*read)->client_key(), "changed");
     EXPECT_EQ((*read)->id(), "acme-google");

@@ -9,13 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/flow/auth_state.h"
+#include "tests/storage/store_fixture.h"
 
 namespace authurl::testing {
 namespace {
 
 using ::testing::Optional;
-
-const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
 
 ClientSecrets Reread(const ClientSecrets& secrets) {
   return *ClientSecrets::Parse(secrets.Serialize());

@@ -1,7 +1,6 @@
 #include "storage/credential_store.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -16,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/errors.h"
@@ -24,13 +22,11 @@
 #include "storage/sqlite/migrations.h"
 #include "tests/storage/child_process.h"
 #include "tests/storage/forwarding_backend.h"
-#include "tests/storage/sqlite/raw_database.h"
 #include "tests/storage/store_fixture.h"
 
 namespace authurl::testing {
 namespace {
 
-using ::google::protobuf::util::MessageDifferencer;
 using ::testing::_;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -38,14 +34,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 using record::v1::SocialNetworkSettings;
-
-const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
-
-MATCHER_P(EqualsProto, message, "equals " + message.ShortDebugString()) {
-  return MessageDifferencer::Equals(arg, message);
-}
-
-absl::Status NoChange(SocialNetworkSettings&) { return absl::OkStatus(); }
 
 // Matches what comes of a damaged record: an internal fault that callers learn nothing of.
 auto DoesNotOpen(const std::string& table) {
@@ -75,15 +63,8 @@ class LateBackend final : public ForwardingBackend {
   std::function<void()> after_next_meta;
 };
 
-class CredentialStoreTest : public StoreTest {
+class CredentialStoreTest : public OpenStoreTest {
  protected:
-  void SetUp() override { Reopen(); }
-
-  void Reopen() {
-    store_.reset();
-    ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
-  }
-
   LateBackend& ReopenOverLateBackend() {
     store_.reset();
     auto late = std::make_unique<LateBackend>(OpenSqliteBackend(path_).value());
@@ -91,15 +72,6 @@ class CredentialStoreTest : public StoreTest {
     store_ = CredentialStore::Open(std::move(late), keys_.sealer, random_).value();
     return backend;
   }
-
-  // Edits the file behind the store's back.
-  void Edit(const std::string& sql) {
-    store_.reset();
-    RawDatabase(path_).Execute(sql);
-    Reopen();
-  }
-
-  std::unique_ptr<CredentialStore> store_;
 };
 
 TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
@@ -110,13 +82,14 @@ TEST_F(CredentialStoreTest, RecordsComeBackAsTheyWereCreated) {
   ASSERT_OK_AND_ASSIGN(const auto key, store_->GetApiKey(kNoLimit, "acme-key"));
   EXPECT_THAT(*key, EqualsProto(TestApiKey("acme-key", "acme")));
   const SocialNetworkSettings expected = TestSettings("acme", "acme-google", "google");
-  ASSERT_OK_AND_ASSIGN(const auto by_id, store_->GetSocialNetwork(kNoLimit, "acme", "acme-google"));
+  ASSERT_OK_AND_ASSIGN(const auto by_id,
+                       store_->social_networks().Get(kNoLimit, "acme", "acme-google"));
   EXPECT_THAT(by_id, EqualsProto(expected));
   ASSERT_OK_AND_ASSIGN(const auto found,
-                       store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
+                       store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
   EXPECT_THAT(*found, EqualsProto(expected));
-  ASSERT_OK_AND_ASSIGN(const auto secret,
-                       store_->GetClientSecret(kNoLimit, "acme", "acme-google", 1));
+  ASSERT_OK_AND_ASSIGN(const auto secret, store_->social_networks().GetClientSecret(
+                                              kNoLimit, "acme", "acme-google", 1));
   EXPECT_EQ(secret, TestSecret("acme-google"));
   EXPECT_OK(store_->Probe());
   EXPECT_OK(store_->ProbeReads());
@@ -165,150 +138,18 @@ TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
   ASSERT_OK_AND_ASSIGN(const auto kept, store_->GetAuthState(kNoLimit, state.reference));
   EXPECT_EQ(kept, state.sealed);
   ASSERT_OK_AND_ASSIGN(const auto settings,
-                       store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
+                       store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
   EXPECT_THAT(*settings, EqualsProto(old));
-  ASSERT_OK_AND_ASSIGN(const auto secret, store_->GetClientSecret(kNoLimit, "acme", "sn_old", 1));
+  ASSERT_OK_AND_ASSIGN(const auto secret,
+                       store_->social_networks().GetClientSecret(kNoLimit, "acme", "sn_old", 1));
   EXPECT_EQ(secret, "old-secret");
   // It is the first one still, when others come.
   SocialNetworkSettings another = TestSettings("acme", "sn_new", "google");
   another.set_name("new");
-  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, another, "secret"));
+  ASSERT_OK(store_->social_networks().Create(kNoLimit, another, "secret"));
   ASSERT_OK_AND_ASSIGN(const std::string first,
-                       store_->GetDefaultSocialNetworkId(kNoLimit, "acme", "google", ""));
+                       store_->social_networks().GetDefaultId(kNoLimit, "acme", "google", ""));
   EXPECT_EQ(first, "sn_old");
-}
-
-// What the default one is of acme's configurations of google.
-TEST_F(CredentialStoreTest, TheFirstConfigurationIsTheDefaultUntilAnotherIsMadeIt) {
-  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-  const auto create = [&](const std::string& id, const std::string& name, int64_t created_at_ms,
-                          bool make_default = false) {
-    SocialNetworkSettings settings = TestSettings("acme", id, "google");
-    settings.set_name(name);
-    settings.set_created_at_ms(created_at_ms);
-    return store_->CreateSocialNetwork(kNoLimit, settings, TestSecret(id), make_default);
-  };
-  const auto default_id = [&]() -> std::string {
-    const auto id = store_->GetDefaultSocialNetworkId(kNoLimit, "acme", "google", "");
-    EXPECT_OK(id);
-    const auto found = store_->FindSocialNetwork(kNoLimit, "acme", "google", "", "");
-    if (id->empty()) {
-      EXPECT_THAT(found, HasReason("NETWORK_NOT_CONFIGURED"));
-    } else {
-      EXPECT_EQ(found.ok() ? (*found)->id() : "", *id);
-    }
-    return *id;
-  };
-  const auto make_default = [&](const std::string& id) {
-    return store_->UpdateSocialNetwork(kNoLimit, "acme", id, kNow, NoChange, std::nullopt, true)
-        .status();
-  };
-  EXPECT_EQ(default_id(), "");
-  ASSERT_OK(create("sn_first", "", 1000));
-  // Even where the clock went back.
-  ASSERT_OK(create("sn_a_second", "second", 10));
-  ASSERT_OK(create("sn_third", "third", 2000));
-  EXPECT_EQ(default_id(), "sn_first");
-  ASSERT_OK(make_default("sn_third"));
-  EXPECT_EQ(default_id(), "sn_third");
-  ASSERT_OK(make_default("sn_third"));
-  EXPECT_EQ(default_id(), "sn_third");
-  ASSERT_OK(create("sn_fourth", "fourth", 5, true));
-  EXPECT_EQ(default_id(), "sn_fourth");
-  ASSERT_OK(make_default("sn_a_second"));
-  EXPECT_EQ(default_id(), "sn_a_second");
-  ASSERT_OK(create("sn_fifth", "fifth", 1));
-  EXPECT_EQ(default_id(), "sn_a_second");
-  Reopen();
-  EXPECT_EQ(default_id(), "sn_a_second");
-  // The one that was the default before.
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "sn_a_second"));
-  EXPECT_EQ(default_id(), "sn_fourth");
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "sn_fourth"));
-  EXPECT_EQ(default_id(), "sn_third");
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "sn_third"));
-  EXPECT_EQ(default_id(), "sn_first");
-  // And the others in the order of their creation.
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "sn_first"));
-  EXPECT_EQ(default_id(), "sn_fifth");
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "sn_fifth"));
-  EXPECT_EQ(default_id(), "");
-}
-
-TEST_F(CredentialStoreTest, AConfigurationIsFoundByItsNameAndItsIdAndNotByAnOldName) {
-  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-  for (const std::string name : {"", "brand_b"}) {
-    SocialNetworkSettings settings = TestSettings("acme", "sn_" + name + "1", "google");
-    settings.set_name(name);
-    ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
-  }
-  const auto find = [&](const std::string& configuration, const std::string& network = "google",
-                        const std::string& org = "acme") -> std::string {
-    const auto found = store_->FindSocialNetwork(kNoLimit, org, network, "", configuration);
-    if (found.ok()) return (*found)->id();
-    EXPECT_THAT(found, HasReason("NETWORK_NOT_CONFIGURED"));
-    return "";
-  };
-  EXPECT_EQ(find("brand_b"), "sn_brand_b1");
-  EXPECT_EQ(find("sn_brand_b1"), "sn_brand_b1");
-  EXPECT_EQ(find("sn_1"), "sn_1");
-  EXPECT_EQ(find("brand_c"), "");
-  EXPECT_EQ(find("sn_none"), "");
-  EXPECT_EQ(find("sn_1", "github"), "");
-  EXPECT_EQ(find("sn_1", "google", "other"), "");
-
-  const auto rename_to = [&](const std::string& name) {
-    return store_
-        ->UpdateSocialNetwork(
-            kNoLimit, "acme", "sn_brand_b1", kNow,
-            [&](SocialNetworkSettings& settings) {
-              settings.set_name(name);
-              return absl::OkStatus();
-            },
-            std::nullopt)
-        .status();
-  };
-  EXPECT_THAT(rename_to(""), HasReason("SOCIAL_NETWORK_EXISTS"));
-  EXPECT_EQ(find("brand_b"), "sn_brand_b1");
-  ASSERT_OK(rename_to("brand_c"));
-  EXPECT_EQ(find("brand_b"), "");
-  EXPECT_EQ(find("brand_c"), "sn_brand_b1");
-  EXPECT_EQ(find("sn_brand_b1"), "sn_brand_b1");
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "sn_brand_b1"));
-  EXPECT_EQ(find("brand_c"), "");
-  EXPECT_EQ(find("sn_brand_b1"), "");
-  EXPECT_EQ(find(""), "sn_1");
-}
-
-TEST_F(CredentialStoreTest, NoErrorAboutATakenNameAdvisesToOverwrite) {
-  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-  SocialNetworkSettings settings = TestSettings("acme", "sn_1", "google");
-  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
-  settings.set_id("sn_2");
-  EXPECT_THAT(store_->CreateSocialNetwork(kNoLimit, settings, "secret"),
-              AllOf(HasReason("SOCIAL_NETWORK_EXISTS"),
-                    StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("give this one a name"))));
-  settings.set_name("page");
-  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
-  settings.set_id("sn_3");
-  EXPECT_THAT(store_->CreateSocialNetwork(kNoLimit, settings, "secret"),
-              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("choose another name")));
-}
-
-TEST_F(CredentialStoreTest, ANetworkHasABoundedNumberOfConfigurations) {
-  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-  SocialNetworkSettings settings = TestSettings("acme", "sn", "google");
-  for (int i = 0; i < kMaxNamesOfNetwork; ++i) {
-    settings.set_id(absl::StrCat("sn_", i));
-    settings.set_name(absl::StrCat("name-", i));
-    ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
-  }
-  settings.set_id("sn_more");
-  settings.set_name("more");
-  EXPECT_THAT(store_->CreateSocialNetwork(kNoLimit, settings, "secret"),
-              HasReason("TOO_MANY_CONFIGURATIONS"));
-  settings.set_instance("another.example");
-  EXPECT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
 }
 
 TEST_F(CredentialStoreTest, AWriteDuringAStepOfTheRollbackCheckNeedsTheNextOne) {
@@ -346,13 +187,13 @@ TEST_F(CredentialStoreTest, AnOrganisationHasABoundedNumberOfConfigurationsAndAp
     const auto create = [&](int i) {
       settings.set_id(absl::StrCat("sn_", i));
       settings.set_instance(absl::StrCat("m", i, ".example"));
-      return store_->CreateSocialNetwork(kNoLimit, settings, "secret").status();
+      return store_->social_networks().Create(kNoLimit, settings, "secret").status();
     };
     for (int i = 0; i < 7; ++i) ASSERT_OK(create(i)) << i;
     EXPECT_THAT(create(7), AllOf(HasReason("TOO_MANY_CONFIGURATIONS"),
                                  StatusIs(absl::StatusCode::kFailedPrecondition,
                                           HasSubstr("has 7 configurations"))));
-    ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, org, "sn_3"));
+    ASSERT_OK(store_->social_networks().Delete(kNoLimit, org, "sn_3"));
     EXPECT_OK(create(8));
     EXPECT_THAT(create(9), HasReason("TOO_MANY_CONFIGURATIONS"));
 
@@ -370,35 +211,6 @@ TEST_F(CredentialStoreTest, AnOrganisationHasABoundedNumberOfConfigurationsAndAp
   }
 }
 
-TEST_F(CredentialStoreTest, OfManyThatAreMadeTheDefaultAtOnceOneIsIt) {
-  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-  constexpr int kConfigurations = 8;
-  for (int i = 0; i < kConfigurations; ++i) {
-    SocialNetworkSettings settings = TestSettings("acme", absl::StrCat("sn_", i), "google");
-    settings.set_name(absl::StrCat("name-", i));
-    ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
-  }
-  std::atomic<int> failed = 0;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < kConfigurations; ++i) {
-    threads.emplace_back([&, i] {
-      for (int round = 0; round < 10; ++round) {
-        const auto made = store_->UpdateSocialNetwork(kNoLimit, "acme", absl::StrCat("sn_", i),
-                                                      kNow, NoChange, std::nullopt, true);
-        const auto found = store_->FindSocialNetwork(kNoLimit, "acme", "google", "", "");
-        if (!made.ok() || !found.ok()) ++failed;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(failed, 0);
-  ASSERT_OK_AND_ASSIGN(const std::string id,
-                       store_->GetDefaultSocialNetworkId(kNoLimit, "acme", "google", ""));
-  ASSERT_OK_AND_ASSIGN(const auto found,
-                       store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
-  EXPECT_EQ(found->id(), id);
-}
-
 TEST_F(CredentialStoreTest, ListsHoldTheRecordsInOrder) {
   Fill(*store_);
   ASSERT_OK_AND_ASSIGN(const auto organizations,
@@ -410,7 +222,7 @@ TEST_F(CredentialStoreTest, ListsHoldTheRecordsInOrder) {
   ASSERT_EQ(keys.records.size(), 2u);
   EXPECT_EQ(keys.records[1].key_id(), "admin-key");
   ASSERT_OK_AND_ASSIGN(const auto networks,
-                       store_->ListSocialNetworks(kNoLimit, "acme", "", {.rows = 10}));
+                       store_->social_networks().List(kNoLimit, "acme", "", {.rows = 10}));
   ASSERT_EQ(networks.records.size(), 2u);
   EXPECT_EQ(networks.records[0].id(), "acme-github");
 }
@@ -427,33 +239,34 @@ TEST_F(CredentialStoreTest, WhatIsAbsentOrTakenHasAReason) {
               HasReason("ORGANIZATION_NOT_FOUND"));
   EXPECT_THAT(store_->CreateApiKey(kNoLimit, TestApiKey("acme-key", "acme")),
               HasReason("API_KEY_EXISTS"));
-  EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "acme", "x"),
+  EXPECT_THAT(store_->social_networks().Get(kNoLimit, "acme", "x"),
               HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "acme", "other-google"),
+  EXPECT_THAT(store_->social_networks().Get(kNoLimit, "acme", "other-google"),
               HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  EXPECT_THAT(store_->DeleteSocialNetwork(kNoLimit, "acme", "other-google"),
+  EXPECT_THAT(store_->social_networks().Delete(kNoLimit, "acme", "other-google"),
               HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  EXPECT_THAT(
-      store_->UpdateSocialNetwork(kNoLimit, "acme", "other-google", kNow, NoChange, std::nullopt),
-      HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  EXPECT_THAT(store_->GetClientSecret(kNoLimit, "acme", "other-google", 1),
+  EXPECT_THAT(store_->social_networks().Update(kNoLimit, "acme", "other-google", kNow, NoChange,
+                                               std::nullopt),
               HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "tiktok", "", ""),
+  EXPECT_THAT(store_->social_networks().GetClientSecret(kNoLimit, "acme", "other-google", 1),
+              HasReason("SOCIAL_NETWORK_NOT_FOUND"));
+  EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "tiktok", "", ""),
               HasReason("NETWORK_NOT_CONFIGURED"));
   EXPECT_THAT(
-      store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "new", "google"), "secret"),
+      store_->social_networks().Create(kNoLimit, TestSettings("acme", "new", "google"), "secret"),
       HasReason("SOCIAL_NETWORK_EXISTS"));
-  EXPECT_THAT(store_->CreateSocialNetwork(kNoLimit, TestSettings("x", "new", "google"), "secret"),
-              HasReason("ORGANIZATION_NOT_FOUND"));
+  EXPECT_THAT(
+      store_->social_networks().Create(kNoLimit, TestSettings("x", "new", "google"), "secret"),
+      HasReason("ORGANIZATION_NOT_FOUND"));
 }
 
 TEST_F(CredentialStoreTest, DeletingAnOrganizationTakesEverythingOfIt) {
   Fill(*store_);
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
   EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
-  EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""),
+  EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""),
               HasReason("NETWORK_NOT_CONFIGURED"));
-  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "other", "google", "", ""));
+  EXPECT_OK(store_->social_networks().Find(kNoLimit, "other", "google", "", ""));
 }
 
 TEST_F(CredentialStoreTest, ADeletedOrganizationIsPurgedInStepsAndItsIdIsFreeThen) {
@@ -464,14 +277,14 @@ TEST_F(CredentialStoreTest, ADeletedOrganizationIsPurgedInStepsAndItsIdIsFreeThe
     EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
     EXPECT_THAT(store_->RevokeApiKey(kNoLimit, "acme-key", std::nullopt, kNow),
                 HasReason("API_KEY_NOT_FOUND"));
-    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""),
+    EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""),
                 HasReason("NETWORK_NOT_CONFIGURED"));
-    EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "acme", "acme-google"),
+    EXPECT_THAT(store_->social_networks().Get(kNoLimit, "acme", "acme-google"),
                 HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-    EXPECT_THAT(store_->GetClientSecret(kNoLimit, "acme", "acme-google", 1),
+    EXPECT_THAT(store_->social_networks().GetClientSecret(kNoLimit, "acme", "acme-google", 1),
                 HasReason("SOCIAL_NETWORK_NOT_FOUND"));
     ASSERT_OK_AND_ASSIGN(const auto networks,
-                         store_->ListSocialNetworks(kNoLimit, "acme", "", {.rows = 10}));
+                         store_->social_networks().List(kNoLimit, "acme", "", {.rows = 10}));
     EXPECT_THAT(networks.records, IsEmpty());
     EXPECT_THAT(networks.unreadable, IsEmpty());
     ASSERT_OK_AND_ASSIGN(const auto keys,
@@ -501,9 +314,9 @@ TEST_F(CredentialStoreTest, ADeletedOrganizationIsPurgedInStepsAndItsIdIsFreeThe
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
   EXPECT_OK(store_->GetOrganization(kNoLimit, "acme"));
   EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
-  EXPECT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "acme-google", "google"),
-                                        "secret"));
-  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "other", "google", "", ""));
+  EXPECT_OK(store_->social_networks().Create(
+      kNoLimit, TestSettings("acme", "acme-google", "google"), "secret"));
+  EXPECT_OK(store_->social_networks().Find(kNoLimit, "other", "google", "", ""));
   EXPECT_OK(store_->GetApiKey(kNoLimit, "other-key"));
 }
 
@@ -511,18 +324,18 @@ TEST_F(CredentialStoreTest, ADeletedOrganizationIsPurgedInStepsAndItsIdIsFreeThe
 TEST_F(CredentialStoreTest, AnOrganizationThatIsMadeAgainMeetsNothingOfTheFirst) {
   Fill(*store_);
   for (int round = 0; round < 2; ++round) {
-    ASSERT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
+    ASSERT_OK(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
     ASSERT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
     ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
     while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
     ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
     ASSERT_OK(store_->GetOrganization(kNoLimit, "acme"));
     EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
-    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""),
+    EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""),
                 HasReason("NETWORK_NOT_CONFIGURED"));
     ASSERT_OK(store_->CreateApiKey(kNoLimit, TestApiKey("acme-key", "acme")));
-    ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "acme-google", "google"),
-                                          "secret"));
+    ASSERT_OK(store_->social_networks().Create(
+        kNoLimit, TestSettings("acme", "acme-google", "google"), "secret"));
   }
 }
 
@@ -532,21 +345,21 @@ TEST_F(CredentialStoreTest, NothingInMemoryContradictsACommitThatHasNotReturned)
   Fill(*store_);
   const auto remember = [&] {
     ASSERT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
-    ASSERT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
-    ASSERT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "github", "", ""));
+    ASSERT_OK(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
+    ASSERT_OK(store_->social_networks().Find(kNoLimit, "acme", "github", "", ""));
   };
   int looks = 0;
   remember();
   backend.after_next = [&] {
     ++looks;
-    EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "acme", "acme-github"),
+    EXPECT_THAT(store_->social_networks().Get(kNoLimit, "acme", "acme-github"),
                 HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-    EXPECT_EQ(store_->FindSocialNetworkInMemory("acme", "github", "", ""), std::nullopt);
-    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "github", "", ""),
+    EXPECT_EQ(store_->social_networks().FindInMemory("acme", "github", "", ""), std::nullopt);
+    EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "github", "", ""),
                 HasReason("NETWORK_NOT_CONFIGURED"));
-    EXPECT_TRUE(store_->FindSocialNetworkInMemory("acme", "google", "", "").has_value());
+    EXPECT_TRUE(store_->social_networks().FindInMemory("acme", "google", "", "").has_value());
   };
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "acme-github"));
+  ASSERT_OK(store_->social_networks().Delete(kNoLimit, "acme", "acme-github"));
   backend.after_next = [&] {
     ++looks;
     ASSERT_OK_AND_ASSIGN(const auto keys, store_->ListApiKeys(kNoLimit, "acme", "", {.rows = 1}));
@@ -562,8 +375,8 @@ TEST_F(CredentialStoreTest, NothingInMemoryContradictsACommitThatHasNotReturned)
                 HasReason("ORGANIZATION_NOT_FOUND"));
     EXPECT_EQ(store_->FindApiKeyInMemory("acme-key"), std::nullopt);
     EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
-    EXPECT_EQ(store_->FindSocialNetworkInMemory("acme", "google", "", ""), std::nullopt);
-    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""),
+    EXPECT_EQ(store_->social_networks().FindInMemory("acme", "google", "", ""), std::nullopt);
+    EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""),
                 HasReason("NETWORK_NOT_CONFIGURED"));
     EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), HasReason("ORGANIZATION_NOT_FOUND"));
   };
@@ -583,9 +396,10 @@ TEST_F(CredentialStoreTest, AWriteForAnOrganizationNeverReachesALaterOneOfTheSam
   };
   // It is made for the organisation that there is then.
   backend.before_next = make_again;
-  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "sn_1", "x"), "secret"));
-  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "x", "", ""));
-  EXPECT_OK(store_->GetSocialNetwork(kNoLimit, "acme", "sn_1"));
+  ASSERT_OK(
+      store_->social_networks().Create(kNoLimit, TestSettings("acme", "sn_1", "x"), "secret"));
+  EXPECT_OK(store_->social_networks().Find(kNoLimit, "acme", "x", "", ""));
+  EXPECT_OK(store_->social_networks().Get(kNoLimit, "acme", "sn_1"));
   backend.before_next = make_again;
   ASSERT_OK(store_->CreateApiKey(kNoLimit, TestApiKey("new-key", "acme")));
   EXPECT_OK(store_->GetApiKey(kNoLimit, "new-key"));
@@ -597,14 +411,16 @@ TEST_F(CredentialStoreTest, AWriteForAnOrganizationNeverReachesALaterOneOfTheSam
   backend.before_next = [&] {
     while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
     ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-    ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
+    ASSERT_OK(
+        store_->social_networks().Create(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
     ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
   };
   ASSERT_OK(store_->PurgeOrganizations(kNoLimit, 100));
   while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
-  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "x", "", ""));
+  ASSERT_OK(
+      store_->social_networks().Create(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
+  EXPECT_OK(store_->social_networks().Find(kNoLimit, "acme", "x", "", ""));
 }
 
 TEST_F(CredentialStoreTest, NothingIsPurgedForADamagedColumnAndOthersAreNotHeldUp) {
@@ -621,23 +437,7 @@ TEST_F(CredentialStoreTest, NothingIsPurgedForADamagedColumnAndOthersAreNotHeldU
   // Nothing of it was lost.
   Edit("UPDATE organizations SET purge_at_ms = 9223372036854775807 WHERE id = 'acme'");
   EXPECT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
-  EXPECT_OK(store_->GetClientSecret(kNoLimit, "acme", "acme-google", 1));
-}
-
-TEST_F(CredentialStoreTest, ManyConfigurationsOfOneNetworkAreMadeAtOnce) {
-  ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
-  std::atomic<int> failed = 0;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 48; ++i) {
-    threads.emplace_back([&, i] {
-      // All of the same millisecond.
-      SocialNetworkSettings settings = TestSettings("acme", absl::StrCat("sn_", i), "google");
-      settings.set_name(absl::StrCat("name-", i));
-      if (!store_->CreateSocialNetwork(kNoLimit, settings, "secret").ok()) ++failed;
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(failed, 0);
+  EXPECT_OK(store_->social_networks().GetClientSecret(kNoLimit, "acme", "acme-google", 1));
 }
 
 TEST_F(CredentialStoreTest, AnOrganizationWhoseRecordIsDamagedCanBeDeleted) {
@@ -680,29 +480,20 @@ TEST_F(CredentialStoreTest, ThatThereAreKeysIsKnownThoughNoneOpens) {
   EXPECT_THAT(keys.unreadable, ElementsAre("acme-key", "admin-key", "other-key"));
 }
 
-TEST_F(CredentialStoreTest, ConfiguredNetworksAreListedThoughNoConfigurationOpens) {
-  Fill(*store_);
-  SocialNetworkSettings another = TestSettings("acme", "another", "google");
-  another.set_name("another");
-  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, another, "secret"));
-  Edit("UPDATE social_networks SET settings = x'00'");
-  EXPECT_THAT(store_->ListConfiguredNetworks(kNoLimit, "acme"),
-              IsOkAndHolds(ElementsAre("github", "google")));
-  EXPECT_THAT(store_->ListConfiguredNetworks(kNoLimit, "nobody"), IsOkAndHolds(IsEmpty()));
-}
-
 TEST_F(CredentialStoreTest, FromMemoryOnlyWhatIsThereIsAnswered) {
   Fill(*store_);
   Reopen();
   const auto key = [&] { return store_->FindApiKeyInMemory("acme-key"); };
   const auto organization = [&] { return store_->FindOrganizationInMemory("acme"); };
-  const auto settings = [&] { return store_->FindSocialNetworkInMemory("acme", "google", "", ""); };
+  const auto settings = [&] {
+    return store_->social_networks().FindInMemory("acme", "google", "", "");
+  };
   EXPECT_EQ(key(), std::nullopt);
   EXPECT_EQ(organization(), std::nullopt);
   EXPECT_EQ(settings(), std::nullopt);
   ASSERT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
   ASSERT_OK(store_->GetOrganization(kNoLimit, "acme"));
-  ASSERT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
+  ASSERT_OK(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
   // That the file is gone is not noticed: it is not asked.
   std::filesystem::rename(path_, folder_.File("away.db"));
   EXPECT_THAT(store_->ProbeReads(), HasReason("STORAGE_UNAVAILABLE"));
@@ -714,8 +505,8 @@ TEST_F(CredentialStoreTest, FromMemoryOnlyWhatIsThereIsAnswered) {
   EXPECT_THAT(*the_settings, EqualsProto(TestSettings("acme", "acme-google", "google")));
   for (int i = 0; i < 2; ++i) {
     // Trouble with the database is not kept.
-    EXPECT_EQ(store_->FindSocialNetworkInMemory("acme", "github", "", ""), std::nullopt);
-    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "github", "", ""),
+    EXPECT_EQ(store_->social_networks().FindInMemory("acme", "github", "", ""), std::nullopt);
+    EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "github", "", ""),
                 HasReason("STORAGE_UNAVAILABLE"));
   }
 }
@@ -736,8 +527,10 @@ TEST_F(CredentialStoreTest, ThatSomethingIsAbsentIsRememberedWithTheSameError) {
        [&] { return store_->GetApiKey(kNoLimit, "acme-key").status(); }},
       {[&] { return status_of(store_->FindOrganizationInMemory("acme")); },
        [&] { return store_->GetOrganization(kNoLimit, "acme").status(); }},
-      {[&] { return status_of(store_->FindSocialNetworkInMemory("acme", "google", "", "")); },
-       [&] { return store_->FindSocialNetwork(kNoLimit, "acme", "google", "", "").status(); }}};
+      {[&] { return status_of(store_->social_networks().FindInMemory("acme", "google", "", "")); },
+       [&] {
+         return store_->social_networks().Find(kNoLimit, "acme", "google", "", "").status();
+       }}};
   for (const auto& [from_memory, read] : reads) {
     EXPECT_EQ(from_memory(), std::nullopt);
     const absl::Status first = read();
@@ -755,9 +548,9 @@ TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
   Fill(*store_);
   Edit("UPDATE social_networks SET settings = x'00' WHERE id = 'acme-google'");
   for (int i = 0; i < 2; ++i) {
-    EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""),
+    EXPECT_THAT(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""),
                 DoesNotOpen("social_networks"));
-    EXPECT_EQ(store_->FindSocialNetworkInMemory("acme", "google", "", ""), std::nullopt);
+    EXPECT_EQ(store_->social_networks().FindInMemory("acme", "google", "", ""), std::nullopt);
   }
   // The organisation's own.
   EXPECT_LE(store_->Snapshot().cache.entries, 1u);
@@ -767,11 +560,11 @@ TEST_F(CredentialStoreTest, ARecordThatDoesNotOpenIsNotRemembered) {
 TEST_F(CredentialStoreTest, ARecordThatWasHandedOutOutlivesItsUpdateAndTheStore) {
   Fill(*store_);
   ASSERT_OK_AND_ASSIGN(const auto before,
-                       store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
-  ASSERT_OK(
-      store_->UpdateSocialNetwork(kNoLimit, "acme", "acme-google", kNow, NoChange, std::nullopt));
+                       store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
+  ASSERT_OK(store_->social_networks().Update(kNoLimit, "acme", "acme-google", kNow, SomeChange,
+                                             std::nullopt));
   ASSERT_OK_AND_ASSIGN(const auto after,
-                       store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
+                       store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
   EXPECT_EQ(after->version(), 2u);
   store_.reset();
   EXPECT_THAT(*before, EqualsProto(TestSettings("acme", "acme-google", "google")));
@@ -846,108 +639,6 @@ TEST_F(CredentialStoreTest, UpdatesOfAnOrganizationAtOnceAreAllApplied) {
   EXPECT_EQ(after->display_name(), std::string(kThreads * kUpdates, 'x'));
 }
 
-TEST_F(CredentialStoreTest, AnUpdateChangesWhatItMayAndCountsTheVersion) {
-  Fill(*store_);
-  ASSERT_OK_AND_ASSIGN(const auto updated, store_->UpdateSocialNetwork(
-                                               kNoLimit, "acme", "acme-google", kNow,
-                                               [](SocialNetworkSettings& settings) {
-                                                 settings.set_client_key("new key");
-                                                 settings.set_id("evil");
-                                                 settings.set_org_id("other");
-                                                 settings.set_network("evil");
-                                                 settings.set_instance("evil");
-                                                 settings.set_version(77);
-                                                 settings.set_created_at_ms(5);
-                                                 settings.set_default_rank(5);
-                                                 return absl::OkStatus();
-                                               },
-                                               std::nullopt));
-  SocialNetworkSettings expected = TestSettings("acme", "acme-google", "google");
-  expected.set_client_key("new key");
-  expected.set_version(2);
-  expected.set_updated_at_ms(absl::ToUnixMillis(kNow));
-  EXPECT_THAT(updated.settings, EqualsProto(expected));
-  EXPECT_TRUE(updated.is_default);
-  ASSERT_OK_AND_ASSIGN(const auto read,
-                       store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
-  EXPECT_THAT(*read, EqualsProto(expected));
-  ASSERT_OK_AND_ASSIGN(const auto secret,
-                       store_->GetClientSecret(kNoLimit, "acme", "acme-google", 2));
-  EXPECT_EQ(secret, TestSecret("acme-google"));
-}
-
-TEST_F(CredentialStoreTest, AnUpdateThatIsRefusedByItsChangeStoresNothing) {
-  Fill(*store_);
-  EXPECT_THAT(store_->UpdateSocialNetwork(
-                  kNoLimit, "acme", "acme-google", kNow,
-                  [](SocialNetworkSettings& settings) {
-                    settings.set_client_key("new key");
-                    return absl::InvalidArgumentError("no");
-                  },
-                  "new secret"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no")));
-  ASSERT_OK_AND_ASSIGN(const auto read, store_->GetSocialNetwork(kNoLimit, "acme", "acme-google"));
-  EXPECT_THAT(read, EqualsProto(TestSettings("acme", "acme-google", "google")));
-  ASSERT_OK_AND_ASSIGN(const auto secret,
-                       store_->GetClientSecret(kNoLimit, "acme", "acme-google", 1));
-  EXPECT_EQ(secret, TestSecret("acme-google"));
-}
-
-TEST_F(CredentialStoreTest, AReplacedSecretIsKeptForAWhileAndThenDropped) {
-  Fill(*store_);
-  const auto update = [&](absl::Time now, std::optional<absl::string_view> secret) {
-    return store_->UpdateSocialNetwork(kNoLimit, "acme", "acme-google", now, NoChange, secret)
-        .status();
-  };
-  ASSERT_OK(update(kNow, "second secret"));
-  ASSERT_OK_AND_ASSIGN(std::string secret,
-                       store_->GetClientSecret(kNoLimit, "acme", "acme-google", 1));
-  EXPECT_EQ(secret, TestSecret("acme-google"));
-  ASSERT_OK_AND_ASSIGN(secret, store_->GetClientSecret(kNoLimit, "acme", "acme-google", 2));
-  EXPECT_EQ(secret, "second secret");
-  EXPECT_THAT(store_->GetClientSecret(kNoLimit, "acme", "acme-google", 3),
-              HasReason("CLIENT_SECRET_NOT_FOUND"));
-  EXPECT_THAT(store_->GetClientSecret(kNoLimit, "acme", "acme-google", 0),
-              HasReason("CLIENT_SECRET_NOT_FOUND"));
-
-  ASSERT_OK(update(kNow + kMaxStateLifetime + absl::Seconds(1), std::nullopt));
-  EXPECT_THAT(store_->GetClientSecret(kNoLimit, "acme", "acme-google", 1),
-              HasReason("CLIENT_SECRET_NOT_FOUND"));
-  ASSERT_OK_AND_ASSIGN(secret, store_->GetClientSecret(kNoLimit, "acme", "acme-google", 3));
-  EXPECT_EQ(secret, "second secret");
-}
-
-TEST_F(CredentialStoreTest, ConcurrentUpdatesAreAllApplied) {
-  constexpr int kThreads = 8;
-  constexpr int kUpdates = 50;
-  Fill(*store_);
-  std::atomic<int> failed = 0;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < kUpdates; ++i) {
-        const auto count = [](SocialNetworkSettings& settings) {
-          int value = 0;
-          if (!absl::SimpleAtoi(settings.client_key(), &value)) value = 0;
-          settings.set_client_key(absl::StrCat(value + 1));
-          return absl::OkStatus();
-        };
-        if (!store_->UpdateSocialNetwork(kNoLimit, "acme", "acme-google", kNow, count, std::nullopt)
-                 .ok() ||
-            !store_->FindSocialNetwork(kNoLimit, "acme", "google", "", "").ok()) {
-          ++failed;
-        }
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(failed, 0);
-  ASSERT_OK_AND_ASSIGN(const auto settings,
-                       store_->GetSocialNetwork(kNoLimit, "acme", "acme-google"));
-  EXPECT_EQ(settings.version(), 401u);
-  EXPECT_EQ(settings.client_key(), "400");
-}
-
 TEST_F(CredentialStoreTest, NoSealedPartOpensInPlaceOfAnother) {
   Fill(*store_);
   const std::vector<std::string> ids = {"acme-google", "acme-github", "other-google",
@@ -966,22 +657,24 @@ TEST_F(CredentialStoreTest, NoSealedPartOpensInPlaceOfAnother) {
         Edit(absl::StrCat("UPDATE social_networks SET ", to_part, " = (SELECT ", from_part,
                           " FROM copy WHERE id = '", from, "') WHERE id = '", to, "'"));
         if (to_part == "settings") {
-          EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, org, to), DoesNotOpen("social_networks"));
+          EXPECT_THAT(store_->social_networks().Get(kNoLimit, org, to),
+                      DoesNotOpen("social_networks"));
           // One record that does not open spoils nothing else, and is named.
           ASSERT_OK_AND_ASSIGN(const auto list,
-                               store_->ListSocialNetworks(kNoLimit, org, "", {.rows = 10}));
+                               store_->social_networks().List(kNoLimit, org, "", {.rows = 10}));
           EXPECT_THAT(list.unreadable, ElementsAre(to));
           EXPECT_EQ(list.records.size(), 1u);
         }
         if (to_part == "secret") {
-          EXPECT_THAT(store_->GetClientSecret(kNoLimit, org, to, 1),
+          EXPECT_THAT(store_->social_networks().GetClientSecret(kNoLimit, org, to, 1),
                       DoesNotOpen("social_networks"));
         }
-        EXPECT_THAT(store_->UpdateSocialNetwork(kNoLimit, org, to, kNow, NoChange, std::nullopt),
-                    DoesNotOpen("social_networks"));
+        EXPECT_THAT(
+            store_->social_networks().Update(kNoLimit, org, to, kNow, NoChange, std::nullopt),
+            DoesNotOpen("social_networks"));
         Edit(absl::StrCat("UPDATE social_networks SET ", to_part, " = (SELECT ", to_part,
                           " FROM copy WHERE id = '", to, "') WHERE id = '", to, "'"));
-        EXPECT_OK(store_->GetSocialNetwork(kNoLimit, org, to));
+        EXPECT_OK(store_->social_networks().Get(kNoLimit, org, to));
       }
     }
   }
@@ -999,12 +692,12 @@ TEST_F(CredentialStoreTest, ARowWhoseIdentityWasEditedDoesNotOpen) {
     for (const std::string org : {"acme", "third"}) {
       for (const std::string network : {"google", "tiktok"}) {
         for (const std::string instance : {"", "x"}) {
-          EXPECT_FALSE(store_->FindSocialNetwork(kNoLimit, org, network, instance, "").ok())
+          EXPECT_FALSE(store_->social_networks().Find(kNoLimit, org, network, instance, "").ok())
               << edit;
         }
       }
       for (const std::string id : {"acme-google", "x"}) {
-        EXPECT_FALSE(store_->GetSocialNetwork(kNoLimit, org, id).ok()) << edit;
+        EXPECT_FALSE(store_->social_networks().Get(kNoLimit, org, id).ok()) << edit;
       }
     }
     store_.reset();
@@ -1050,16 +743,17 @@ TEST_F(CredentialStoreTest, ADamagedIndexThatLeadsToASoundRowServesNothing) {
   }
   folder_.Write("test.db", bytes);
   Reopen();
-  EXPECT_THAT(store_->FindSocialNetwork(kNoLimit, "other", "github", "", ""),
+  EXPECT_THAT(store_->social_networks().Find(kNoLimit, "other", "github", "", ""),
               DoesNotOpen("social_networks"));
-  EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "other", "other-github"),
+  EXPECT_THAT(store_->social_networks().Get(kNoLimit, "other", "other-github"),
               DoesNotOpen("social_networks"));
-  EXPECT_THAT(store_->GetClientSecret(kNoLimit, "other", "other-github", 1),
+  EXPECT_THAT(store_->social_networks().GetClientSecret(kNoLimit, "other", "other-github", 1),
               DoesNotOpen("social_networks"));
-  EXPECT_THAT(store_->UpdateSocialNetwork(kNoLimit, "other", "other-github", kNow, NoChange, "evil")
+  EXPECT_THAT(store_->social_networks()
+                  .Update(kNoLimit, "other", "other-github", kNow, NoChange, "evil")
                   .status(),
               DoesNotOpen("social_networks"));
-  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "other", "google", "", ""));
+  EXPECT_OK(store_->social_networks().Find(kNoLimit, "other", "google", "", ""));
 }
 
 TEST_F(CredentialStoreTest, NothingSecretOrPrivateIsReadableInTheFiles) {
@@ -1067,10 +761,10 @@ TEST_F(CredentialStoreTest, NothingSecretOrPrivateIsReadableInTheFiles) {
   ASSERT_EQ(RunInChild([&] {
               Reopen();
               Fill(*store_);
-              const absl::Status status = store_
-                                              ->UpdateSocialNetwork(kNoLimit, "acme", "acme-google",
-                                                                    kNow, NoChange, "fresh-secret")
-                                              .status();
+              const absl::Status status =
+                  store_->social_networks()
+                      .Update(kNoLimit, "acme", "acme-google", kNow, NoChange, "fresh-secret")
+                      .status();
               _exit(status.ok() && !HasFailure() ? 0 : 1);  // The write-ahead log stays.
               return 1;
             }),

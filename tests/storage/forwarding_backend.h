@@ -40,6 +40,15 @@ class ForwardingBackend : public Backend {
                                PageLimit limit, size_t parts) override {
     return backend_->List(context, table, org_id, after, limit, parts);
   }
+  absl::StatusOr<RowPage> ListFound(const CallContext& context, const Table& table,
+                                    const LookupValues& key, absl::string_view after,
+                                    PageLimit limit, size_t parts) override {
+    return backend_->ListFound(context, table, key, after, limit, parts);
+  }
+  absl::StatusOr<int64_t> Count(const CallContext& context, const Table& table,
+                                const LookupValues& key, int64_t at_most) override {
+    return backend_->Count(context, table, key, at_most);
+  }
   absl::StatusOr<std::vector<Row>> ListDue(const CallContext& context, const Table& table,
                                            int64_t before, int limit) override {
     return backend_->ListDue(context, table, before, limit);

@@ -39,7 +39,7 @@ using record::v1::Organization;
 using record::v1::SocialNetworkSettings;
 
 constexpr size_t kPlenty = size_t{64} << 20;
-constexpr int kThreads = 64;
+constexpr int kCallers = 64;
 
 using Settings = std::shared_ptr<const SocialNetworkSettings>;
 
@@ -273,7 +273,7 @@ TEST(RecordCacheTest, OfManyWhoMissTheSameOneLoadsAndAllGetWhatItLoaded) {
   for (const size_t budget : {kPlenty, size_t{0}}) {
     RecordCache cache(budget);
     std::latch go{1};
-    SharedLoad load(cache, kThreads - 1, [&] {
+    SharedLoad load(cache, kCallers - 1, [&] {
       go.wait();
       return MakeSettings("key");
     });
@@ -285,14 +285,14 @@ TEST(RecordCacheTest, OfManyWhoMissTheSameOneLoadsAndAllGetWhatItLoaded) {
       EXPECT_EQ(*answer, *answers.front());
     }
     EXPECT_EQ(Keeps(cache, "acme"), budget > 0);
-    EXPECT_EQ(cache.Snapshot().misses, uint64_t{kThreads});
+    EXPECT_EQ(cache.Snapshot().misses, uint64_t{kCallers});
   }
 }
 
 TEST(RecordCacheTest, AnErrorOfTheLoadGoesToAllWhoWaitForItAndIsNotKept) {
   RecordCache cache(kPlenty);
   std::latch go{1};
-  SharedLoad load(cache, kThreads - 1, [&]() -> absl::StatusOr<Settings> {
+  SharedLoad load(cache, kCallers - 1, [&]() -> absl::StatusOr<Settings> {
     go.wait();
     return absl::UnavailableError("no disk");
   });
@@ -907,7 +907,7 @@ TEST(RecordCacheTest, TheBudgetIsNeverExceededByManyThreadsEither) {
   RecordCache cache(kBudget);
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
+  for (int t = 0; t < kCallers; ++t) {
     threads.emplace_back([&, t] {
       std::mt19937 random(static_cast<unsigned>(t));
       for (int i = 0; i < 4'000 / kSlowdown; ++i) {
@@ -934,7 +934,7 @@ TEST(RecordCacheTest, HitsOfManyThreadsDoNotHoldUpAnInvalidation) {
   std::atomic<int> stored = 0;
   const auto read = [&] { return MakeSettings(absl::StrCat(stored.load())); };
   std::vector<std::thread> readers;
-  for (int t = 0; t < kThreads; ++t) {
+  for (int t = 0; t < kCallers; ++t) {
     readers.emplace_back([&] {
       while (!stop) {
         if (Keeps(cache, "acme")) continue;

@@ -19,14 +19,15 @@ using record::v1::ApiKey;
 using record::v1::Organization;
 using record::v1::SocialNetworkSettings;
 
+std::string Varint(size_t number) {
+  std::string bytes;
+  for (; number >= 0x80; number >>= 7) bytes.push_back(static_cast<char>(number | 0x80));
+  bytes.push_back(static_cast<char>(number));
+  return bytes;
+}
+
 std::string LengthDelimited(int field, const std::string& value) {
-  std::string bytes(1, static_cast<char>(field << 3 | 2));
-  for (size_t length = value.size(); bytes.size() < 6; length >>= 7) {
-    const bool last = length < 0x80;
-    bytes.push_back(static_cast<char>((length & 0x7F) | (last ? 0 : 0x80)));
-    if (last) break;
-  }
-  return bytes + value;
+  return Varint(static_cast<size_t>(field) << 3 | 2) + Varint(value.size()) + value;
 }
 
 // A record in which one field has so many characters, made as if it came from the database.
@@ -97,6 +98,9 @@ TEST(RecordSizeTest, TheCountIsWhatTheAllocatorSays) {
   all[1].set_default_redirect_uri("https://app.acme.example/oauth/callback");
   all[1].add_allowed_redirect_uris("https://app.acme.example/oauth/callback");
   all[1].add_scopes("profile");
+  all[1].add_allowed_return_uris("https://app.acme.example/connected");
+  all[1].set_default_return_uri("https://app.acme.example/connected/by/default");
+  all[1].set_callback_context(std::string(22, 'c'));
   (*all[1].mutable_extra_params())["prompt"] = "consent";
   for (int i = 0; i < 50; ++i) {
     all[2].add_allowed_redirect_uris(std::string(static_cast<size_t>(10 * i), 'u'));

@@ -31,9 +31,13 @@ using ::testing::_;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
-
-absl::Status NoChange(record::v1::SocialNetworkSettings&) { return absl::OkStatus(); }
+// One that does not matter, and is another one each time.
+absl::Status SomeChange(record::v1::SocialNetworkSettings& settings, absl::string_view) {
+  std::string& value = (*settings.mutable_extra_params())["changes"];
+  value.push_back('x');
+  if (value.size() > 8) value.clear();
+  return absl::OkStatus();
+}
 
 // Counts the rows that a pass is given, and fails one update of a test's choice.
 class WatchedBackend final : public ForwardingBackend {
@@ -83,8 +87,8 @@ class ResealerTest : public StoreTest {
     ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("zeta")));
     for (const std::string network : {"google", "github", "gitlab"}) {
       const std::string id = absl::StrCat("a-", network);
-      ASSERT_OK(
-          store_->CreateSocialNetwork(kNoLimit, TestSettings("zeta", id, network), TestSecret(id)));
+      ASSERT_OK(store_->social_networks().Create(kNoLimit, TestSettings("zeta", id, network),
+                                                 TestSecret(id)));
     }
     store_.reset();
     std::filesystem::copy_file(path_, filled_path_);
@@ -133,11 +137,11 @@ class ResealerTest : public StoreTest {
     for (const auto& organization : organizations.records) {
       const std::string& org = organization.org_id();
       ASSERT_OK_AND_ASSIGN(const auto configurations,
-                           store_->ListSocialNetworks(kNoLimit, org, "", {.rows = 100}));
+                           store_->social_networks().List(kNoLimit, org, "", {.rows = 100}));
       for (const auto& settings : configurations.records) {
         EXPECT_EQ(settings.client_key(), "client-key-of-" + settings.id());
-        const auto secret =
-            store_->GetClientSecret(kNoLimit, org, settings.id(), settings.version());
+        const auto secret = store_->social_networks().GetClientSecret(kNoLimit, org, settings.id(),
+                                                                      settings.version());
         ASSERT_OK(secret);
         EXPECT_EQ(*secret, TestSecret(settings.id()));
       }
@@ -150,10 +154,11 @@ class ResealerTest : public StoreTest {
       EXPECT_OK(store.GetApiKey(kNoLimit, org + "-key"));
       for (const std::string network : {"google", "github"}) {
         const std::string id = absl::StrCat(org, "-", network);
-        const auto settings = store.FindSocialNetwork(kNoLimit, org, network, "", "");
+        const auto settings = store.social_networks().Find(kNoLimit, org, network, "", "");
         ASSERT_OK(settings);
         EXPECT_EQ((*settings)->client_key(), "client-key-of-" + id);
-        const auto secret = store.GetClientSecret(kNoLimit, org, id, (*settings)->version());
+        const auto secret =
+            store.social_networks().GetClientSecret(kNoLimit, org, id, (*settings)->version());
         ASSERT_OK(secret);
         EXPECT_EQ(*secret, TestSecret(id));
       }
@@ -243,7 +248,7 @@ TEST_F(ResealerTest, LosesNothingWhereAnOrganizationIsDeletedBetweenAnyTwoSteps)
         if (left == deleted) continue;
         EXPECT_OK(store_->GetOrganization(kNoLimit, left));
         ASSERT_OK_AND_ASSIGN(const auto configurations,
-                             store_->ListSocialNetworks(kNoLimit, left, "", {.rows = 10}));
+                             store_->social_networks().List(kNoLimit, left, "", {.rows = 10}));
         EXPECT_EQ(configurations.records.size(), left == "zeta" ? 3u : 2u);
       }
     }
@@ -306,7 +311,7 @@ TEST_F(ResealerTest, FindsWhatIsLeftThoughItIsNotedThatNothingIs) {
 
   // Without the key nothing opens, and the message says which key is missing.
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*new_only_));
-  EXPECT_THAT(store_->GetSocialNetwork(kNoLimit, "zeta", "a-google"),
+  EXPECT_THAT(store_->social_networks().Get(kNoLimit, "zeta", "a-google"),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("under key 1, which is not in")));
   EXPECT_THAT(store_->ResealNext(100),
               StatusIs(absl::StatusCode::kInternal,
@@ -316,7 +321,7 @@ TEST_F(ResealerTest, FindsWhatIsLeftThoughItIsNotedThatNothingIs) {
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
   ResealTheRest();
   ExpectThatTheOldKeyMayGo();
-  EXPECT_OK(store_->GetSocialNetwork(kNoLimit, "zeta", "a-google"));
+  EXPECT_OK(store_->social_networks().Get(kNoLimit, "zeta", "a-google"));
 }
 
 // A process that sealed the last record and ended before it could note that.
@@ -392,11 +397,11 @@ TEST_F(ResealerTest, DamagedRecordsAreReportedAfterAllOthersAreDoneAndKeepTheOld
   EXPECT_THAT(OpenStore(*new_only_), StatusIs(absl::StatusCode::kFailedPrecondition, _));
 
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(*both_));
-  ASSERT_OK(store_->DeleteSocialNetwork(kNoLimit, "acme", "acme-github"));
+  ASSERT_OK(store_->social_networks().Delete(kNoLimit, "acme", "acme-github"));
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "other", kNow));
   ResealTheRest();
   ExpectThatTheOldKeyMayGo();
-  EXPECT_OK(store_->FindSocialNetwork(kNoLimit, "acme", "google", "", ""));
+  EXPECT_OK(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
 }
 
 TEST_F(ResealerTest, ReadsAndUpdatesGoOnMeanwhile) {
@@ -408,9 +413,11 @@ TEST_F(ResealerTest, ReadsAndUpdatesGoOnMeanwhile) {
     threads.emplace_back([&, network] {
       const std::string id = absl::StrCat("acme-", network);
       while (!stop) {
-        if (!store_->FindSocialNetwork(kNoLimit, "acme", network, "", "").ok()) ++failed;
-        if (!store_->GetClientSecret(kNoLimit, "acme", id, 1).ok()) ++failed;
-        if (!store_->UpdateSocialNetwork(kNoLimit, "acme", id, kNow, NoChange, std::nullopt).ok())
+        if (!store_->social_networks().Find(kNoLimit, "acme", network, "", "").ok()) ++failed;
+        if (!store_->social_networks().GetClientSecret(kNoLimit, "acme", id, 1).ok()) ++failed;
+        if (!store_->social_networks()
+                 .Update(kNoLimit, "acme", id, kNow, SomeChange, std::nullopt)
+                 .ok())
           ++failed;
       }
     });

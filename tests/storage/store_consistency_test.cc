@@ -34,7 +34,6 @@ using record::v1::ApiKey;
 using record::v1::Organization;
 using record::v1::SocialNetworkSettings;
 
-const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
 constexpr absl::string_view kNetwork = "google";
 // The state of a record that is not there.
 constexpr char kAbsent[] = "absent";
@@ -158,24 +157,24 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
     if (family.settings.state() == kAbsent) {
       SocialNetworkSettings settings = TestSettings(family.org_id, family.network_id(), kNetwork);
       settings.set_client_key(name);
-      Write({{&family.settings, name}},
-            [&] { return store_->CreateSocialNetwork(kNoLimit, settings, "secret").status(); });
+      Write({{&family.settings, name}}, [&] {
+        return store_->social_networks().Create(kNoLimit, settings, "secret").status();
+      });
       return;
     }
     if (remove) {
       Write({{&family.settings, kAbsent}}, [&] {
-        return store_->DeleteSocialNetwork(kNoLimit, family.org_id, family.network_id());
+        return store_->social_networks().Delete(kNoLimit, family.org_id, family.network_id());
       });
       return;
     }
-    const auto rename = [&](SocialNetworkSettings& settings) {
+    const auto rename = [&](SocialNetworkSettings& settings, absl::string_view) {
       settings.set_client_key(name);
       return absl::OkStatus();
     };
     Write({{&family.settings, name}}, [&] {
-      return store_
-          ->UpdateSocialNetwork(kNoLimit, family.org_id, family.network_id(), kNow, rename,
-                                std::nullopt)
+      return store_->social_networks()
+          .Update(kNoLimit, family.org_id, family.network_id(), kNow, rename, std::nullopt)
           .status();
     });
   }
@@ -253,8 +252,8 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
       default:
         return Read<SocialNetworkSettings>(
             family.settings, from_memory,
-            [&] { return store_->FindSocialNetworkInMemory(org_id, kNetwork, "", ""); },
-            [&] { return store_->FindSocialNetwork(kNoLimit, org_id, kNetwork, "", ""); },
+            [&] { return store_->social_networks().FindInMemory(org_id, kNetwork, "", ""); },
+            [&] { return store_->social_networks().Find(kNoLimit, org_id, kNetwork, "", ""); },
             [](const SocialNetworkSettings& settings) { return settings.client_key(); });
     }
   }
@@ -388,27 +387,25 @@ TEST_P(StoreConsistencyTest, NothingThatWasSaidToBeGoneIsShownAfterwards) {
             break;
           case 4:
             settings_makers.Make([&] {
-              store_->CreateSocialNetwork(kNoLimit, TestSettings(org_id, id, kNetwork), "secret")
+              store_->social_networks()
+                  .Create(kNoLimit, TestSettings(org_id, id, kNetwork), "secret")
                   .status()
                   .IgnoreError();
             });
             break;
           case 5:
-            settings_status = store_->DeleteSocialNetwork(kNoLimit, org_id, id);
+            settings_status = store_->social_networks().Delete(kNoLimit, org_id, id);
             if (settings_status.ok()) settings_status = absl::NotFoundError("deleted");
             break;
           case 6:
-            settings_status =
-                store_
-                    ->UpdateSocialNetwork(
-                        kNoLimit, org_id, id, kNow,
-                        [](SocialNetworkSettings&) { return absl::OkStatus(); }, std::nullopt)
-                    .status();
+            settings_status = store_->social_networks()
+                                  .Update(kNoLimit, org_id, id, kNow, SomeChange, std::nullopt)
+                                  .status();
             break;
           default:
             key_status = store_->GetApiKey(kNoLimit, key_id).status();
             settings_status =
-                store_->FindSocialNetwork(kNoLimit, org_id, kNetwork, "", "").status();
+                store_->social_networks().Find(kNoLimit, org_id, kNetwork, "", "").status();
         }
         const auto key_in_memory = store_->FindApiKeyInMemory(key_id);
         const bool key_is_shown =
@@ -417,9 +414,10 @@ TEST_P(StoreConsistencyTest, NothingThatWasSaidToBeGoneIsShownAfterwards) {
             keys_before >= 0) {
           Wrong(absl::StrCat("a key is shown after ", key_status.ToString()));
         }
-        const auto in_memory = store_->FindSocialNetworkInMemory(org_id, kNetwork, "", "");
-        const bool is_shown = (in_memory && in_memory->ok()) ||
-                              store_->FindSocialNetwork(kNoLimit, org_id, kNetwork, "", "").ok();
+        const auto in_memory = store_->social_networks().FindInMemory(org_id, kNetwork, "", "");
+        const bool is_shown =
+            (in_memory && in_memory->ok()) ||
+            store_->social_networks().Find(kNoLimit, org_id, kNetwork, "", "").ok();
         if (is_not_found(settings_status) && is_shown &&
             settings_makers.Settled() == settings_before && settings_before >= 0) {
           Wrong(absl::StrCat("a configuration is shown after ", settings_status.ToString()));
@@ -444,8 +442,8 @@ TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged
   const auto network_of = [](size_t i) { return absl::StrCat("network-", i); };
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
   for (size_t i = 0; i < kRecords; ++i) {
-    ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, TestSettings("acme", id_of(i), network_of(i)),
-                                          "secret"));
+    ASSERT_OK(store_->social_networks().Create(
+        kNoLimit, TestSettings("acme", id_of(i), network_of(i)), "secret"));
     acknowledged[i] = 1;
   }
   std::vector<std::thread> threads;
@@ -454,9 +452,9 @@ TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged
       std::mt19937 random(t);
       for (int i = 0; i < kWrites; ++i) {
         const size_t record = random() % kRecords;
-        const auto updated = store_->UpdateSocialNetwork(
+        const auto updated = store_->social_networks().Update(
             kNoLimit, "acme", id_of(record), kNow,
-            [](SocialNetworkSettings& settings) {
+            [](SocialNetworkSettings& settings, absl::string_view) {
               settings.set_client_key(absl::StrCat("key of version ", settings.version() + 1));
               return absl::OkStatus();
             },
@@ -468,7 +466,8 @@ TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged
         }
         for (size_t other = 0; other < kRecords; ++other) {
           const uint64_t from = acknowledged[other];
-          const auto found = store_->FindSocialNetwork(kNoLimit, "acme", network_of(other), "", "");
+          const auto found =
+              store_->social_networks().Find(kNoLimit, "acme", network_of(other), "", "");
           if (!found.ok()) return Wrong(found.status().ToString());
           if ((*found)->version() < from) {
             Wrong(absl::StrCat("version ", (*found)->version(), " after ", from));
@@ -482,7 +481,7 @@ TEST_P(StoreConsistencyTest, NoReadShowsAnOlderVersionThanOneThatWasAcknowledged
   uint64_t versions = 0;
   for (size_t i = 0; i < kRecords; ++i) {
     ASSERT_OK_AND_ASSIGN(const auto found,
-                         store_->FindSocialNetwork(kNoLimit, "acme", network_of(i), "", ""));
+                         store_->social_networks().Find(kNoLimit, "acme", network_of(i), "", ""));
     EXPECT_EQ(found->version(), acknowledged[i]);
     EXPECT_EQ(found->client_key(), absl::StrCat("key of version ", found->version()));
     versions += found->version() - 1;

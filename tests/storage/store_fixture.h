@@ -22,16 +22,19 @@
 #include "core/crypto/sealer.h"
 #include "storage/credential_store.h"
 #include "storage/sqlite/sqlite_backend.h"
+#include "tests/storage/sqlite/raw_database.h"
+#include "tests/support/equals_proto.h"
 #include "tests/support/no_limit.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_time.h"
 
 namespace authurl::testing {
 
-// Random bytes that are the same in every run.
-class SeededRandom final {
+// Random bytes that are the same in every run, for many threads at once.
+class SharedSeededRandom final {
  public:
-  explicit SeededRandom(uint64_t seed) : state_(std::make_shared<State>(seed)) {}
+  explicit SharedSeededRandom(uint64_t seed) : state_(std::make_shared<State>(seed)) {}
 
   void operator()(std::span<uint8_t> out) const {
     const std::lock_guard lock(state_->mutex);
@@ -108,6 +111,18 @@ inline state::v1::AuthState TestAuthState(absl::string_view org_id, absl::string
   return state;
 }
 
+// A change that changes nothing.
+inline absl::Status NoChange(record::v1::SocialNetworkSettings&, absl::string_view) {
+  return absl::OkStatus();
+}
+// One that does not matter, and is another one each time.
+inline absl::Status SomeChange(record::v1::SocialNetworkSettings& settings, absl::string_view) {
+  std::string& value = (*settings.mutable_extra_params())["changes"];
+  value.push_back('x');
+  if (value.size() > 8) value.clear();
+  return absl::OkStatus();
+}
+
 inline std::string TestSecret(absl::string_view id) {
   return absl::StrCat("client-secret-of-", id);
 }
@@ -129,8 +144,8 @@ class StoreTest : public ::testing::Test {
       ASSERT_OK(store.CreateApiKey(kNoLimit, TestApiKey(org + "-key", org)));
       for (const std::string network : {"google", "github"}) {
         const std::string id = absl::StrCat(org, "-", network);
-        ASSERT_OK(
-            store.CreateSocialNetwork(kNoLimit, TestSettings(org, id, network), TestSecret(id)));
+        ASSERT_OK(store.social_networks().Create(kNoLimit, TestSettings(org, id, network),
+                                                 TestSecret(id)));
       }
     }
     ASSERT_OK(store.CreateApiKey(kNoLimit, TestApiKey("admin-key", "")));
@@ -138,9 +153,29 @@ class StoreTest : public ::testing::Test {
 
   TempDir folder_;
   const std::string path_ = folder_.File("test.db");
-  SeededRandom random_{20260102};
+  SharedSeededRandom random_{20260102};
   const std::string key_text_ = NewKeyRingText(random_);
   const Keys keys_{key_text_};
+};
+
+// The same with a store that is open.
+class OpenStoreTest : public StoreTest {
+ protected:
+  void SetUp() override { Reopen(); }
+
+  void Reopen() {
+    store_.reset();
+    ASSERT_OK_AND_ASSIGN(store_, OpenStore(keys_));
+  }
+
+  // Edits the file behind the store's back.
+  void Edit(const std::string& sql) {
+    store_.reset();
+    RawDatabase(path_).Execute(sql);
+    Reopen();
+  }
+
+  std::unique_ptr<CredentialStore> store_;
 };
 
 }  // namespace authurl::testing

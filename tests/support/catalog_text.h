@@ -45,15 +45,37 @@ inline constexpr char kFullEntry[] = R"pb(
       description: "The company's domain"
       default_value: "full.example"
     }
+    configuration_params { name: "region" pattern: "[a-z]{2}" description: "Where the data are" }
     warnings { no_scope: "write" redirect_uri: "\\?" text: "Nothing can be written" }
     login_hint_param: "login_hint"
     fragment: "top"
-    token_endpoint {
-      url: "https://api.full.example/{version}/token"
-      auth_method: AUTH_METHOD_BASIC
+    exchange {
+      request {
+        url: "https://api.full.example/{version}/token"
+        client_auth: CLIENT_AUTH_SECRET_BASIC
+        params { name: "audience" value: "all" }
+      }
+      answer { subject: "/user/id" }
+      errors { rules { codes: "wrong_code" meaning: MEANING_GRANT_REJECTED } }
     }
-    userinfo_endpoint: "https://api.full.example/me"
-    revocation_endpoint: "https://api.full.example/revoke"
+    refresh { rotation: ROTATION_ALWAYS }
+    profile {
+      request { url: "https://api.full.example/me" }
+      username: "/login"
+    }
+    accounts {
+      when: WHEN_CONNECTING
+      what: "pages"
+      request { url: "https://api.full.example/pages" }
+      list: "/data"
+      id: "/id"
+      paging { cursor: "/next" cursor_param: "after" }
+    }
+    revocation {
+      request { url: "https://api.full.example/revoke" }
+      ends: ENDS_GRANT
+    }
+    open_id { issuer: "https://full.example" }
     documentation: "https://full.example/docs"
     checked_on: "2026-11-23"
     variants {
@@ -62,7 +84,10 @@ inline constexpr char kFullEntry[] = R"pb(
       description: "For apps without a server"
       changes {
         authorization_endpoint: "https://desktop.full.example/authorize"
-        token_endpoint { url: "https://api.full.example/token" auth_method: AUTH_METHOD_NONE }
+        exchange {
+          request { url: "https://api.full.example/token" client_auth: CLIENT_AUTH_NONE }
+          answer { subject: "/user/id" }
+        }
         scopes { separator: "," defaults: "desktop" }
         pkce { mode: MODE_REQUIRED }
         fragment: "bottom"

@@ -9,7 +9,8 @@ namespace {
 
 // Something that the parameter takes.
 std::string ValueOf(const v1::NetworkParameter& param) {
-  for (const char* value : {"1234567890", "1", "true", "page", "en", "example", "a@example.com"}) {
+  for (const char* value :
+       {"1234567890", "1", "true", "page", "en", "example", "a@example.com", "CABCDEFGHIJKLMNOP"}) {
     if (MatchesInFull(value, param.pattern())) return value;
   }
   ADD_FAILURE() << "add a value of the format " << param.pattern() << " for " << param.name();
@@ -38,7 +39,9 @@ v1::CreateSocialNetworkRequest ConfigurationFor(const NetworkUse& use) {
   request.set_network(use.network.id());
   if (use.network.has_instances()) request.set_instance(kTestInstance);
   request.set_client_key(use.name() + "-client-key");
-  request.set_client_secret("the-client-secret");
+  // Apple's is a JWT.
+  const bool is_signed = use.network.id() == "apple";
+  request.set_client_secret(is_signed ? "eyJhbGciOiJFUzI1NiJ9.e30.c2ln" : "the-client-secret");
   auto params = use.network.configuration_params();
   for (const v1::NetworkVariant& variant : use.network.variants()) {
     if (variant.id() == use.variant) params = variant.configuration_params();

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "authurl/v1/social_account_service.pb.h"
 
 namespace authurl::testing {
 namespace {
@@ -41,9 +42,14 @@ RawMetadata Bearer(const std::string& api_key, const std::string& org_id) {
 
 RawReply CallRaw(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
                  const std::string& request, const RawMetadata& metadata, absl::Duration timeout) {
-  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel);
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  return CallRaw(context, channel, path, request, metadata);
+}
+
+RawReply CallRaw(grpc::ClientContext& context, const std::shared_ptr<grpc::Channel>& channel,
+                 const std::string& path, const std::string& request, const RawMetadata& metadata) {
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel);
   for (const auto& [name, value] : metadata) context.AddMetadata(name, value);
   const grpc::Slice slice(request);
   const grpc::ByteBuffer request_bytes(&slice, 1);
@@ -83,7 +89,7 @@ std::vector<const Rpc*> EveryRpc(const TestClient& client) {
 const Rpc& FindRpc(const std::string& name) {
   for (const FileDescriptor* file :
        {v1::GetAuthUrlRequest::descriptor()->file(), v1::SocialNetwork::descriptor()->file(),
-        v1::Organization::descriptor()->file()}) {
+        v1::Organization::descriptor()->file(), v1::SocialAccount::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) {
       const Rpc* rpc = file->service(i)->FindMethodByName(name);
       if (rpc != nullptr) return *rpc;

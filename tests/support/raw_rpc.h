@@ -4,6 +4,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
 #include <map>
@@ -33,6 +34,10 @@ struct RawReply {
 RawReply CallRaw(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
                  const std::string& request, const RawMetadata& metadata,
                  absl::Duration timeout = kPatience);
+
+// The same under a context of the test's, which may be cancelled meanwhile.
+RawReply CallRaw(grpc::ClientContext& context, const std::shared_ptr<grpc::Channel>& channel,
+                 const std::string& path, const std::string& request, const RawMetadata& metadata);
 
 using Rpc = google::protobuf::MethodDescriptor;
 

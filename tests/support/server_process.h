@@ -18,6 +18,8 @@
 
 namespace authurl::testing {
 
+inline constexpr int64_t kMiB = int64_t{1} << 20;
+
 // What a server needs on disk: a key ring, an admin key, and room for the database.
 class ServerFolder final {
  public:

@@ -10,6 +10,8 @@
 #include <openssl/x509v3.h>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace authurl::testing {
 namespace {
@@ -82,6 +84,11 @@ CertificateAuthority::~CertificateAuthority() {
 
 Certificate CertificateAuthority::IssueServer() const {
   return Issue("authurl-server", "serverAuth", "DNS:localhost,IP:127.0.0.1,IP:::1");
+}
+
+Certificate CertificateAuthority::IssueServer(const std::vector<std::string>& hosts) const {
+  const std::string names = absl::StrCat("DNS:", absl::StrJoin(hosts, ",DNS:"));
+  return Issue("server", "serverAuth", names.c_str());
 }
 
 Certificate CertificateAuthority::IssueClient() const {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace authurl::testing {
 
@@ -26,6 +27,8 @@ class CertificateAuthority final {
   const std::string& certificate() const { return certificate_; }
   // For a server on this machine: localhost, 127.0.0.1 and ::1.
   Certificate IssueServer() const;
+  // For a server that is reached by these DNS names.
+  Certificate IssueServer(const std::vector<std::string>& hosts) const;
   Certificate IssueClient() const;
 
  private:

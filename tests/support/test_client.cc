@@ -94,11 +94,13 @@ struct TestClient::Stubs {
   explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
       : auth_url(v1::AuthUrlService::NewStub(channel)),
         social_network(v1::SocialNetworkService::NewStub(channel)),
+        social_account(v1::SocialAccountService::NewStub(channel)),
         organization(v1::OrganizationService::NewStub(channel)),
         bytes(std::make_unique<BytesStub>(channel)) {}
 
   std::unique_ptr<v1::AuthUrlService::Stub> auth_url;
   std::unique_ptr<v1::SocialNetworkService::Stub> social_network;
+  std::unique_ptr<v1::SocialAccountService::Stub> social_account;
   std::unique_ptr<v1::OrganizationService::Stub> organization;
   std::unique_ptr<BytesStub> bytes;
 };
@@ -195,6 +197,75 @@ absl::StatusOr<v1::DeleteSocialNetworkResponse> TestClient::DeleteSocialNetwork(
   request.set_id(id);
   return Call(stubs_->social_network, &v1::SocialNetworkService::Stub::DeleteSocialNetwork,
               request);
+}
+
+absl::StatusOr<v1::CompleteAuthResponse> TestClient::CompleteAuth(
+    const v1::CompleteAuthRequest& request) const {
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::CompleteAuth, request);
+}
+
+absl::StatusOr<v1::OpenAuthResponseResponse> TestClient::OpenAuthResponse(
+    const v1::OpenAuthResponseRequest& request) const {
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::OpenAuthResponse, request);
+}
+
+absl::StatusOr<v1::GetAuthFlowResponse> TestClient::GetAuthFlow(const std::string& flow_id) const {
+  v1::GetAuthFlowRequest request;
+  request.set_flow_id(flow_id);
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::GetAuthFlow, request);
+}
+
+absl::StatusOr<v1::GetPendingConnectionResponse> TestClient::GetPendingConnection(
+    const std::string& session_token) const {
+  v1::GetPendingConnectionRequest request;
+  request.set_session_token(session_token);
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::GetPendingConnection,
+              request);
+}
+
+absl::StatusOr<v1::FinalizePendingConnectionResponse> TestClient::FinalizePendingConnection(
+    const v1::FinalizePendingConnectionRequest& request) const {
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::FinalizePendingConnection,
+              request);
+}
+
+absl::StatusOr<v1::ListSocialAccountsResponse> TestClient::ListSocialAccounts(
+    const v1::ListSocialAccountsRequest& request) const {
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::ListSocialAccounts, request);
+}
+
+absl::StatusOr<v1::GetSocialAccountResponse> TestClient::GetSocialAccount(
+    const std::string& id) const {
+  v1::GetSocialAccountRequest request;
+  request.set_id(id);
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::GetSocialAccount, request);
+}
+
+absl::StatusOr<v1::CheckSocialAccountResponse> TestClient::CheckSocialAccount(
+    const std::string& id) const {
+  v1::CheckSocialAccountRequest request;
+  request.set_id(id);
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::CheckSocialAccount, request);
+}
+
+absl::StatusOr<v1::DeleteSocialAccountResponse> TestClient::DeleteSocialAccount(
+    const std::string& id) const {
+  v1::DeleteSocialAccountRequest request;
+  request.set_id(id);
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::DeleteSocialAccount,
+              request);
+}
+
+absl::StatusOr<v1::GetAccessTokenResponse> TestClient::GetAccessToken(
+    const std::string& account_id) const {
+  v1::GetAccessTokenRequest request;
+  request.set_account_id(account_id);
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::GetAccessToken, request);
+}
+
+absl::StatusOr<v1::CreateTenantTokenResponse> TestClient::CreateTenantToken(
+    const v1::CreateTenantTokenRequest& request) const {
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::CreateTenantToken, request);
 }
 
 absl::StatusOr<v1::CreateOrganizationResponse> TestClient::CreateOrganization(

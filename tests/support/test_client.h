@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "authurl/v1/auth_url_service.grpc.pb.h"
 #include "authurl/v1/organization_service.grpc.pb.h"
+#include "authurl/v1/social_account_service.grpc.pb.h"
 #include "authurl/v1/social_network_service.grpc.pb.h"
 #include "tests/support/eventually.h"
 #include "tests/support/test_certificates.h"
@@ -63,6 +64,24 @@ class TestClient final {
   absl::StatusOr<v1::UpdateSocialNetworkResponse> UpdateSocialNetwork(
       const v1::UpdateSocialNetworkRequest& request) const;
   absl::StatusOr<v1::DeleteSocialNetworkResponse> DeleteSocialNetwork(const std::string& id) const;
+
+  absl::StatusOr<v1::CompleteAuthResponse> CompleteAuth(
+      const v1::CompleteAuthRequest& request) const;
+  absl::StatusOr<v1::OpenAuthResponseResponse> OpenAuthResponse(
+      const v1::OpenAuthResponseRequest& request) const;
+  absl::StatusOr<v1::GetAuthFlowResponse> GetAuthFlow(const std::string& flow_id) const;
+  absl::StatusOr<v1::GetPendingConnectionResponse> GetPendingConnection(
+      const std::string& session_token) const;
+  absl::StatusOr<v1::FinalizePendingConnectionResponse> FinalizePendingConnection(
+      const v1::FinalizePendingConnectionRequest& request) const;
+  absl::StatusOr<v1::ListSocialAccountsResponse> ListSocialAccounts(
+      const v1::ListSocialAccountsRequest& request = {}) const;
+  absl::StatusOr<v1::GetSocialAccountResponse> GetSocialAccount(const std::string& id) const;
+  absl::StatusOr<v1::CheckSocialAccountResponse> CheckSocialAccount(const std::string& id) const;
+  absl::StatusOr<v1::DeleteSocialAccountResponse> DeleteSocialAccount(const std::string& id) const;
+  absl::StatusOr<v1::GetAccessTokenResponse> GetAccessToken(const std::string& account_id) const;
+  absl::StatusOr<v1::CreateTenantTokenResponse> CreateTenantToken(
+      const v1::CreateTenantTokenRequest& request) const;
 
   absl::StatusOr<v1::CreateOrganizationResponse> CreateOrganization(
       const std::string& org_id) const;

@@ -61,5 +61,23 @@ TEST(CheckEndpointVariableTest, RefusesValuesThatMoveTheEndpoint) {
   }
 }
 
+TEST(CheckEndpointVariableTest, AnHttpEndpointStaysOnThisMachine) {
+  const std::string text =
+      absl::StrReplaceAll(kFullEntry, {{"v[0-9]\\\\.[0-9]", ".*"},
+                                       {"default_value: \"v1.0\"", "default_value: \"localhost\""},
+                                       {"https://full.example/{version}/", "http://{version}/"}});
+  NetworkCatalog catalog;
+  catalog.set_allow_local_instances(true);
+  ASSERT_OK(catalog.Add(text));
+  const Network& network = *catalog.Find("full");
+  EXPECT_OK(CheckEndpointVariable(network, "version", "a.localhost"));
+  for (const char* value : {"full.example", "10.0.0.1", "localhost.full.example"}) {
+    EXPECT_THAT(CheckEndpointVariable(network, "version", value),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("authorization_endpoint then must begin with https://")))
+        << value;
+  }
+}
+
 }  // namespace
 }  // namespace authurl

@@ -13,6 +13,7 @@ namespace {
 
 using ::authurl::testing::Said;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class NamedNetworkTest : public ::testing::Test {
  protected:
@@ -28,7 +29,11 @@ TEST_F(NamedNetworkTest, NetworkMustBeKnown) {
   EXPECT_EQ(check("instagram"), "");
   EXPECT_EQ(check(""), "network: Required");
   EXPECT_THAT(check("instagran"), HasSubstr("did you mean \"instagram\"?"));
-  EXPECT_THAT(check("Instagram"), HasSubstr("is not a valid network id"));
+  EXPECT_EQ(check("Instagram"),
+            "network: \"Instagram\" is not a valid network id: 1 to 32 characters of a-z, 0-9 and "
+            "_; did you mean \"instagram\"?");
+  EXPECT_THAT(check("google-business"), HasSubstr("did you mean \"google_business\"?"));
+  EXPECT_THAT(check("No Such Network"), Not(HasSubstr("did you mean")));
   EXPECT_THAT(check(std::string(33, 'a')), HasSubstr("is not a valid network id"));
   EXPECT_THAT(check("zzzzzzzzzz"), HasSubstr("is not a known network"));
 }

@@ -88,6 +88,40 @@ TEST(NetworkCatalogTest, AnEntryThatIsNotUtf8IsRefusedForThatAlone) {
   }
 }
 
+TEST(NetworkCatalogTest, EndpointsAreHttpOnThisMachineAndWithLocalInstancesOnly) {
+  constexpr char kHint[] = "must begin with https://; http to this machine is taken with";
+  const auto with = [](absl::string_view host) {
+    return FullEntryWith("https://api.full.example/", absl::StrCat("http://", host, "/"));
+  };
+  for (const char* host : {"127.0.0.1:4000", "[::1]:4000", "localhost:4000", "a.localhost"}) {
+    EXPECT_THAT(NetworkCatalog::Parse(with(host)),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("exchange.request.url: "), HasSubstr(kHint))));
+    NetworkCatalog catalog;
+    catalog.set_allow_local_instances(true);
+    ASSERT_OK(catalog.Add(with(host)));
+    EXPECT_EQ(catalog.Find("full")->profile().request().url(),
+              absl::StrCat("http://", host, "/me"));
+  }
+  NetworkCatalog local;
+  local.set_allow_local_instances(true);
+  for (const char* host : {"full.example", "10.0.0.1", "127.0.0.1.full.example", "{instance}",
+                           "127.0.0.1{access_token}", "u@127.0.0.1"}) {
+    EXPECT_THAT(local.Add(with(host)),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("exchange.request.url: ")))
+        << host;
+  }
+  EXPECT_TRUE(local.networks().empty());
+
+  const std::string variant =
+      FullEntryWith("https://desktop.full.example/", "http://127.0.0.1:4000/");
+  EXPECT_THAT(NetworkCatalog::Parse(variant),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("variants \"desktop\": authorization_endpoint: "),
+                             HasSubstr(kHint))));
+  EXPECT_OK(local.Add(variant));
+}
+
 TEST(NetworkCatalogTest, FindsTheNearestIdInSpelling) {
   ASSERT_OK_AND_ASSIGN(const NetworkCatalog catalog, NetworkCatalog::Parse(BuiltInNetworksText()));
   const std::vector<std::pair<std::string, std::string>> cases = {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/auth_fixture.h"
+#include "tests/support/signing_key.h"
 #include "tests/support/status_matchers.h"
 
 namespace authurl {
@@ -34,6 +35,12 @@ class SocialNetworkTest : public testing::AuthFixture {
 
   record::v1::SocialNetworkSettings Created() const {
     return NewSocialNetwork(catalog_, Create()).value();
+  }
+
+  absl::Status Apply(const v1::UpdateSocialNetworkRequest& request,
+                     record::v1::SocialNetworkSettings& settings,
+                     absl::string_view client_secret = "client-secret-1") const {
+    return ApplyUpdate(catalog_, request, client_secret, settings);
   }
 };
 
@@ -69,6 +76,21 @@ TEST_F(SocialNetworkTest, TheDefaultMustBeAmongTheAllowed) {
               HasViolation("default_redirect_uri", HasSubstr("not among")));
 }
 
+TEST_F(SocialNetworkTest, ListedIsWhatIsAllowedToTheLetter) {
+  record::v1::SocialNetworkSettings settings;
+  settings.set_default_redirect_uri("https://app.example.com/cb");
+  EXPECT_FALSE(ListsRedirectUri(settings, "https://app.example.com/cb"));
+  EXPECT_FALSE(ListsRedirectUri(settings, ""));
+  settings.add_allowed_redirect_uris("fb123://authorize");
+  settings.add_allowed_redirect_uris("https://app.example.com/cb");
+  EXPECT_TRUE(ListsRedirectUri(settings, "fb123://authorize"));
+  EXPECT_TRUE(ListsRedirectUri(settings, "https://app.example.com/cb"));
+  for (const char* other : {"", "https://app.example.com/c", "https://app.example.com/cb/",
+                            "https://app.example.com/CB"}) {
+    EXPECT_FALSE(ListsRedirectUri(settings, other)) << other;
+  }
+}
+
 TEST_F(SocialNetworkTest, ANetworkWithoutAUrlNeedsNoApp) {
   v1::CreateSocialNetworkRequest request;
   request.set_network("bluesky");
@@ -85,7 +107,7 @@ TEST_F(SocialNetworkTest, WithoutAMaskAnUpdateChangesWhatIsSet) {
   EXPECT_OK(ValidateUpdate(request));
   EXPECT_FALSE(UpdatesSecret(request));
   record::v1::SocialNetworkSettings settings = Created();
-  ASSERT_OK(ApplyUpdate(catalog_, request, settings));
+  ASSERT_OK(Apply(request, settings));
   EXPECT_EQ(settings.client_key(), "client-key-2");
   EXPECT_THAT(settings.scopes(), ElementsAre("pages_show_list"));
   EXPECT_EQ(settings.default_redirect_uri(), "https://app.example.com/cb");
@@ -102,7 +124,7 @@ TEST_F(SocialNetworkTest, WithAMaskAnUpdateChangesWhatIsNamedAndEmptiesWhatIsUns
   EXPECT_OK(ValidateUpdate(request));
   EXPECT_FALSE(UpdatesSecret(request));
   record::v1::SocialNetworkSettings settings = Created();
-  ASSERT_OK(ApplyUpdate(catalog_, request, settings));
+  ASSERT_OK(Apply(request, settings));
   EXPECT_EQ(settings.client_key(), "client-key-1");
   EXPECT_THAT(settings.scopes(), IsEmpty());
   EXPECT_EQ(settings.default_redirect_uri(), "");
@@ -119,11 +141,11 @@ TEST_F(SocialNetworkTest, AnUpdateCanNeitherEmptyTheCredentialNorNameOtherFields
   }
   request.mutable_update_mask()->clear_paths();
   request.mutable_update_mask()->add_paths("client_secret");
-  EXPECT_THAT(ValidateUpdate(request), HasViolation("client_secret", "Required"));
+  record::v1::SocialNetworkSettings settings = Created();
+  EXPECT_THAT(Apply(request, settings), HasViolation("client_secret", "Required"));
   request.mutable_update_mask()->clear_paths();
   request.mutable_update_mask()->add_paths("client_key");
-  record::v1::SocialNetworkSettings settings = Created();
-  EXPECT_THAT(ApplyUpdate(catalog_, request, settings), HasViolation("client_key", "Required"));
+  EXPECT_THAT(Apply(request, settings), HasViolation("client_key", "Required"));
 }
 
 TEST_F(SocialNetworkTest, AnUpdateIsCheckedAgainstTheNetwork) {
@@ -132,7 +154,7 @@ TEST_F(SocialNetworkTest, AnUpdateIsCheckedAgainstTheNetwork) {
   request.add_scopes("a,b");
   request.set_default_redirect_uri("");
   record::v1::SocialNetworkSettings settings = Created();
-  const absl::Status status = ApplyUpdate(catalog_, request, settings);
+  const absl::Status status = Apply(request, settings);
   EXPECT_THAT(status, HasViolation("scopes[0]", _));
   EXPECT_THAT(status, HasViolation("default_redirect_uri", HasSubstr("update_mask")));
 }
@@ -148,7 +170,7 @@ TEST_F(SocialNetworkTest, NewRedirectUrisHaveNoParameterThatTheNetworkAdds) {
   update.set_id("sn_1");
   update.add_allowed_redirect_uris(create.default_redirect_uri());
   record::v1::SocialNetworkSettings settings = Created();
-  EXPECT_THAT(ApplyUpdate(catalog_, update, settings),
+  EXPECT_THAT(Apply(update, settings),
               HasViolation("allowed_redirect_uris[0]", HasSubstr("\"code\"")));
   // What is stored already stays, and everything else can be changed.
   settings = Created();
@@ -157,7 +179,87 @@ TEST_F(SocialNetworkTest, NewRedirectUrisHaveNoParameterThatTheNetworkAdds) {
   v1::UpdateSocialNetworkRequest other;
   other.set_id("sn_1");
   other.set_client_key("client-key-2");
-  EXPECT_OK(ApplyUpdate(catalog_, other, settings));
+  EXPECT_OK(Apply(other, settings));
+}
+
+TEST_F(SocialNetworkTest, NewRedirectUrisHaveNoParameterThatOneNetworkAdds) {
+  v1::CreateSocialNetworkRequest create;
+  create.set_network("vk");
+  create.set_client_key("51234567");
+  create.set_client_secret("client-secret-1");
+  create.add_allowed_redirect_uris("https://app.example.com/cb");
+  ASSERT_OK_AND_ASSIGN(record::v1::SocialNetworkSettings settings,
+                       NewSocialNetwork(catalog_, create));
+  v1::UpdateSocialNetworkRequest update;
+  update.set_id("sn_1");
+  update.add_allowed_redirect_uris("https://app.example.com/cb?device_id=1");
+  EXPECT_THAT(Apply(update, settings),
+              HasViolation("allowed_redirect_uris[0]", HasSubstr("\"device_id\"")));
+  *create.mutable_allowed_redirect_uris() = update.allowed_redirect_uris();
+  EXPECT_THAT(NewSocialNetwork(catalog_, create),
+              HasViolation("allowed_redirect_uris[0]", HasSubstr("\"device_id\"")));
+}
+
+TEST_F(SocialNetworkTest, AnAppsOwnSchemeIsTakenAmongTheAllowed) {
+  v1::CreateSocialNetworkRequest create = Create();
+  create.add_allowed_redirect_uris("fb123://authorize");
+  EXPECT_OK(NewSocialNetwork(catalog_, create));
+  create.set_default_redirect_uri("fb123://authorize");
+  ASSERT_OK_AND_ASSIGN(record::v1::SocialNetworkSettings settings,
+                       NewSocialNetwork(catalog_, create));
+  v1::UpdateSocialNetworkRequest update;
+  update.set_id("sn_1");
+  update.mutable_update_mask()->add_paths("allowed_redirect_uris");
+  EXPECT_THAT(Apply(update, settings),
+              HasViolation("default_redirect_uri", HasSubstr("allowed_redirect_uris")));
+  create.add_allowed_redirect_uris("intent:/a");
+  EXPECT_THAT(NewSocialNetwork(catalog_, create),
+              HasViolation("allowed_redirect_uris[2]", HasSubstr("which browsers run")));
+}
+
+TEST_F(SocialNetworkTest, StoredScopesThatAreRefusedByNowHinderNoOtherUpdate) {
+  record::v1::SocialNetworkSettings stored = Created();
+  stored.set_network("linkedin");
+  stored.clear_extra_params();
+  stored.clear_variables();
+  stored.set_scopes(0, "openid,profile");
+  v1::UpdateSocialNetworkRequest update;
+  update.set_id("sn_1");
+  update.set_client_secret("client-secret-2");
+  record::v1::SocialNetworkSettings settings = stored;
+  EXPECT_OK(Apply(update, settings));
+  // Another variant may join them by another separator.
+  update.set_variant("page");
+  settings = stored;
+  EXPECT_THAT(Apply(update, settings), HasViolation("scopes[0]", _));
+  update.clear_variant();
+  update.add_scopes("openid,profile");
+  settings = stored;
+  EXPECT_THAT(Apply(update, settings), HasViolation("scopes[0]", _));
+}
+
+TEST_F(SocialNetworkTest, ASecretThatStaysKeepsWhatItNeeds) {
+  const std::string key = testing::NewSigningKey("P-256").pem;
+  record::v1::SocialNetworkSettings stored = Settings("apple");
+  (*stored.mutable_extra_params())["team_id"] = "ABCDE12345";
+  (*stored.mutable_extra_params())["key_id"] = "KEY1234567";
+  v1::UpdateSocialNetworkRequest update;
+  update.set_id("sn_1");
+  update.mutable_update_mask()->add_paths("extra_params");
+  update.mutable_update_mask()->add_paths("client_key");
+  record::v1::SocialNetworkSettings settings = stored;
+  const absl::Status status = Apply(update, settings, key);
+  for (const char* field : {"extra_params.team_id", "extra_params.key_id", "client_key"}) {
+    EXPECT_THAT(status, HasViolation(field, HasSubstr("Required"))) << field;
+  }
+  // A JWT that the organisation signed itself needs none.
+  update.set_client_key("client-key-2");
+  settings = stored;
+  EXPECT_OK(Apply(update, settings, "e30.e30.c2ln"));
+  // One that lacks them already is none of the update's faults.
+  settings = stored;
+  settings.clear_extra_params();
+  EXPECT_OK(Apply(update, settings, key));
 }
 
 TEST_F(SocialNetworkTest, AVariantBringsItsOwnRules) {
@@ -180,14 +282,90 @@ TEST_F(SocialNetworkTest, AVariantBringsItsOwnRules) {
   v1::UpdateSocialNetworkRequest update;
   update.set_id("sn_1");
   update.mutable_update_mask()->add_paths("variant");
-  EXPECT_THAT(ApplyUpdate(catalog_, update, settings), HasViolation("default_redirect_uri", _));
+  EXPECT_THAT(Apply(update, settings), HasViolation("default_redirect_uri", _));
   update.mutable_update_mask()->add_paths("default_redirect_uri");
   update.set_default_redirect_uri("https://app.example.com/cb");
-  EXPECT_OK(ApplyUpdate(catalog_, update, settings));
+  EXPECT_OK(Apply(update, settings));
   EXPECT_EQ(settings.variant(), "");
   update.set_variant("desktop");
-  EXPECT_OK(ApplyUpdate(catalog_, update, settings));
+  EXPECT_OK(Apply(update, settings));
   EXPECT_EQ(settings.variant(), "desktop");
+}
+
+TEST_F(SocialNetworkTest, TakesHowFlowsEnd) {
+  v1::CreateSocialNetworkRequest create = Create();
+  ASSERT_OK_AND_ASSIGN(record::v1::SocialNetworkSettings settings,
+                       NewSocialNetwork(catalog_, create));
+  EXPECT_FALSE(RequiresSessionBinding(settings));
+  EXPECT_FALSE(settings.return_profile());
+  create.add_allowed_return_uris("https://app.example.com/connected");
+  create.add_allowed_return_uris("myapp://connected");
+  // Need not be among the allowed, which are for requests.
+  create.set_default_return_uri("http://localhost:3000/");
+  create.set_session_binding_policy(v1::SESSION_BINDING_POLICY_REQUIRED);
+  create.set_return_profile(true);
+  ASSERT_OK_AND_ASSIGN(settings, NewSocialNetwork(catalog_, create));
+  EXPECT_THAT(settings.allowed_return_uris(),
+              ElementsAre("https://app.example.com/connected", "myapp://connected"));
+  EXPECT_EQ(settings.default_return_uri(), "http://localhost:3000/");
+  EXPECT_TRUE(RequiresSessionBinding(settings));
+  EXPECT_TRUE(settings.return_profile());
+
+  create.set_default_return_uri("");
+  create.set_allowed_return_uris(1, "https://app.example.com/?session=1");
+  create.set_session_binding_policy(v1::SESSION_BINDING_POLICY_UNSPECIFIED);
+  const absl::Status status = NewSocialNetwork(catalog_, create).status();
+  EXPECT_THAT(status, HasViolation("default_return_uri", HasSubstr("leave it out")));
+  EXPECT_THAT(status, HasViolation("allowed_return_uris[1]", HasSubstr("\"session\"")));
+  EXPECT_THAT(status, HasViolation("session_binding_policy", HasSubstr("OPTIONAL")));
+  for (int i = 0; i < 63; ++i) create.add_allowed_return_uris("https://app.example.com/");
+  EXPECT_THAT(NewSocialNetwork(catalog_, create),
+              HasViolation("allowed_return_uris", "has 65 entries; at most 64 are taken"));
+}
+
+TEST_F(SocialNetworkTest, AnUpdateChangesHowFlowsEnd) {
+  record::v1::SocialNetworkSettings settings = Created();
+  v1::UpdateSocialNetworkRequest update;
+  update.set_id("sn_1");
+  update.add_allowed_return_uris("https://app.example.com/connected");
+  update.set_default_return_uri("https://app.example.com/");
+  update.set_session_binding_policy(v1::SESSION_BINDING_POLICY_REQUIRED);
+  update.set_return_profile(true);
+  ASSERT_OK(Apply(update, settings));
+  EXPECT_THAT(settings.allowed_return_uris(), ElementsAre("https://app.example.com/connected"));
+  EXPECT_EQ(settings.default_return_uri(), "https://app.example.com/");
+  EXPECT_TRUE(RequiresSessionBinding(settings));
+  EXPECT_TRUE(settings.return_profile());
+
+  v1::UpdateSocialNetworkRequest other;
+  other.set_id("sn_1");
+  other.set_client_key("client-key-2");
+  ASSERT_OK(Apply(other, settings));
+  EXPECT_TRUE(RequiresSessionBinding(settings));
+  EXPECT_TRUE(settings.return_profile());
+
+  v1::UpdateSocialNetworkRequest faulty;
+  faulty.set_id("sn_1");
+  faulty.set_default_return_uri("");
+  faulty.add_allowed_return_uris("ftp://a");
+  faulty.set_session_binding_policy(v1::SESSION_BINDING_POLICY_UNSPECIFIED);
+  record::v1::SocialNetworkSettings unused = settings;
+  const absl::Status status = Apply(faulty, unused);
+  EXPECT_THAT(status, HasViolation("default_return_uri", HasSubstr("update_mask")));
+  EXPECT_THAT(status, HasViolation("allowed_return_uris[0]", _));
+  EXPECT_THAT(status, HasViolation("session_binding_policy", _));
+
+  v1::UpdateSocialNetworkRequest emptied;
+  emptied.set_id("sn_1");
+  for (const char* field :
+       {"allowed_return_uris", "default_return_uri", "session_binding_policy", "return_profile"}) {
+    emptied.mutable_update_mask()->add_paths(field);
+  }
+  ASSERT_OK(Apply(emptied, settings));
+  EXPECT_THAT(settings.allowed_return_uris(), IsEmpty());
+  EXPECT_EQ(settings.default_return_uri(), "");
+  EXPECT_FALSE(RequiresSessionBinding(settings));
+  EXPECT_FALSE(settings.return_profile());
 }
 
 }  // namespace

@@ -67,6 +67,14 @@ TEST(CryptoTest, HashesThePublishedSha256Vector) {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+// RFC 4231 section 4.2; HMAC fills a shorter key up with zeros (RFC 2104 section 2).
+TEST(CryptoTest, AuthenticatesThePublishedHmacSha256Vector) {
+  std::array<uint8_t, kKeyBytes> bytes = {};
+  std::fill_n(bytes.begin(), 20, uint8_t{0x0b});
+  EXPECT_EQ(HexEncode(AsChars(Mac(SecretKey(bytes), "Hi There"))),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+}
+
 TEST(CryptoTest, DerivesOneKeyForEachPurpose) {
   const SecretKey master = CountingKey(0);
   std::set<std::string> seen;

@@ -70,6 +70,20 @@ TEST_F(SealerTest, OpensUnderAnOldKeyAfterRotationUntilItIsDropped) {
   EXPECT_FALSE(Sealer(other).Open(Purpose::kSecret, resealed, "").ok());
 }
 
+TEST_F(SealerTest, SealsUnderAnOldKeyWhatMustStayTheSame) {
+  ASSERT_OK_AND_ASSIGN(const std::string rotated_text, RotatedKeyRingText(ring_text_, random_));
+  ASSERT_OK_AND_ASSIGN(const KeyRing rotated, KeyRing::Parse(rotated_text));
+  const Nonce nonce = NewNonce(random_);
+  const std::string before = sealer_.Seal(Purpose::kFlowId, nonce, "plaintext", "context");
+  const uint8_t key_id = ReadSealedHeader(before)->key_id;
+  ASSERT_NE(key_id, rotated.primary_id());
+  const Sealer after(rotated);
+  std::string again;
+  after.SealUnder(key_id, Purpose::kFlowId, nonce, "plaintext", "context", again);
+  EXPECT_EQ(again, before);
+  EXPECT_NE(after.Seal(Purpose::kFlowId, nonce, "plaintext", "context"), before);
+}
+
 TEST_F(SealerTest, ReadsNoHeaderFromTooFewBytes) {
   EXPECT_EQ(ReadSealedHeader(std::string(kSealedOverhead - 1, 'x')), std::nullopt);
   EXPECT_NE(ReadSealedHeader(std::string(kSealedOverhead, 'x')), std::nullopt);

@@ -15,9 +15,8 @@
 namespace authurl {
 namespace {
 
+using ::authurl::testing::HasReason;
 using ::authurl::testing::SeededRandom;
-using ::authurl::testing::StatusIs;
-using ::testing::_;
 
 constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -59,11 +58,46 @@ TEST_F(AuthStateTest, LivesUntilItsExpiryAndNotFromTheFuture) {
     return OpenAuthState(sealer_, text, now_ + after, "acme", "instagram");
   };
   EXPECT_OK(at(absl::Minutes(10) - absl::Seconds(1)));
-  EXPECT_THAT(at(absl::Minutes(10)), StatusIs(absl::StatusCode::kInvalidArgument, _));
-  EXPECT_THAT(at(absl::Hours(24 * 365)), StatusIs(absl::StatusCode::kInvalidArgument, _));
+  EXPECT_THAT(at(absl::Minutes(10)), HasReason("STATE_EXPIRED"));
+  EXPECT_THAT(at(absl::Hours(24 * 365)), HasReason("STATE_EXPIRED"));
   // Another server's clock may be a little behind.
   EXPECT_OK(at(-absl::Seconds(59)));
-  EXPECT_THAT(at(-absl::Seconds(61)), StatusIs(absl::StatusCode::kInvalidArgument, _));
+  EXPECT_THAT(at(-absl::Seconds(61)), HasReason("STATE_INVALID"));
+}
+
+// Whoever completes a flow without a key learns from the state whose it is.
+TEST_F(AuthStateTest, OpensToWhoeverAsksForNoOrganisationOrNetwork) {
+  const std::string text = SealAuthState(sealer_, nonce_, State());
+  ASSERT_OK_AND_ASSIGN(const OpenedState opened, OpenAuthState(sealer_, text, {.now = now_}));
+  EXPECT_EQ(opened.state.org_id(), "acme");
+  EXPECT_EQ(opened.state.network(), "instagram");
+  EXPECT_OK(OpenAuthState(sealer_, text, {.now = now_, .org_id = "acme"}));
+  EXPECT_OK(OpenAuthState(sealer_, text, {.now = now_, .network = "instagram"}));
+  EXPECT_EQ(OpenAuthState(sealer_, text, {.now = now_, .org_id = "other"}).status(),
+            InvalidState());
+  EXPECT_EQ(OpenAuthState(sealer_, text, {.now = now_, .network = "x"}).status(), InvalidState());
+  // Empty is a name that nobody has, and not any name.
+  EXPECT_EQ(OpenAuthState(sealer_, text, {.now = now_, .org_id = ""}).status(), InvalidState());
+  const std::string reference = NewStateReference(SeededRandom(5));
+  const StoredAuthState stored = SealStoredAuthState(sealer_, nonce_, reference, State());
+  EXPECT_OK(OpenStoredAuthState(sealer_, reference, stored.sealed, {.now = now_}));
+  EXPECT_EQ(
+      OpenStoredAuthState(sealer_, reference, stored.sealed, {.now = now_, .org_id = "x"}).status(),
+      InvalidState());
+  EXPECT_THAT(
+      OpenStoredAuthState(sealer_, reference, stored.sealed, {.now = now_ + absl::Minutes(10)}),
+      HasReason("STATE_EXPIRED"));
+}
+
+TEST_F(AuthStateTest, StatesOfBeforeARestoreCountAsExpired) {
+  const std::string text = SealAuthState(sealer_, nonce_, State());
+  EXPECT_OK(OpenAuthState(sealer_, text, {.now = now_, .not_before = now_}));
+  const StateTerms restored = {.now = now_, .not_before = now_ + absl::Seconds(1)};
+  EXPECT_THAT(OpenAuthState(sealer_, text, restored), HasReason("STATE_EXPIRED"));
+  const std::string reference = NewStateReference(SeededRandom(5));
+  const StoredAuthState stored = SealStoredAuthState(sealer_, nonce_, reference, State());
+  EXPECT_THAT(OpenStoredAuthState(sealer_, reference, stored.sealed, restored),
+              HasReason("STATE_EXPIRED"));
 }
 
 TEST_F(AuthStateTest, IsForOneOrganisationAndNetwork) {
@@ -73,14 +107,19 @@ TEST_F(AuthStateTest, IsForOneOrganisationAndNetwork) {
   EXPECT_FALSE(OpenAuthState(sealer_, text, now_, "acme", "facebook").ok());
 }
 
+// An expired one of another organisation too: only who may complete it is told that it was ours.
 TEST_F(AuthStateTest, EveryRefusalReadsTheSame) {
   const std::string text = SealAuthState(sealer_, nonce_, State());
   const absl::Status refused = Open("").status();
+  EXPECT_EQ(refused, InvalidState());
+  EXPECT_THAT(refused, HasReason("STATE_INVALID"));
   for (const absl::Status& other :
        {Open("AQE").status(), Open(text + "A").status(), Open(text + "=").status(),
         Open(std::string(kMaxStateChars + 1, 'A')).status(), Open(text.substr(1)).status(),
         OpenAuthState(sealer_, text, now_, "other", "instagram").status(),
-        OpenAuthState(sealer_, text, now_ + absl::Hours(1), "acme", "instagram").status()}) {
+        OpenAuthState(sealer_, text, now_ + absl::Hours(1), "other", "instagram").status(),
+        OpenAuthState(sealer_, text, now_ + absl::Hours(1), "acme", "x").status(),
+        OpenAuthState(sealer_, text + "A", now_ + absl::Hours(1), "acme", "instagram").status()}) {
     EXPECT_EQ(other, refused);
   }
 }

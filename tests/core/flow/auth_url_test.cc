@@ -15,6 +15,7 @@
 #include "core/crypto/pkce.h"
 #include "core/errors.h"
 #include "core/flow/auth_state.h"
+#include "core/flow/flow_id.h"
 #include "tests/support/auth_fixture.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -105,7 +106,7 @@ TEST_F(AuthUrlTest, SendsParametersInTheOrderOfTheContract) {
   EXPECT_THAT(
       Names({auth_request, settings, redirect_uri_, "STATE", "CHALLENGE"}),
       ElementsAre("client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge",
-                  "code_challenge_method", "access_type", "prompt", "login_hint", "hd", "z_last"));
+                  "code_challenge_method", "prompt", "login_hint", "access_type", "hd", "z_last"));
 }
 
 TEST_F(AuthUrlTest, AccountSelectionTakesThePlaceOfAFixedParameter) {
@@ -115,6 +116,52 @@ TEST_F(AuthUrlTest, AccountSelectionTakesThePlaceOfAFixedParameter) {
   EXPECT_THAT(
       Url(request, Settings("youtube")),
       AllOf(HasSubstr("&prompt=select_account%20consent"), Not(HasSubstr("prompt=consent"))));
+}
+
+TEST_F(AuthUrlTest, AccountSelectionWinsOverAChosenValue) {
+  struct Choice {
+    std::string network;
+    std::string name;
+    std::string chosen;
+    std::string selecting;
+  };
+  const std::vector<Choice> choices = {
+      {"facebook", "auth_type", "rerequest", "reauthenticate"},
+      {"google", "prompt", "consent", "select_account%20consent"},
+      {"microsoft", "prompt", "consent", "select_account"},
+      {"discord", "prompt", "none", "consent"},
+  };
+  for (const Choice& choice : choices) {
+    SCOPED_TRACE(choice.network);
+    v1::GetAuthUrlRequest request = Request(choice.network);
+    record::v1::SocialNetworkSettings configured = Settings(choice.network);
+    (*configured.mutable_extra_params())[choice.name] = choice.chosen;
+    EXPECT_EQ(Query(Url(request, configured))[choice.name], choice.chosen);
+    v1::GetAuthUrlRequest choosing = request;
+    (*choosing.mutable_extra_params())[choice.name] = choice.chosen;
+    const record::v1::SocialNetworkSettings chosen =
+        WithChoices(choosing, Settings(choice.network));
+    EXPECT_EQ(Query(Url(choosing, chosen))[choice.name], choice.chosen);
+
+    request.set_force_account_selection(true);
+    choosing.set_force_account_selection(true);
+    EXPECT_EQ(Query(Url(request, configured))[choice.name], choice.selecting);
+    EXPECT_EQ(Query(Url(choosing, chosen))[choice.name], choice.selecting);
+  }
+}
+
+TEST_F(AuthUrlTest, WhatARequestChoosesTakesThePlaceOfTheConfigurationsValue) {
+  v1::GetAuthUrlRequest request = Request("microsoft");
+  (*request.mutable_extra_params())["prompt"] = "none";
+  (*request.mutable_variables())["tenant"] = "contoso.example";
+  record::v1::SocialNetworkSettings settings = Settings("microsoft");
+  (*settings.mutable_extra_params())["prompt"] = "login";
+  (*settings.mutable_extra_params())["domain_hint"] = "example.com";
+  (*settings.mutable_variables())["tenant"] = "common";
+  EXPECT_THAT(Url(request, WithChoices(request, settings)),
+              AllOf(HasSubstr("https://login.microsoftonline.com/contoso.example/"),
+                    HasSubstr("&domain_hint=example.com"), HasSubstr("&prompt=none"),
+                    Not(HasSubstr("prompt=login")), Not(HasSubstr("/common/"))));
 }
 
 TEST_F(AuthUrlTest, AccountSelectionAndHintDoNothingWhereTheNetworkHasNone) {
@@ -148,6 +195,19 @@ TEST_F(AuthUrlTest, EverythingButUnreservedCharactersIsEncoded) {
   settings.set_client_key("a b&c=d#e%f+g~h");
   EXPECT_THAT(Url(Request("linkedin"), settings),
               HasSubstr("?client_id=a%20b%26c%3Dd%23e%25f%2Bg~h&"));
+}
+
+TEST_F(AuthUrlTest, TheStateIsOfTheTenantThatTheCallerIsBoundTo) {
+  const v1::GetAuthUrlRequest request = Request("x");
+  ASSERT_OK_AND_ASSIGN(const AuthRequest valid, ValidateAuthRequest(catalog_, request, "mine"));
+  const record::v1::SocialNetworkSettings settings = Settings("x");
+  ASSERT_OK_AND_ASSIGN(const AuthRequest fitting, ForConfiguration(catalog_, valid, settings));
+  ASSERT_OK_AND_ASSIGN(const AuthUrl minted,
+                       MintAuthUrl(sealer_, fitting, settings, redirect_uri_,
+                                   testing::CountingRandom(), now_, absl::Minutes(10)));
+  ASSERT_OK_AND_ASSIGN(const OpenedState opened,
+                       OpenAuthState(sealer_, Query(minted.url)["state"], now_, "acme", "x"));
+  EXPECT_EQ(opened.state.tenant_id(), "mine");
 }
 
 TEST_F(AuthUrlTest, TheStateOpensAndYieldsTheVerifierOfTheChallenge) {
@@ -243,6 +303,75 @@ TEST_F(AuthUrlTest, StateOfMoreThan2048BytesIsNotStored) {
               AllOf(HasSubstr("would be 2049 bytes"), HasSubstr("the request's scopes with")));
 }
 
+TEST_F(AuthUrlTest, TheLongestPartOfAStateIsNamedWhicheverItIs) {
+  struct Part {
+    const char* name;
+    size_t redirect, scope, return_uri;
+  };
+  for (const Part& part :
+       {Part{"redirect URI", 1500, 200, 1200}, Part{"request's scopes", 900, 1000, 900},
+        Part{"return URI", 1100, 200, 1300}}) {
+    v1::GetAuthUrlRequest request = Request("google");
+    request.add_scopes(std::string(part.scope, 's'));
+    const std::string redirect_uri(part.redirect, 'r');
+    const std::string return_uri(part.return_uri, 'u');
+    const absl::Status status =
+        CheckStateFits({catalog_.Find("google"), &request}, Settings("google"),
+                       {.given = redirect_uri, .is_hosted = true, .return_uri = return_uri}, now_);
+    EXPECT_EQ(ReasonOf(status), "AUTH_STATE_TOO_LONG");
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(absl::StrCat("longest part is the ", part.name, " with ")));
+  }
+}
+
+TEST_F(AuthUrlTest, TheStateCarriesHowTheFlowEnds) {
+  v1::GetAuthUrlRequest request = Request("linkedin");
+  request.set_return_state("tab=2");
+  request.set_reconnect_account_id("sa_4zjq0v1r8k2m6c3t9xwp");
+  const ChosenRedirectUri redirect_uri = {.source = v1::PARAMETER_SOURCE_CONFIG,
+                                          .given = kRedirectUri,
+                                          .is_hosted = true,
+                                          .return_uri = "https://app.example.com/connected"};
+  ASSERT_OK_AND_ASSIGN(
+      const AuthUrl minted,
+      MintAuthUrl(sealer_, {catalog_.Find("linkedin"), &request}, Settings("linkedin"),
+                  redirect_uri, testing::CountingRandom(), now_, absl::Minutes(10)));
+  ASSERT_OK_AND_ASSIGN(OpenedState opened,
+                       OpenAuthState(sealer_, Query(minted.url)["state"], {.now = now_}));
+  EXPECT_TRUE(opened.state.is_hosted());
+  EXPECT_EQ(opened.state.return_uri(), "https://app.example.com/connected");
+  EXPECT_EQ(opened.state.return_state(), "tab=2");
+  EXPECT_EQ(opened.state.reconnect_account_id(), "sa_4zjq0v1r8k2m6c3t9xwp");
+  // Nothing of it is the network's to read.
+  EXPECT_EQ(minted.url.find("connected"), std::string::npos);
+  ASSERT_OK_AND_ASSIGN(
+      opened, OpenAuthState(sealer_, Query(Url(Request("linkedin"), Settings("linkedin")))["state"],
+                            {.now = now_}));
+  EXPECT_FALSE(opened.state.is_hosted());
+  EXPECT_EQ(
+      opened.state.return_uri() + opened.state.return_state() + opened.state.reconnect_account_id(),
+      "");
+}
+
+// Of a stored state too.
+TEST_F(AuthUrlTest, TheFlowIdIsThatOfTheState) {
+  for (const char* network : {"linkedin", "wechat"}) {
+    SCOPED_TRACE(network);
+    const AuthUrl minted = Mint(Request(network), Settings(network));
+    const std::string text = Query(minted.url)["state"];
+    ASSERT_OK_AND_ASSIGN(
+        const OpenedState opened,
+        minted.to_store.has_value()
+            ? OpenStoredAuthState(sealer_, text, minted.to_store->sealed, {.now = now_})
+            : OpenAuthState(sealer_, text, {.now = now_}));
+    EXPECT_EQ(minted.flow_id, MakeFlowId(sealer_, opened.key_id, opened.nonce, "acme",
+                                         absl::FromUnixSeconds(opened.state.expires_at())));
+    ASSERT_OK_AND_ASSIGN(const OpenedFlowId flow, OpenFlowId(sealer_, minted.flow_id, "acme"));
+    EXPECT_EQ(flow.nonce_digest, NonceDigest(opened.nonce));
+    EXPECT_EQ(flow.expires_at, minted.expires_at);
+  }
+}
+
 TEST_F(AuthUrlTest, AParameterBoundToScopesIsSentWithThemOnly) {
   v1::GetAuthUrlRequest request = Request("apple");
   EXPECT_THAT(Url(request, Settings("apple")), HasSubstr("&response_mode=form_post"));
@@ -304,7 +433,9 @@ TEST_F(AuthUrlTest, FollowsEveryQuirkThatTheSchemaKnows) {
           scopes { param: "permissions" separator: "," defaults: "a" defaults: "b" }
           pkce { mode: MODE_REQUIRED challenge_encoding: CHALLENGE_ENCODING_HEX }
           fragment: "odd_redirect"
-          token_endpoint { url: "https://{instance}/token" auth_method: AUTH_METHOD_POST }
+          exchange {
+            request { url: "https://{instance}/token" client_auth: CLIENT_AUTH_SECRET_POST }
+          }
           documentation: "https://odd.example/docs"
           checked_on: "2026-11-23"
         })pb"));

@@ -3,10 +3,12 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <map>
+#include <set>
 
 #include "core/catalog/network_catalog.h"
 #include "core/crypto/pkce.h"
 #include "core/flow/auth_state.h"
+#include "core/flow/flow_id.h"
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
 #include "tests/support/network_configurations.h"
@@ -15,9 +17,11 @@
 namespace authurl::testing {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 using Parameters = std::map<std::string, std::string>;
@@ -43,6 +47,10 @@ class AuthUrlServiceTest : public ServiceTest {
                                    absl::Time now) const {
     const Sealer sealer(Keys());
     return OpenAuthState(sealer, parameters.at("state"), now, "acme", network);
+  }
+  absl::StatusOr<OpenedFlowId> OpenFlow(const v1::GetAuthUrlResponse& reply,
+                                        absl::string_view org_id) const {
+    return OpenFlowId(Sealer(Keys()), reply.flow_id(), org_id);
   }
   void ExpectChallenge(const Parameters& parameters, const catalog::v1::Network& network,
                        const OpenedState& opened) const {
@@ -107,6 +115,10 @@ TEST_F(AuthUrlServiceTest, EveryNetworkGivesAUrlWhoseStateTheServerCanOpen) {
               std::string(AsChars(Sha256("a cookie of some length"))));
     EXPECT_EQ(opened.state.issued_at(), absl::ToUnixSeconds(server_->now()));
     EXPECT_EQ(opened.state.expires_at(), reply.expires_at().seconds());
+    EXPECT_FALSE(opened.state.is_hosted());
+    ASSERT_OK_AND_ASSIGN(const OpenedFlowId flow, OpenFlow(reply, "acme"));
+    EXPECT_EQ(flow.nonce_digest, NonceDigest(opened.nonce));
+    EXPECT_FALSE(OpenFlow(reply, "other").ok());
     if (has_challenge) ExpectChallenge(parameters, network, opened);
   }
 }
@@ -167,7 +179,7 @@ TEST_F(AuthUrlServiceTest, UrlExpiresWhenTheClockSaysSoAndTheStateWithIt) {
   const absl::Time expires_at = absl::FromUnixSeconds(reply.expires_at().seconds());
   EXPECT_EQ(reply.expires_at().nanos(), 0);
   EXPECT_EQ(expires_at,
-            absl::FromUnixSeconds(absl::ToUnixSeconds(server_->now() + absl::Minutes(10))));
+            absl::FromUnixSeconds(absl::ToUnixSeconds(server_->now() + absl::Minutes(30))));
   const Parameters parameters = ParametersOf(reply.auth_url());
   EXPECT_OK(Open(parameters, "instagram", expires_at - absl::Seconds(1)));
   EXPECT_FALSE(Open(parameters, "instagram", expires_at).ok());
@@ -238,6 +250,10 @@ TEST_F(AuthUrlServiceTest, ScopesSelectionAndHintOfTheRequestReachTheUrl) {
   EXPECT_EQ(plain.at("hl"), "de at");
   EXPECT_EQ(plain.at("prompt"), "consent");
   EXPECT_THAT(usual.auth_url(), HasSubstr("hl=de%20at"));
+  // The request's language takes the place of the configuration's; RFC 6749 section 3.1 takes one.
+  ASSERT_OK_AND_ASSIGN(const auto french, GetAuthUrl(absl::StrCat(request, "locale: 'fr'")));
+  EXPECT_THAT(french.auth_url(), HasSubstr("hl=fr"));
+  EXPECT_THAT(french.auth_url(), Not(HasSubstr("hl=de")));
 
   ASSERT_OK_AND_ASSIGN(
       const auto special,
@@ -250,6 +266,42 @@ TEST_F(AuthUrlServiceTest, ScopesSelectionAndHintOfTheRequestReachTheUrl) {
   EXPECT_EQ(all.at("login_hint"), "jo+1@example.com");
   ASSERT_OK_AND_ASSIGN(const OpenedState opened, Open(all, "youtube", server_->now()));
   EXPECT_THAT(opened.state.scopes(), ElementsAre("one", "two"));
+}
+
+TEST_F(AuthUrlServiceTest, ChoicesOfTheRequestReachTheUrl) {
+  ASSERT_OK(Configure("google", "extra_params { key: 'hd' value: 'configured.example' }"));
+  for (const char* network : {"slack", "wordpress", "discord", "microsoft"}) {
+    ASSERT_OK(Configure(network));
+  }
+  const struct {
+    const char* network;
+    const char* name;
+    const char* value;
+  } choices[] = {
+      {"slack", "team", "T02ABCDEF"},
+      {"wordpress", "blog", "blog.example.com"},
+      {"discord", "guild_id", "123456789012345678"},
+      // In place of the configuration's.
+      {"google", "hd", "example.com"},
+      {"microsoft", "domain_hint", "example.com"},
+  };
+  const std::string redirect = "redirect_uri: 'https://app.example.com/cb' ";
+  for (const auto& [network, name, value] : choices) {
+    SCOPED_TRACE(network);
+    ASSERT_OK_AND_ASSIGN(const auto reply, GetAuthUrl(absl::StrCat(redirect, "network: '", network,
+                                                                   "' extra_params { key: '", name,
+                                                                   "' value: '", value, "' }")));
+    const Parameters parameters = ParametersOf(reply.auth_url());
+    ASSERT_TRUE(parameters.contains(name));
+    EXPECT_EQ(parameters.at(name), value);
+  }
+  ASSERT_OK_AND_ASSIGN(
+      const auto reply,
+      GetAuthUrl(redirect + "network: 'microsoft' "
+                            "variables { key: 'tenant' value: 'contoso.example' }"));
+  EXPECT_THAT(
+      reply.auth_url(),
+      StartsWith("https://login.microsoftonline.com/contoso.example/oauth2/v2.0/authorize?"));
 }
 
 TEST_F(AuthUrlServiceTest, ChangedConfigurationCountsFromTheNextCallOn) {
@@ -269,6 +321,29 @@ TEST_F(AuthUrlServiceTest, ChangedConfigurationCountsFromTheNextCallOn) {
   EXPECT_THAT(GetAuthUrl(request), HasReason("NETWORK_NOT_CONFIGURED"));
 }
 
+TEST_F(AuthUrlServiceTest, SessionBindingIsRequiredWhereTheConfigurationSaysSo) {
+  ASSERT_OK(Configure("reddit", "session_binding_policy: SESSION_BINDING_POLICY_REQUIRED"));
+  const std::string request = "network: 'reddit' redirect_uri: 'https://app.example.com/cb' ";
+  EXPECT_THAT(GetAuthUrl(request), HasViolation("session_binding", HasSubstr("Required")));
+  EXPECT_THAT(Call<v1::ExplainAuthUrlResponse>("ExplainAuthUrl", request),
+              HasViolation("session_binding", HasSubstr("Required")));
+  EXPECT_OK(GetAuthUrl(request + "session_binding: '0123456789abcdef'"));
+}
+
+TEST_F(AuthUrlServiceTest, WithoutACallbackOfTheServerThereIsNoReturnUri) {
+  ASSERT_OK(Configure("reddit",
+                      "allowed_return_uris: 'https://app.example.com/connected' "
+                      "default_redirect_uri: 'https://app.example.com/cb'"));
+  EXPECT_OK(GetAuthUrl("network: 'reddit'"));
+  for (const char* field : {"return_uri", "redirect_uri"}) {
+    const auto reply = GetAuthUrl(
+        absl::StrCat("network: 'reddit' ", field, ": 'https://app.example.com/connected'"));
+    EXPECT_THAT(reply, HasReason("NO_REDIRECT_URI"));
+    EXPECT_THAT(reply,
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--public_base_url")));
+  }
+}
+
 class PublicBaseUrlTest : public AuthUrlServiceTest {
  protected:
   PublicBaseUrlTest()
@@ -284,6 +359,78 @@ TEST_F(PublicBaseUrlTest, CallbackOfTheServerIsTheLastResort) {
   EXPECT_EQ(ParametersOf(reply.auth_url()).at("redirect_uri"),
             "https://connect.example.com/authurl/v1/social-networks/reddit/callback");
   EXPECT_EQ(reply.expires_at().seconds(), absl::ToUnixSeconds(server_->now()) + 90);
+}
+
+TEST_F(PublicBaseUrlTest, ExplanationSaysWhetherItIsWhereTheEndUserComesBackTo) {
+  ASSERT_OK(Configure("reddit"));
+  ASSERT_OK_AND_ASSIGN(const auto made,
+                       Call<v1::ExplainAuthUrlResponse>("ExplainAuthUrl", "network: 'reddit'"));
+  EXPECT_TRUE(made.hosted_callback());
+  ASSERT_OK_AND_ASSIGN(
+      const auto named,
+      Call<v1::ExplainAuthUrlResponse>(
+          "ExplainAuthUrl", "network: 'reddit' redirect_uri: 'https://app.example.com/cb'"));
+  EXPECT_FALSE(named.hosted_callback());
+}
+
+TEST_F(PublicBaseUrlTest, ReturnUriIsSealedAndTheNetworkSeesTheCallback) {
+  ASSERT_OK(Configure("reddit",
+                      "allowed_return_uris: 'https://app.example.com/connected' "
+                      "allowed_redirect_uris: 'https://app.example.com/cb'"));
+  for (const char* field : {"return_uri", "redirect_uri"}) {
+    SCOPED_TRACE(field);
+    const std::string request = absl::StrCat(
+        "network: 'reddit' return_state: 'tab=2' reconnect_account_id: 'sa_4zjq0v1r8k2m6c3t9xwp' ",
+        field, ": 'https://app.example.com/connected' ");
+    ASSERT_OK_AND_ASSIGN(const auto reply, GetAuthUrl(request));
+    const Parameters parameters = ParametersOf(reply.auth_url());
+    EXPECT_EQ(parameters.at("redirect_uri"),
+              "https://connect.example.com/authurl/v1/social-networks/reddit/callback");
+    ASSERT_OK_AND_ASSIGN(const OpenedState opened, Open(parameters, "reddit", server_->now()));
+    EXPECT_TRUE(opened.state.is_hosted());
+    EXPECT_EQ(opened.state.redirect_uri(), parameters.at("redirect_uri"));
+    EXPECT_EQ(opened.state.return_uri(), "https://app.example.com/connected");
+    EXPECT_EQ(opened.state.return_state(), "tab=2");
+    EXPECT_EQ(opened.state.reconnect_account_id(), "sa_4zjq0v1r8k2m6c3t9xwp");
+    ASSERT_OK_AND_ASSIGN(const auto explained,
+                         Call<v1::ExplainAuthUrlResponse>("ExplainAuthUrl", request));
+    EXPECT_TRUE(explained.hosted_callback());
+    EXPECT_EQ(explained.return_uri(), "https://app.example.com/connected");
+    EXPECT_EQ(explained.return_uri_source(), v1::PARAMETER_SOURCE_REQUEST);
+    EXPECT_THAT(explained.warnings(), Contains(HasSubstr("login CSRF")));
+  }
+  EXPECT_THAT(GetAuthUrl("network: 'reddit' return_uri: 'https://app.example.com/other'"),
+              HasViolation("return_uri", HasSubstr("allowed_return_uris")));
+  ASSERT_OK_AND_ASSIGN(
+      const auto batch,
+      Call<v1::BatchGetAuthUrlsResponse>(
+          "BatchGetAuthUrls",
+          "networks: 'reddit' return_uri: 'https://app.example.com/connected' return_state: 's'"));
+  const v1::GetAuthUrlResponse& result = batch.results(0).auth_url();
+  ASSERT_OK_AND_ASSIGN(const OpenedState opened,
+                       Open(ParametersOf(result.auth_url()), "reddit", server_->now()));
+  EXPECT_EQ(opened.state.return_uri(), "https://app.example.com/connected");
+  EXPECT_EQ(opened.state.return_state(), "s");
+  EXPECT_OK(OpenFlow(result, "acme"));
+}
+
+// As long as its configuration lives, because the instance has it by heart.
+TEST_F(PublicBaseUrlTest, EachConfigurationOfAnInstanceHasACallbackOfItsOwn) {
+  std::set<std::string> callbacks;
+  for (const char* name : {"", "brand_b"}) {
+    ASSERT_OK(
+        Configure("mastodon", absl::StrCat("instance: 'social.example.org' name: '", name, "'")));
+    std::string request = "network: 'mastodon' instance: 'social.example.org' ";
+    if (*name != '\0') absl::StrAppend(&request, "configuration: '", name, "'");
+    ASSERT_OK_AND_ASSIGN(const auto reply, GetAuthUrl(request));
+    ASSERT_OK_AND_ASSIGN(const auto again, GetAuthUrl(request));
+    const std::string callback = ParametersOf(reply.auth_url()).at("redirect_uri");
+    EXPECT_THAT(callback, MatchesRegex("https://connect.example.com/authurl/v1/social-networks/"
+                                       "mastodon/callback/[A-Za-z0-9_-]{22}"));
+    EXPECT_EQ(ParametersOf(again.auth_url()).at("redirect_uri"), callback);
+    callbacks.insert(callback);
+  }
+  EXPECT_EQ(callbacks.size(), 2u);
 }
 
 TEST_F(PublicBaseUrlTest, LastResortMustBeAllowedToo) {

@@ -18,8 +18,16 @@ TEST_F(BadInputTest, NetworkMustBeAKnownOne) {
     table.push_back({rpc, "network: 'instagrm'", "network", "did you mean \"instagram\"?"});
     table.push_back({rpc, "network: 'tik_tok'", "network", "did you mean \"tiktok\"?"});
     table.push_back({rpc, "network: 'zzzzzzzz'", "network", "is not a known network"});
-    table.push_back({rpc, "network: 'Instagram'", "network", "is not a valid network id"});
-    table.push_back({rpc, "network: ' instagram'", "network", "is not a valid network id"});
+    table.push_back({rpc, "network: 'twitter'", "network", "did you mean \"x\"?"});
+    table.push_back({rpc, "network: 'Instagram'", "network",
+                     "is not a valid network id: 1 to 32 characters of a-z, 0-9 and _; did you "
+                     "mean \"instagram\"?"});
+    table.push_back({rpc, "network: ' instagram'", "network", "did you mean \"instagram\"?"});
+    table.push_back({rpc, "network: 'google-business'", "network",
+                     "is not a valid network id: 1 to 32 characters of a-z, 0-9 and _; did you "
+                     "mean \"google_business\"?"});
+    table.push_back({rpc, "network: 'tik-tok'", "network", "did you mean \"tiktok\"?"});
+    table.push_back({rpc, "network: 'No Such Network'", "network", "is not a valid network id"});
     table.push_back({rpc, "network: 'insta\\0gram'", "network", "is not a valid network id"});
     table.push_back({rpc, absl::StrCat("network: '", std::string(1 << 20, 'a'), "'"), "network",
                      "is not a valid network id"});
@@ -52,9 +60,11 @@ TEST_F(BadInputTest, RedirectUriMustBeAbsoluteAndSafe) {
       {"https://app.example.com/cb#top", "must not have a fragment"},
       {"https://user:pw@app.example.com/cb", "must not have a user name"},
       {"http://app.example.com/cb", "must begin with https://"},
-      {"javascript:alert(1)", "must begin with https://"},
-      {"data:text/html,x", "must begin with https://"},
-      {"ftp://app.example.com/cb", "must begin with https://"},
+      {"javascript:alert(1)", "which browsers run: it is never taken"},
+      {"data:text/html,x", "which browsers run: it is never taken"},
+      {"ftp://app.example.com/cb", "which browsers run: it is never taken"},
+      {"localhost:3000/cb", "must begin with https://"},
+      {"https://${HOST}/cb", "the variable that it is made of was not set"},
       {absl::StrCat("https://app.example.com/", std::string(2976, 'p')), "3000 bytes"},
       {"https://app.example.com/%", "% without two hexadecimal digits"},
       {"https://app.example.com/%4", "% without two hexadecimal digits"},
@@ -62,7 +72,7 @@ TEST_F(BadInputTest, RedirectUriMustBeAbsoluteAndSafe) {
       {"https://app.example.com/%2f", "upper case"},
       {"https://APP.example.com/cb", "lower case"},
       {"https://app.example.com/a b", "space"},
-      {"https://app.example.com/\\n", "control"},
+      {"https://app.example.com/\\n", "line break: remove it"},
       {"https://\\303\\251.example.com/", "ASCII"},
       {"https://app.example.com/a/../b", "\"..\""},
       {"https://app.example.com:443/cb", "remove \":443\""},
@@ -106,10 +116,16 @@ TEST_F(BadInputTest, RedirectUriMustFollowTheRulesOfTheNetwork) {
        "default_redirect_uri", "TikTok does not take a query"},
       {"GetAuthUrl", "network: 'instagram' redirect_uri: 'https://localhost/cb'", "redirect_uri",
        "Instagram does not take local addresses"},
-      {"CreateSocialNetwork", create + "default_redirect_uri: 'http://localhost/cb'",
-       "default_redirect_uri", "X takes only 127.0.0.1"},
+      {"CreateSocialNetwork",
+       "network: 'spotify' client_key: 'k' client_secret: 's' "
+       "default_redirect_uri: 'http://localhost/cb'",
+       "default_redirect_uri", "Spotify takes only 127.0.0.1"},
       {"CreateSocialNetwork", create + "default_redirect_uri: 'com.example.app:/cb'",
-       "default_redirect_uri", "does not take an app's own scheme"},
+       "default_redirect_uri",
+       "for X, authurl takes an app's own scheme only from the configuration's "
+       "allowed_redirect_uris"},
+      {"GetAuthUrl", "network: 'tiktok' redirect_uri: 'com.example.app:/cb'", "redirect_uri",
+       "for TikTok, authurl takes an app's own scheme only"},
       {"CreateSocialNetwork",
        create + "default_redirect_uri: 'https://a.io/1' allowed_redirect_uris: 'https://a.io/2'",
        "default_redirect_uri", "is not among the allowed_redirect_uris"},
@@ -123,7 +139,7 @@ TEST_F(BadInputTest, CredentialsMustBeThereAndPrintable) {
   for (const char* field : {"client_key", "client_secret"}) {
     const std::string other =
         std::string(field) == "client_key" ? "client_secret: 's' " : "client_key: 'k' ";
-    const std::string create = "network: 'x' " + other;
+    const std::string create = "network: 'linkedin' " + other;
     const std::string set = absl::StrCat(field, ": '");
     const std::string mask = absl::StrCat("update_mask { paths: '", field, "' }");
     table.push_back({"CreateSocialNetwork", create, field, "Required"});
@@ -161,11 +177,14 @@ TEST_F(BadInputTest, ScopesHintsAndBindingsHaveTheirFormats) {
       {"GetAuthUrl", get + Times(65, "scopes: 'a'"), "scopes", "has 65 entries; at most 64"},
       {"GetAuthUrl", get + "scopes: ['ok', '']", "scopes[1]", "1 to 256"},
       {"GetAuthUrl", get + long_scope, "scopes[0]", "1 to 256"},
-      {"GetAuthUrl", get + "scopes: 'a b'", "scopes[0]", "without space"},
+      {"GetAuthUrl", get + "scopes: 'a b'", "scopes[0]",
+       "must be one scope without spaces: give each scope as an entry of its own"},
       {"GetAuthUrl", get + "scopes: 'a\"b'", "scopes[0]", "without space"},
       {"GetAuthUrl", get + "scopes: 'a\\\\b'", "scopes[0]", "without space"},
       {"GetAuthUrl", get + "scopes: '\\303\\251'", "scopes[0]", "ASCII"},
       {"GetAuthUrl", get + "scopes: 'a,b'", "scopes[0]", "Facebook separates scopes by \",\""},
+      {"ExplainAuthUrl", "network: 'x' scopes: 'tweet.read,tweet.write'", "scopes[0]",
+       "must be one scope: X separates scopes by blanks; give each scope as an entry of its own"},
       {"GetAuthUrl", get + "scopes: ['a', 'b', 'a']", "scopes[2]", "repeats \"a\""},
       {"UpdateSocialNetwork", facebook_ + "scopes: 'a b'", "scopes[0]", "without space"},
       {"GetAuthUrl", get + "login_hint: ''", "login_hint", "must be 1 to 256"},
@@ -178,6 +197,28 @@ TEST_F(BadInputTest, ScopesHintsAndBindingsHaveTheirFormats) {
        "is 15 bytes long; must be 16 to 256"},
       {"GetAuthUrl", absl::StrCat(get, "session_binding: '", std::string(257, 'a'), "'"),
        "session_binding", "is 257 bytes long"},
+      {"GetAuthUrl", get + "return_uri: ''", "return_uri", "must not be empty"},
+      {"GetAuthUrl", get + "return_uri: 'http://app.example.com/'", "return_uri", "https://"},
+      {"GetAuthUrl", get + "return_uri: 'https://a.io/?account_id=1'", "return_uri",
+       "must not have \"account_id\" in its query"},
+      {"GetAuthUrl", get + "return_uri: 'https://app.example.com/'", "return_uri",
+       "has no allowed_return_uris"},
+      {"ExplainAuthUrl", get + "return_uri: 'https://app.example.com/'", "return_uri",
+       "has no allowed_return_uris"},
+      {"GetAuthUrl", get + "return_state: ''", "return_state", "must be 1 to 256"},
+      {"GetAuthUrl", get + "return_state: 'a\\177'", "return_state", "control"},
+      {"GetAuthUrl", get + "reconnect_account_id: 'sn_1'", "reconnect_account_id",
+       "is not the id of an account"},
+      {"BatchGetAuthUrls", "return_uri: 'x'", "return_uri", "must be an absolute URI"},
+      {"BatchGetAuthUrls", absl::StrCat("return_state: '", std::string(257, 'a'), "'"),
+       "return_state", "must be 1 to 256"},
+      {"UpdateSocialNetwork", facebook_ + "allowed_return_uris: 'https://a.io/?code=1'",
+       "allowed_return_uris[0]", "must not have \"code\" in its query"},
+      {"UpdateSocialNetwork", facebook_ + "default_return_uri: 'data:text/html,x'",
+       "default_return_uri", "which browsers run"},
+      {"UpdateSocialNetwork",
+       facebook_ + "session_binding_policy: SESSION_BINDING_POLICY_UNSPECIFIED",
+       "session_binding_policy", "must be SESSION_BINDING_POLICY_OPTIONAL"},
       {"GetAuthUrl", get + "instance: 'mastodon.social'", "instance", "Facebook has no instances"},
       {"GetAuthUrl", get + "instance: ''", "instance", "must be left out"},
       {"ExplainAuthUrl", get + "instance: 'a.io'", "instance", "Facebook has no instances"},

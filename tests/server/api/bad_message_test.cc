@@ -107,7 +107,7 @@ TEST_F(BadMessageTest, BytesThatAreNoMessageAreRefusedByEveryRpc) {
     // A length that goes beyond the end, and no tag at all.
     for (const std::string bytes : {"\x0a\x7fshort", "\xff\xff\xff"}) {
       const RawReply reply =
-          CallRaw(server_->channel(), PathOf(*rpc), bytes, admin ? AsAdmin() : AsOrg());
+          CallRaw(server_->channel(), PathOf(*rpc), bytes, admin ? AsAdmin() : AsReader());
       EXPECT_THAT(ToAbslStatus(reply.status), HasReason("INVALID_PAYLOAD")) << rpc->name();
     }
     const std::string text_field = [&] {
@@ -124,7 +124,7 @@ TEST_F(BadMessageTest, BytesThatAreNoMessageAreRefusedByEveryRpc) {
       continue;
     }
     const RawReply reply = CallRaw(server_->channel(), PathOf(*rpc), text_field + "\x02\xc3\x28",
-                                   admin ? AsAdmin() : AsOrg());
+                                   admin ? AsAdmin() : AsReader());
     EXPECT_THAT(ToAbslStatus(reply.status), HasViolation("", HasSubstr("UTF-8"))) << rpc->name();
   }
 }

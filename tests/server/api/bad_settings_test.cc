@@ -15,10 +15,12 @@ TEST_F(BadInputTest, ExtraParametersCanNeverReplaceAReservedOne) {
   for (const std::string name :
        {"client_id", "Client_Secret", "REDIRECT_URI", "response_type", "Response_Mode", "scope",
         "user_scope", "State", "nonce", "CODE_challenge", "code_challenge_method", "Request",
-        "request_uri", "client_key", "disable_auto_AUTH"}) {
-    table.push_back({"UpdateSocialNetwork", extra(name, "v"), "extra_params." + name,
-                     "authurl sets this parameter itself"});
+        "request_uri", "client_key"}) {
+    table.push_back(
+        {"UpdateSocialNetwork", extra(name, "v"), "extra_params." + name, "must be left out: "});
   }
+  table.push_back({"UpdateSocialNetwork", extra("disable_auto_AUTH", "1"),
+                   "extra_params.disable_auto_AUTH", "must be spelt disable_auto_auth"});
   for (const std::string name : {"", "a b", "a=b", "a\\nb", "\\303\\251"}) {
     table.push_back(
         {"UpdateSocialNetwork", extra(name, "v"), "extra_params", "not a valid parameter name"});
@@ -37,6 +39,12 @@ TEST_F(BadInputTest, ExtraParametersCanNeverReplaceAReservedOne) {
     absl::StrAppend(&many, "extra_params { key: 'p", i, "' value: 'v' } ");
   }
   table.push_back({"UpdateSocialNetwork", many, "extra_params", "has 33 entries; at most 32"});
+  for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {
+    table.push_back({rpc,
+                     "network: 'github' redirect_uri: 'https://a.io/' "
+                     "extra_params { key: 'state' value: 'v' }",
+                     "extra_params", "can't be chosen by a request for GitHub"});
+  }
   ExpectAllRefused(table);
 }
 

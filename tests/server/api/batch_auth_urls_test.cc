@@ -14,6 +14,7 @@
 #include "core/catalog/endpoint.h"
 #include "core/errors.h"
 #include "core/flow/auth_url.h"
+#include "core/flow/flow_id.h"
 #include "server/api/auth_url_service.h"
 #include "server/observe/log.h"
 #include "server/serving/grpc_status.h"
@@ -73,19 +74,19 @@ TEST_F(BatchAuthUrlsTest, ResultsComeInTheOrderOfTheRequestAndAreWhatGetAuthUrlG
     EXPECT_THAT(result.auth_url(), StartsWith(starts[i]));
     EXPECT_THAT(result.auth_url(), HasSubstr("&scope=one&"));
     EXPECT_EQ(result.expires_at().seconds(),
-              absl::ToUnixSeconds(server_->now() + absl::Minutes(10)));
+              absl::ToUnixSeconds(server_->now() + absl::Minutes(30)));
+    EXPECT_NE(result.flow_id(), "");
   }
 }
 
 TEST_F(BatchAuthUrlsTest, OneNetworksErrorIsTheOneOfGetAuthUrlAndHarmsNoOther) {
   ASSERT_OK(Configure("instagram"));
-  ASSERT_OK(Configure("facebook"));
   ASSERT_OK(Configure("tiktok"));
   ASSERT_OK(Configure("reddit", "allowed_redirect_uris: 'https://app.example.com/other'"));
-  const std::string shared = "redirect_uri: 'https://app.example.com/cb?a=b' scopes: 'one,two' ";
+  const std::string shared = "redirect_uri: 'https://app.example.com/cb?a=b' scopes: 'one;two' ";
   const std::vector<std::string> networks = {
-      "instagrm", "facebook", "tiktok", "vimeo", "bluesky",
-      "reddit",   "mastodon", "No Id",  "",      std::string(50'000, 'a')};
+      "instagrm", "odnoklassniki", "tiktok", "vimeo", "bluesky",
+      "reddit",   "mastodon",      "No Id",  "",      std::string(50'000, 'a')};
   ASSERT_OK_AND_ASSIGN(const auto batch,
                        Batch(absl::StrCat(shared, "networks: ['", absl::StrJoin(networks, "', '"),
                                           "', 'instagram']")));
@@ -100,6 +101,8 @@ TEST_F(BatchAuthUrlsTest, OneNetworksErrorIsTheOneOfGetAuthUrlAndHarmsNoOther) {
     EXPECT_EQ(ErrorOf(result), ToAbslStatus(alone.status));
   }
   EXPECT_THAT(ErrorOf(batch.results(0)), HasViolation("network", HasSubstr("instagram")));
+  EXPECT_THAT(ErrorOf(batch.results(1)),
+              HasViolation("scopes[0]", HasSubstr("separates scopes by \";\"")));
   EXPECT_THAT(ErrorOf(batch.results(2)),
               HasViolation("redirect_uri", HasSubstr("not take a query")));
   EXPECT_THAT(ErrorOf(batch.results(3)), HasReason("NETWORK_NOT_CONFIGURED"));
@@ -164,6 +167,40 @@ TEST_F(BatchAuthUrlsTest, InstanceIsForThoseNetworksThatHaveInstances) {
   EXPECT_THAT(ErrorOf(local.results(1)), HasViolation("instance", HasSubstr("public host")));
 }
 
+TEST_F(BatchAuthUrlsTest, ChoicesGoToTheNetworksThatTakeThem) {
+  for (const char* network : {"slack", "discord", "microsoft"}) ASSERT_OK(Configure(network));
+  const std::string choices =
+      "extra_params { key: 'team' value: 'T02ABCDEF' } "
+      "variables { key: 'tenant' value: 'contoso.example' } ";
+  ASSERT_OK_AND_ASSIGN(
+      const auto batch,
+      Batch(absl::StrCat(kRedirect, choices, "networks: ['slack', 'discord', 'microsoft']")));
+  ASSERT_EQ(batch.results_size(), 3);
+  for (const auto& result : batch.results()) ASSERT_OK(ErrorOf(result)) << result.network();
+  EXPECT_THAT(batch.results(0).auth_url().auth_url(), HasSubstr("&team=T02ABCDEF"));
+  EXPECT_THAT(batch.results(1).auth_url().auth_url(), Not(HasSubstr("team=")));
+  EXPECT_THAT(batch.results(2).auth_url().auth_url(),
+              StartsWith("https://login.microsoftonline.com/contoso.example/"));
+}
+
+TEST_F(BatchAuthUrlsTest, AChoiceThatOneNetworkDoesNotTakeIsThatNetworksError) {
+  for (const char* network : {"discord", "github", "linkedin"}) ASSERT_OK(Configure(network));
+  ASSERT_OK_AND_ASSIGN(const auto batch,
+                       Batch(absl::StrCat(kRedirect,
+                                          "extra_params { key: 'prompt' value: 'none' } "
+                                          "networks: ['discord', 'github', 'linkedin']")));
+  ASSERT_EQ(batch.results_size(), 3);
+  ASSERT_OK(ErrorOf(batch.results(0)));
+  EXPECT_THAT(batch.results(0).auth_url().auth_url(), HasSubstr("&prompt=none"));
+  EXPECT_THAT(ErrorOf(batch.results(1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("extra_params.prompt")));
+  EXPECT_THAT(ErrorOf(batch.results(1)),
+              HasViolation("extra_params.prompt", HasSubstr("must match select_account")));
+  // It takes none of that name.
+  ASSERT_OK(ErrorOf(batch.results(2)));
+  EXPECT_THAT(batch.results(2).auth_url().auth_url(), Not(HasSubstr("prompt=")));
+}
+
 TEST_F(BatchAuthUrlsTest, AHundredConfigurationsAreAnsweredAndOneMoreIsTooMany) {
   const auto add = [this](int i) {
     return Configure("mastodon", absl::StrCat("instance: 'm", i, ".example.org'"));
@@ -216,7 +253,7 @@ class BatchHandlerTest : public ::testing::Test {
       settings.set_version(1);
       settings.set_client_key("key");
       settings.set_default_redirect_uri("https://app.example.com/cb");
-      ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
+      ASSERT_OK(store_->social_networks().Create(kNoLimit, settings, "secret"));
     }
     caller_.org_id = "acme";
     caller_.context = &context_;
@@ -263,7 +300,7 @@ class BatchHandlerTest : public ::testing::Test {
   // Both of its steps.
   Ending Batch() {
     const AuthUrlService service = Service();
-    Answer<v1::BatchGetAuthUrlsResponse> answer =
+    HandledAs<v1::BatchGetAuthUrlsResponse> answer =
         service.BatchGetAuthUrls(caller_, request_, response_);
     if (auto* ending = std::get_if<Ending>(&answer)) return std::move(*ending);
     return std::get<1>(answer)(response_);
@@ -280,7 +317,7 @@ TEST_F(BatchHandlerTest, StoredStatesOfAnOrganisationAreBounded) {
     const auto prepared = service.LookUp(caller_, request);
     if (!prepared.ok()) return prepared.status();
     v1::GetAuthUrlResponse response;
-    Answer<v1::GetAuthUrlResponse> answer = service.Mint(caller_, *prepared, response);
+    HandledAs<v1::GetAuthUrlResponse> answer = service.Mint(caller_, *prepared, response);
     if (auto* ending = std::get_if<Ending>(&answer)) return ending->status;
     return std::get<1>(answer)(response).status;
   };
@@ -293,7 +330,7 @@ TEST_F(BatchHandlerTest, StoredStatesOfAnOrganisationAreBounded) {
 
   // A batch's other networks have their URLs.
   for (const char* network : {"wechat", "reddit"}) request_.add_networks(network);
-  Answer<v1::BatchGetAuthUrlsResponse> answer =
+  HandledAs<v1::BatchGetAuthUrlsResponse> answer =
       service.BatchGetAuthUrls(caller_, request_, response_);
   const Ending ending = std::get<1>(answer)(response_);
   ASSERT_OK(ending.status);
@@ -358,7 +395,7 @@ TEST_F(BatchHandlerTest, ConfigurationOfANetworkThatIsGoneIsNotAmongAll) {
   settings.set_network("gone");
   settings.set_version(1);
   settings.set_client_key("key");
-  ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret", false));
+  ASSERT_OK(store_->social_networks().Create(kNoLimit, settings, "secret", false));
   ASSERT_OK(Batch().status);
   EXPECT_EQ(response_.results_size(), 3);
   for (const auto& result : response_.results()) EXPECT_TRUE(result.has_auth_url());
@@ -366,7 +403,7 @@ TEST_F(BatchHandlerTest, ConfigurationOfANetworkThatIsGoneIsNotAmongAll) {
   request_.add_networks("gone");
   ASSERT_OK(Batch().status);
   ASSERT_EQ(response_.results_size(), 1);
-  EXPECT_THAT(ErrorOf(response_.results(0)), HasViolation("network", HasSubstr("not a known")));
+  EXPECT_THAT(ErrorOf(response_.results(0)), HasReason("CONFIGURATION_OUTDATED"));
 }
 
 TEST_F(BatchHandlerTest, StoreThatIsOutOfReachFillsOneLineOfTheLog) {
@@ -501,6 +538,7 @@ TEST(BatchReplyTest, IsNeverTooLargeToSend) {
     result.set_configuration_name(std::string(256, 'c'));
     result.mutable_auth_url()->set_auth_url(std::string(kMaxAuthUrlBytes, 'u'));
     result.mutable_auth_url()->mutable_expires_at()->set_seconds(int64_t{1} << 40);
+    result.mutable_auth_url()->set_flow_id(std::string(kMaxFlowIdChars, 'f'));
   }
   EXPECT_LT(response.ByteSizeLong(), kMaxReplyBytes / 2);
 

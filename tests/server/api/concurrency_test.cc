@@ -16,7 +16,7 @@
 namespace authurl::testing {
 namespace {
 
-constexpr int kThreads = 16;
+constexpr int kCallers = 16;
 constexpr int kCalls = kSanitized ? 60 : 200;
 constexpr const char* kNetworks[] = {"instagram", "x", "reddit"};
 
@@ -105,7 +105,7 @@ class ConcurrencyTest : public ServiceTest {
 TEST_F(ConcurrencyTest, ManyThreadsMixEveryRpc) {
   std::atomic<int> ok = 0;
   std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
+  for (int t = 0; t < kCallers; ++t) {
     threads.emplace_back([this, &ok, t] {
       std::mt19937 random(static_cast<uint32_t>(t) + 1);
       for (int call = 0; call < kCalls; ++call) {
@@ -116,7 +116,7 @@ TEST_F(ConcurrencyTest, ManyThreadsMixEveryRpc) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_GT(ok, kThreads * kCalls / 10);
+  EXPECT_GT(ok, kCallers * kCalls / 10);
   EXPECT_OK(Org().ListSocialNetworks());
 }
 
@@ -236,7 +236,7 @@ TEST_F(ConcurrencyTest, OfManyEqualCreatesOneWins) {
   std::atomic<int> won = 0;
   std::atomic<int> lost = 0;
   std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
+  for (int t = 0; t < kCallers; ++t) {
     threads.emplace_back([this, &won, &lost] {
       const absl::Status status = Configure("vimeo").status();
       won += status.ok() ? 1 : 0;
@@ -245,7 +245,7 @@ TEST_F(ConcurrencyTest, OfManyEqualCreatesOneWins) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(won, 1);
-  EXPECT_EQ(lost, kThreads - 1);
+  EXPECT_EQ(lost, kCallers - 1);
 }
 
 TEST_F(ConcurrencyTest, UpdatesOfDifferentFieldsAllCount) {

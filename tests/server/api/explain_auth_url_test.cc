@@ -58,6 +58,7 @@ Reading Read(const std::string& url, const std::string& explained_endpoint) {
     std::string value = each.value;
     if (each.key == "state") value = std::string(kStatePlaceholder);
     if (each.key == "code_challenge") value = std::string(kCodeChallengePlaceholder);
+    if (each.key == "nonce") value = std::string(kNoncePlaceholder);
     reading.parameters.emplace_back(each.key, value);
   }
   reading.fragment = parsed->fragment();
@@ -127,6 +128,8 @@ TEST_F(ExplainAuthUrlTest, ForEveryNetworkAndVariantItAgreesWithTheUrl) {
     full.set_force_account_selection(true);
     full.set_login_hint("jo+1@example.com & co");
     full.set_session_binding("0123456789abcdef");
+    full.set_return_state("tab=2");
+    full.set_reconnect_account_id("sa_4zjq0v1r8k2m6c3t9xwp");
     ExpectAgreement(full);
     v1::GetAuthUrlRequest refused = plain;
     refused.set_redirect_uri("http://app.example.com/cb");
@@ -141,7 +144,8 @@ TEST_F(ExplainAuthUrlTest, EachValueSaysWhoDecidedIt) {
                       "default_redirect_uri: 'https://app.example.com/cb' "
                       "extra_params { key: 'hl' value: 'de' }"));
   ASSERT_OK_AND_ASSIGN(const auto explanation,
-                       Explain("network: 'youtube' scopes: 'one' login_hint: 'jo@example.com'"));
+                       Explain("network: 'youtube' scopes: 'one' login_hint: 'jo@example.com' "
+                               "extra_params { key: 'hd' value: 'example.com' }"));
   const struct {
     const char* name;
     const char* value;
@@ -156,6 +160,7 @@ TEST_F(ExplainAuthUrlTest, EachValueSaysWhoDecidedIt) {
       {"access_type", "offline", v1::PARAMETER_SOURCE_CATALOG},
       {"login_hint", "jo@example.com", v1::PARAMETER_SOURCE_REQUEST},
       {"hl", "de", v1::PARAMETER_SOURCE_CONFIG},
+      {"hd", "example.com", v1::PARAMETER_SOURCE_REQUEST},
   };
   for (const auto& [name, value, source] : expected) {
     const auto parameter = Find(explanation, name);
@@ -168,10 +173,11 @@ TEST_F(ExplainAuthUrlTest, EachValueSaysWhoDecidedIt) {
 TEST_F(ExplainAuthUrlTest, WarningsOfTheCatalogAreTold) {
   ASSERT_OK(Configure("x", "default_redirect_uri: 'https://app.example.com/cb'"));
   ASSERT_OK_AND_ASSIGN(const auto usual, Explain("network: 'x'"));
-  EXPECT_THAT(usual.warnings(), IsEmpty());
+  EXPECT_THAT(usual.warnings(), ElementsAre(HasSubstr("one connection for each person")));
   ASSERT_OK_AND_ASSIGN(const auto doubtful,
                        Explain("network: 'x' scopes: ['tweet.read', 'users.read']"));
-  EXPECT_THAT(doubtful.warnings(), ElementsAre(HasSubstr("no refresh token")));
+  EXPECT_THAT(doubtful.warnings(), ElementsAre(HasSubstr("no refresh token"),
+                                               HasSubstr("one connection for each person")));
 }
 
 TEST_F(ExplainAuthUrlTest, NothingUsableIsMintedOrStored) {

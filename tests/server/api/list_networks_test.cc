@@ -1,16 +1,22 @@
-// ListNetworks: the whole catalog, and which of it the organisation has configured.
+// ListNetworks: the whole catalog, and which of it the organisation has configured; and networks
+// that come and go with --networks_file.
 #include <string>
 #include <vector>
 
 #include "core/catalog/network_description.h"
+#include "server/observe/log.h"
 #include "tests/server/api/service_fixture.h"
+#include "tests/support/equals_proto.h"
 
 namespace authurl::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class ListNetworksTest : public ServiceTest {
@@ -45,9 +51,7 @@ TEST_F(ListNetworksTest, EveryEntryOfTheCatalogIsShownInItsOrder) {
   ASSERT_EQ(networks.networks_size(), static_cast<int>(catalog.networks().size()));
   for (int i = 0; i < networks.networks_size(); ++i) {
     const catalog::v1::Network& entry = *catalog.networks()[static_cast<size_t>(i)];
-    EXPECT_EQ(networks.networks(i).SerializeAsString(),
-              DescribeNetwork(catalog, entry).SerializeAsString())
-        << entry.id();
+    EXPECT_THAT(networks.networks(i), EqualsProto(DescribeNetwork(catalog, entry))) << entry.id();
   }
 }
 
@@ -130,6 +134,101 @@ TEST_F(OwnNetworksTest, NetworkOfTheFileTakesThePlaceOfABuiltInOneAsAWhole) {
   ASSERT_OK_AND_ASSIGN(const auto reply,
                        GetAuthUrl("network: 'x' redirect_uri: 'https://app.example.com/'"));
   EXPECT_THAT(reply.auth_url(), StartsWith("https://x.acme.example/auth?client_id="));
+}
+
+// All that may meet a configuration of a network that was taken out of the file.
+class LeftNetworkTest : public OwnNetworksTest {
+ protected:
+  static auto IsOutdated() {
+    return AllOf(HasReason("CONFIGURATION_OUTDATED"),
+                 StatusIs(absl::StatusCode::kFailedPrecondition,
+                          "The configuration of acme_sso no longer fits: authurl's catalog has no "
+                          "such network any more; put it back into --networks_file, or delete the "
+                          "configuration"));
+  }
+  static auto IsUnknown() { return HasViolation("network", HasSubstr("is not a known network")); }
+
+  static void AskForOne(const TestClient& org, const std::string& configuration_id) {
+    v1::GetAuthUrlRequest get;
+    get.set_network("acme_sso");
+    get.set_redirect_uri("https://app.example.com/");
+    v1::ExplainAuthUrlRequest explain;
+    explain.set_network("acme_sso");
+    explain.set_redirect_uri("https://app.example.com/");
+    EXPECT_THAT(org.ExplainAuthUrl(explain), IsOutdated());
+    // From memory, too.
+    for (const std::string& name : {std::string("staff"), configuration_id, std::string("staff")}) {
+      EXPECT_THAT(org.GetAuthUrl(get), IsOutdated()) << name;
+      get.set_configuration(name);
+      explain.set_configuration(name);
+      EXPECT_THAT(org.GetAuthUrl(get), IsOutdated()) << name;
+      EXPECT_THAT(org.ExplainAuthUrl(explain), IsOutdated()) << name;
+      get.clear_configuration();
+    }
+    // What was never configured is as unknown as ever.
+    get.set_configuration("another");
+    EXPECT_THAT(org.GetAuthUrl(get), IsUnknown());
+    get.clear_configuration();
+    get.set_instance("sso.acme.example");
+    EXPECT_THAT(org.GetAuthUrl(get), IsUnknown());
+    get.clear_instance();
+    get.set_network("acme_sso2");
+    EXPECT_THAT(org.GetAuthUrl(get), IsUnknown());
+  }
+
+  static void AskForSeveral(const TestClient& org, const std::string& configuration_id) {
+    v1::BatchGetAuthUrlsRequest request;
+    request.set_redirect_uri("https://app.example.com/");
+    ASSERT_OK_AND_ASSIGN(const auto all, org.BatchGetAuthUrls(request));
+    ASSERT_EQ(all.results_size(), 1);
+    EXPECT_EQ(all.results(0).network(), "instagram");
+    for (const char* network : {"acme_sso", "acme_sso2", "instagram"}) {
+      request.add_networks(network);
+    }
+    ASSERT_OK_AND_ASSIGN(const auto named, org.BatchGetAuthUrls(request));
+    ASSERT_EQ(named.results_size(), 3);
+    EXPECT_EQ(named.results(0).social_network_id(), configuration_id);
+    EXPECT_EQ(named.results(0).configuration_name(), "staff");
+    EXPECT_THAT(named.results(0).error().message(), HasSubstr("put it back into --networks_file"));
+    EXPECT_THAT(named.results(1).error().message(), Not(HasSubstr("--networks_file")));
+    EXPECT_TRUE(named.results(2).has_auth_url());
+  }
+
+  static void Manage(const TestClient& org, const std::string& configuration_id) {
+    v1::UpdateSocialNetworkRequest update;
+    update.set_id(configuration_id);
+    update.set_client_key("new");
+    EXPECT_THAT(org.UpdateSocialNetwork(update), IsOutdated());
+    EXPECT_OK(org.GetSocialNetwork(configuration_id));
+    EXPECT_OK(org.DeleteSocialNetwork(configuration_id));
+    v1::GetAuthUrlRequest get;
+    get.set_network("acme_sso");
+    EXPECT_THAT(org.GetAuthUrl(get), IsUnknown());
+  }
+};
+
+TEST_F(LeftNetworkTest, ItsConfigurationsSayThatTheyAreOutdated) {
+  ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork sso, Configure("acme_sso", "name: 'staff'"));
+  ASSERT_OK(Configure("instagram"));
+  Config config = server_->config();
+  server_->Close();
+  config.networks_file.clear();
+  auto again = App::Start(config);
+  ASSERT_OK(again);
+  const TestClient org((*again)->address(), org_key_);
+  ::testing::internal::CaptureStderr();
+  StartLog("warning");
+  AskForOne(org, sso.id());
+  AskForSeveral(org, sso.id());
+  Manage(org, sso.id());
+  again->reset();
+  StopLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  // Once.
+  const std::string line = R"("event":"configuration_outdated","network":"acme_sso","text":)";
+  EXPECT_THAT(log, HasSubstr(line));
+  EXPECT_EQ(log.find(line), log.rfind(line)) << log;
+  EXPECT_THAT(log, Not(HasSubstr(R"("network":"acme_sso2","text":)")));
 }
 
 TEST_F(OwnNetworksTest, InstancesMayBeLocalWhereTheFlagSaysSo) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tests/server/api/service_fixture.h"
+#include "tests/support/equals_proto.h"
 
 namespace authurl::testing {
 namespace {
@@ -130,7 +131,7 @@ TEST_F(OrganizationServiceTest, RevokingSaysWhenAndIsDoneOnce) {
   EXPECT_EQ(revoked.api_key().revoked_at().seconds(), absl::ToUnixSeconds(server_->now()));
   server_->SetTime(server_->now() + absl::Hours(1));
   ASSERT_OK_AND_ASSIGN(const auto again, Revoke(request));
-  EXPECT_EQ(again.SerializeAsString(), revoked.SerializeAsString());
+  EXPECT_THAT(again, EqualsProto(revoked));
   ASSERT_OK_AND_ASSIGN(const auto list, ListKeys("org_id: 'acme'"));
   EXPECT_EQ(list.api_keys_size(), 2);
 }

@@ -32,6 +32,16 @@ class ServiceTest : public ::testing::Test {
 
   RawMetadata AsAdmin() const { return Bearer(server_->folder().admin_key()); }
   RawMetadata AsOrg() const { return Bearer(org_key_); }
+  // As an ORG key that may read tokens; made when it is asked for.
+  RawMetadata AsReader() const {
+    if (reader_key_.empty()) {
+      const auto created = CallAsAdmin<v1::CreateApiKeyResponse>(
+          "CreateApiKey", "org_id: 'acme' role: ROLE_ORG read_tokens: true");
+      EXPECT_OK(created);
+      if (created.ok()) reader_key_ = created->key();
+    }
+    return Bearer(reader_key_);
+  }
   RawMetadata AsMint() const { return Bearer(mint_key_); }
   RawMetadata AsService(const std::string& org_id) const { return Bearer(service_key_, org_id); }
 
@@ -61,6 +71,7 @@ class ServiceTest : public ::testing::Test {
   const std::function<void(Config&)> change_;
   std::unique_ptr<InProcessServer> server_;
   std::string org_key_;
+  mutable std::string reader_key_;
   std::string mint_key_;
   std::string service_key_;
 };

@@ -165,10 +165,10 @@ TEST_F(SeveralConfigurationsTest, ResultsOfABatchNameTheirConfiguration) {
   EXPECT_THAT(results("networks: 'x'"), ElementsAre("x//" + first.id()));
   // A fault that is told before the configuration would be looked at.
   EXPECT_THAT(
-      results("redirect_uri: 'http://localhost:8080/cb'"),
+      results("scopes: 'a,b'"),
       UnorderedElementsAre("x//" + first.id() + " failed", "x/page/" + page.id() + " failed",
                            "instagram/page/" + instagram.id() + " failed"));
-  EXPECT_THAT(results("networks: 'x' configuration: 'page' redirect_uri: 'http://localhost/cb'"),
+  EXPECT_THAT(results("networks: 'x' configuration: 'page' scopes: 'a,b'"),
               ElementsAre("x/page/" + page.id() + " failed"));
   EXPECT_THAT(Call<v1::BatchGetAuthUrlsResponse>("BatchGetAuthUrls", "configuration: 'page'"),
               HasViolation("configuration", HasSubstr("without networks")));

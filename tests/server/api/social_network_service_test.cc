@@ -4,16 +4,20 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
 #include "server/observe/log.h"
 #include "storage/sqlite/sqlite_backend.h"
 #include "tests/server/api/service_fixture.h"
+#include "tests/support/equals_proto.h"
 #include "tests/support/network_configurations.h"
 #include "tests/support/no_limit.h"
+#include "tests/support/signing_key.h"
 
 namespace authurl::testing {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -26,7 +30,10 @@ constexpr char kAllSettings[] =
     "default_redirect_uri: 'https://app.example.com/a' "
     "allowed_redirect_uris: ['https://app.example.com/a', 'https://app.example.com/b'] "
     "scopes: ['one', 'two'] extra_params { key: 'hl' value: 'de' } "
-    "variables { key: 'version' value: 'v20.0' } ";
+    "variables { key: 'version' value: 'v20.0' } "
+    "allowed_return_uris: ['https://app.example.com/r', 'myapp://r'] "
+    "default_return_uri: 'https://app.example.com/d' "
+    "session_binding_policy: SESSION_BINDING_POLICY_REQUIRED return_profile: true ";
 
 class SocialNetworkServiceTest : public ServiceTest {
  protected:
@@ -56,10 +63,14 @@ TEST_F(SocialNetworkServiceTest, NewConfigurationIsShownAsItWasAskedWithoutTheSe
   EXPECT_THAT(created.scopes(), ElementsAre("one", "two"));
   EXPECT_THAT(created.extra_params(), UnorderedElementsAre(Pair("hl", "de")));
   EXPECT_THAT(created.variables(), UnorderedElementsAre(Pair("version", "v20.0")));
+  EXPECT_THAT(created.allowed_return_uris(), ElementsAre("https://app.example.com/r", "myapp://r"));
+  EXPECT_EQ(created.default_return_uri(), "https://app.example.com/d");
+  EXPECT_EQ(created.session_binding_policy(), v1::SESSION_BINDING_POLICY_REQUIRED);
+  EXPECT_TRUE(created.return_profile());
   EXPECT_EQ(created.created_at().seconds(), absl::ToUnixSeconds(server_->now()));
   EXPECT_EQ(created.updated_at().SerializeAsString(), created.created_at().SerializeAsString());
   ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork found, Get(created.id()));
-  EXPECT_EQ(found.SerializeAsString(), created.SerializeAsString());
+  EXPECT_THAT(found, EqualsProto(created));
 }
 
 TEST_F(SocialNetworkServiceTest, TheLogSaysWhatWasManagedAndWhatFailed) {
@@ -118,7 +129,7 @@ TEST_F(SocialNetworkServiceTest, WithoutAMaskEveryFieldThatIsSetChangesAndNoOthe
   EXPECT_EQ(after.updated_at().seconds(), before.updated_at().seconds() + 5);
   after.set_client_key(before.client_key());
   *after.mutable_updated_at() = before.updated_at();
-  EXPECT_EQ(after.SerializeAsString(), before.SerializeAsString());
+  EXPECT_THAT(after, EqualsProto(before));
 
   ASSERT_OK_AND_ASSIGN(after,
                        Update(before.id(), "scopes: 'three' extra_params { key: 'x' value: 'y' }"));
@@ -127,12 +138,49 @@ TEST_F(SocialNetworkServiceTest, WithoutAMaskEveryFieldThatIsSetChangesAndNoOthe
   EXPECT_EQ(after.client_key(), "new");
 }
 
-TEST_F(SocialNetworkServiceTest, UpdateThatSetsNothingChangesNothingButTheTime) {
+TEST_F(SocialNetworkServiceTest, UpdateThatSetsNothingChangesNothing) {
   ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork before, Configure("facebook", kAllSettings));
-  for (const char* changes : {"", "update_mask {}"}) {
+  for (const std::string changes :
+       {"", "update_mask {}", "client_key: 'facebook-client-key'", "is_default: true",
+        "update_mask { paths: ['name', 'variant'] }", kAllSettings}) {
+    server_->SetTime(server_->now() + absl::Seconds(5));
     ASSERT_OK_AND_ASSIGN(const v1::SocialNetwork after, Update(before.id(), changes));
-    EXPECT_EQ(after.SerializeAsString(), before.SerializeAsString()) << changes;
+    EXPECT_THAT(after, EqualsProto(before)) << changes;
   }
+}
+
+TEST_F(SocialNetworkServiceTest, APrivateKeyKeepsTheIdsThatItSignsWith) {
+  const std::string ids =
+      "extra_params { key: 'team_id' value: 'ABCDE12345' } "
+      "extra_params { key: 'key_id' value: 'KEY1234567' } ";
+  const std::string key =
+      absl::StrCat("client_secret: '", absl::CEscape(NewSigningKey("P-256").pem), "' ");
+  v1::CreateSocialNetworkResponse created;
+  ASSERT_OK_AND_ASSIGN(
+      created, Call<v1::CreateSocialNetworkResponse>(
+                   "CreateSocialNetwork",
+                   absl::StrCat("network: 'apple' client_key: 'com.example.web' ", key, ids)));
+  const std::string& id = created.social_network().id();
+  const auto required = HasSubstr("Required with a private key as client_secret");
+  for (const char* changes : {"update_mask { paths: 'extra_params' }",
+                              "extra_params { key: 'team_id' value: 'ABCDE12345' }"}) {
+    EXPECT_THAT(Update(id, changes), HasViolation("extra_params.key_id", required)) << changes;
+    EXPECT_THAT(*Get(id), EqualsProto(created.social_network()));
+  }
+  // With the other faults of the request.
+  const auto faulty = Update(id, "update_mask { paths: ['extra_params', 'scopes'] } scopes: 'a b'");
+  EXPECT_THAT(faulty, HasViolation("extra_params.team_id", required));
+  EXPECT_THAT(faulty, HasViolation("extra_params.key_id", required));
+  EXPECT_THAT(faulty, HasViolation("scopes[0]", HasSubstr("must be one scope")));
+  // What has nothing to do with it, another key, and a secret that needs no ids.
+  EXPECT_OK(Update(id, "client_key: 'com.example.app'"));
+  EXPECT_OK(Update(id, key + ids));
+  EXPECT_THAT(Update(id, key + "update_mask { paths: ['client_secret', 'extra_params'] }"),
+              HasViolation("extra_params.team_id", required));
+  EXPECT_OK(Update(id,
+                   "client_secret: 'abcd.abcd.abcd' "
+                   "update_mask { paths: ['client_secret', 'extra_params'] }"));
+  EXPECT_OK(Update(id, "client_key: 'com.example.web'"));
 }
 
 TEST_F(SocialNetworkServiceTest, MaskEmptiesWhatItNamesAndLeavesTheRest) {
@@ -141,12 +189,17 @@ TEST_F(SocialNetworkServiceTest, MaskEmptiesWhatItNamesAndLeavesTheRest) {
       const v1::SocialNetwork after,
       Update(before.id(),
              "update_mask { paths: ['default_redirect_uri', 'allowed_redirect_uris', 'scopes', "
-             "'extra_params', 'variables'] } client_key: 'not named'"));
+             "'extra_params', 'variables', 'allowed_return_uris', 'default_return_uri', "
+             "'session_binding_policy', 'return_profile'] } client_key: 'not named'"));
   EXPECT_EQ(after.default_redirect_uri(), "");
   EXPECT_THAT(after.allowed_redirect_uris(), IsEmpty());
   EXPECT_THAT(after.scopes(), IsEmpty());
   EXPECT_THAT(after.extra_params(), IsEmpty());
   EXPECT_THAT(after.variables(), IsEmpty());
+  EXPECT_THAT(after.allowed_return_uris(), IsEmpty());
+  EXPECT_EQ(after.default_return_uri(), "");
+  EXPECT_EQ(after.session_binding_policy(), v1::SESSION_BINDING_POLICY_OPTIONAL);
+  EXPECT_FALSE(after.return_profile());
   EXPECT_EQ(after.client_key(), before.client_key());
 }
 
@@ -193,10 +246,11 @@ TEST_F(SocialNetworkServiceTest, WarningsOfAConfigurationAreInTheLogOnceItIsStor
   const std::string start =
       absl::StrCat(R"("level":"warning","event":"configuration_warning","social_network":")",
                    created->id(), R"(","network":"x","org_id":"acme","text":")");
-  ASSERT_THAT(lines, ElementsAre(HasSubstr(start), HasSubstr(start), HasSubstr(start)));
-  EXPECT_THAT(lines[0], HasSubstr("no refresh token"));
-  EXPECT_THAT(lines[1], HasSubstr("tweet.read"));
-  EXPECT_THAT(lines[2], HasSubstr("users.read"));
+  EXPECT_THAT(lines, Each(HasSubstr(start)));
+  const std::string looks = "The client_key does not look like";
+  EXPECT_THAT(lines,
+              ElementsAre(HasSubstr("no refresh token"), HasSubstr(looks), HasSubstr("tweet.read"),
+                          HasSubstr("users.read"), HasSubstr(looks), HasSubstr(looks)));
   EXPECT_THAT(log, Not(HasSubstr("client-key")));
   EXPECT_THAT(log, Not(HasSubstr("the-client-secret")));
 }
@@ -207,7 +261,7 @@ TEST_F(SocialNetworkServiceTest, UpdateThatIsRefusedChangesNothing) {
        {"client_key: 'new' scopes: 'a b'", "allowed_redirect_uris: 'https://app.example.com/c'",
         "client_key: 'new' client_secret: ''", "client_key: 'new' default_redirect_uri: ''"}) {
     EXPECT_THAT(Update(before.id(), changes), HasReason("INVALID_PAYLOAD")) << changes;
-    EXPECT_EQ(Get(before.id())->SerializeAsString(), before.SerializeAsString()) << changes;
+    EXPECT_THAT(*Get(before.id()), EqualsProto(before)) << changes;
   }
 }
 
@@ -225,9 +279,11 @@ TEST_F(SocialNetworkServiceTest, NewSecretReplacesTheOldWhichServesFlowsThatAreU
   ASSERT_OK_AND_ASSIGN(const auto store,
                        CredentialStore::Open(*std::move(backend), sealer, FillRandom));
   const std::string& id = created.id();
-  EXPECT_EQ(*store->GetClientSecret(kNoLimit, "acme", id, 1), "the-client-secret");
-  EXPECT_EQ(*store->GetClientSecret(kNoLimit, "acme", id, 2), "the-client-secret");
-  EXPECT_EQ(*store->GetClientSecret(kNoLimit, "acme", id, 3), "second-secret");
+  EXPECT_EQ(*store->social_networks().GetClientSecret(kNoLimit, "acme", id, 1),
+            "the-client-secret");
+  EXPECT_EQ(*store->social_networks().GetClientSecret(kNoLimit, "acme", id, 2),
+            "the-client-secret");
+  EXPECT_EQ(*store->social_networks().GetClientSecret(kNoLimit, "acme", id, 3), "second-secret");
 }
 
 TEST_F(SocialNetworkServiceTest, DeletedConfigurationIsGoneAndMayBeMadeAgain) {

@@ -32,6 +32,14 @@ class TenantIsolationTest : public ServiceTest {
                          server_->Call<v1::ListSocialNetworksResponse>(
                              "ListSocialNetworks", "page_size: 1", Bearer(their_key_)));
     their_token_ = page.next_page_token();
+    ASSERT_OK_AND_ASSIGN(
+        const auto url,
+        server_->Call<v1::GetAuthUrlResponse>(
+            "GetAuthUrl", "network: 'instagram' redirect_uri: 'https://app.example.com/cb'",
+            Bearer(their_key_)));
+    their_flow_id_ = url.flow_id();
+    their_state_ = url.auth_url().substr(url.auth_url().find("&state=") + 7);
+    their_state_ = their_state_.substr(0, their_state_.find('&'));
     ASSERT_OK(CreateKey(Admin(), v1::ROLE_MINT, "theirs"));
     ASSERT_OK_AND_ASSIGN(const auto keys, CallAsAdmin<v1::ListApiKeysResponse>(
                                               "ListApiKeys", "org_id: 'theirs' page_size: 1"));
@@ -85,7 +93,38 @@ class TenantIsolationTest : public ServiceTest {
         {"CreateApiKey", NotAdmin("org_id: 'theirs' role: ROLE_ORG")},
         {"ListApiKeys", NotAdmin("org_id: 'theirs'")},
         {"RevokeApiKey", NotAdmin(their_key_id)},
+        {"CreateTenantToken", {Naming("tenant_id: 'a' actions: ACTION_LIST")}},
     };
+    const std::string response =
+        absl::StrCat("response: 'https://app.example.com/cb?code=c&state=", their_state_, "'");
+    for (const char* rpc : {"CompleteAuth", "OpenAuthResponse"}) {
+      table[rpc] = ByAcme(response, grpc::INVALID_ARGUMENT);
+      table[rpc].push_back({response, AsMint(), grpc::INVALID_ARGUMENT});
+      table[rpc].push_back(Naming(response));
+    }
+    const std::string flow = absl::StrCat("flow_id: '", their_flow_id_, "'");
+    table["GetAuthFlow"] = ByAcme(flow, grpc::INVALID_ARGUMENT);
+    table["GetAuthFlow"].push_back(Naming(flow));
+    // These need no key: there is no one to be told apart.
+    table["CompleteHostedAuth"] = {{"path: '/v1' parameters: 'a'", {}, grpc::INVALID_ARGUMENT}};
+    const std::string session = absl::StrCat("session_token: 'aus_", std::string(43, 'x'), "' ");
+    table["GetPendingConnection"] = {{session, {}, grpc::NOT_FOUND}};
+    const std::string choice = session + "choice_ids: '1'";
+    table["FinalizePendingConnection"] = ByAcme(choice, grpc::NOT_FOUND);
+    table["FinalizePendingConnection"].push_back(Naming(choice));
+    // Accounts that are there: social_account_service_test.cc.
+    const std::string theirs = absl::StrCat("social_network_id: '", their_id_, "'");
+    table["ListSocialAccounts"] = ByAcme(theirs, grpc::OK);
+    table["ListSocialAccounts"].push_back(Naming(""));
+    const std::string account = "id: 'sa_0123456789abcdefghjk'";
+    for (const char* rpc : {"GetSocialAccount", "CheckSocialAccount", "DeleteSocialAccount"}) {
+      table[rpc] = ByAcme(account, grpc::NOT_FOUND);
+      table[rpc].push_back(Naming(account));
+    }
+    table["DeleteSocialAccounts"] = ByAcme("tenant_id: 'a'", grpc::OK);
+    table["DeleteSocialAccounts"].push_back(Naming("tenant_id: 'a'"));
+    table["GetAccessToken"] = {
+        {"account_id: 'sa_0123456789abcdefghjk'", AsOrg(), grpc::PERMISSION_DENIED}};
     for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {
       table[rpc].push_back({mint, AsMint(), grpc::NOT_FOUND});
       table[rpc].push_back({mint, Bearer(mint_key_, "theirs"), grpc::NOT_FOUND});
@@ -114,6 +153,8 @@ class TenantIsolationTest : public ServiceTest {
   std::string their_id_;
   std::string their_token_;
   std::string their_keys_token_;
+  std::string their_flow_id_;
+  std::string their_state_;
 };
 
 TEST_F(TenantIsolationTest, WhatBelongsToOthersAnswersByteForByteAsWhatIsNotThere) {

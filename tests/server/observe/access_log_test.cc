@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -15,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/observe/log.h"
+#include "tests/server/observe/log_lines.h"
 #include "tests/support/eventually.h"
 
 namespace authurl::testing {
@@ -22,15 +22,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::MatchesRegex;
-
-// The lines that come out while `work` logs calls.
-std::vector<std::string> Lines(absl::string_view level, const std::function<void()>& work) {
-  ::testing::internal::CaptureStderr();
-  StartLog(level);
-  work();
-  StopLog();
-  return absl::StrSplit(::testing::internal::GetCapturedStderr(), '\n', absl::SkipEmpty());
-}
 
 ServedCall ExampleCall(absl::string_view request_id) {
   return {.method = "/authurl.v1.AuthUrlService/GetAuthUrl",
@@ -46,7 +37,7 @@ ServedCall ExampleCall(absl::string_view request_id) {
 }
 
 TEST(AccessLogTest, LineIsAnEventWithWhatIsKnownOfTheCall) {
-  const auto lines = Lines("info", [] {
+  const auto lines = LoggedLines("info", [] {
     LogCall(ExampleCall("request-1"));
     LogCall({.method = "/m",
              .code = "NOT_FOUND",
@@ -78,7 +69,7 @@ TEST(AccessLogTest, TellsWhatTheCallWasAboutWithACauseToo) {
   call.faulty_fields = "tenant_id,scopes[0]";
   call.peer = "127.0.0.1:50000";
   call.subject = &subject;
-  const auto lines = Lines("info", [&] {
+  const auto lines = LoggedLines("info", [&] {
     LogCall(call);
     call.cause = "row \"7\"";
     LogCall(call);
@@ -101,13 +92,13 @@ TEST(AccessLogTest, TellsWhatTheCallWasAboutWithACauseToo) {
 }
 
 TEST(AccessLogTest, CallsAreLeftOutAboveLevelInfo) {
-  EXPECT_THAT(Lines("warning", [] { LogCall(ExampleCall("request-1")); }), ElementsAre());
+  EXPECT_THAT(LoggedLines("warning", [] { LogCall(ExampleCall("request-1")); }), ElementsAre());
 }
 
 TEST(AccessLogTest, LinesOfAThreadKeepTheirOrderAndDoNotMixWithOthersAlsoAfterItHasEnded) {
   constexpr int kThreads = 8;
   constexpr int kCalls = 2000;
-  const auto lines = Lines("info", [] {
+  const auto lines = LoggedLines("info", [] {
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([t] {

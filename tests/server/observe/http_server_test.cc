@@ -37,7 +37,7 @@ using ::testing::StartsWith;
 
 constexpr size_t kBigBody = 8 << 20;
 
-HttpReply Answer(absl::string_view path) {
+HttpReply ReplyTo(absl::string_view path) {
   if (path == "/throws") throw std::runtime_error("a secret");
   if (path == "/big") return {.body = std::string(kBigBody, 'x')};
   if (path == "/page") return {.content_type = "text/x", .body = "the page"};
@@ -47,7 +47,7 @@ HttpReply Answer(absl::string_view path) {
 absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& listen = "127.0.0.1:0") {
   absl::StatusOr<BoundSockets> sockets = BoundSockets::BindTcp(listen, "listen");
   if (!sockets.ok()) return sockets.status();
-  return HttpServer::Start(*std::move(sockets), Answer);
+  return HttpServer::Start(*std::move(sockets), ReplyTo);
 }
 
 std::string Get(const HttpServer& server, const std::string& target) {
@@ -261,7 +261,7 @@ TEST(HttpServerTest, LackOfFileDescriptorsIsAnErrorOfTheStart) {
   absl::Status status;
   {
     const FileLimit limit(NextDescriptor());
-    status = HttpServer::Start(*std::move(sockets), Answer).status();
+    status = HttpServer::Start(*std::move(sockets), ReplyTo).status();
   }
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Too many open files")));
 }

@@ -8,16 +8,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "server/observe/access_log.h"
+#include "tests/server/observe/log_lines.h"
 #include "tests/support/eventually.h"
 #include "tests/support/stderr_pipe.h"
 
@@ -27,17 +25,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
-// The lines that `write` logs at `level`.
-std::vector<std::string> Lines(absl::string_view level, const std::function<void()>& write) {
-  ::testing::internal::CaptureStderr();
-  StartLog(level);
-  write();
-  EXPECT_TRUE(StopLog());
-  return absl::StrSplit(::testing::internal::GetCapturedStderr(), '\n', absl::SkipEmpty());
-}
-
 TEST(LogTest, LineIsOneJsonObjectWithTimeLevelAndEventFirst) {
-  const auto lines = Lines("info", [] {
+  const auto lines = LoggedLines("info", [] {
     Log(LogLevel::kInfo, "serving",
         {{"address", "127.0.0.1:1"}, {"networks", int64_t{12}}, {"load", 0.5}, {"empty", ""}});
   });
@@ -59,7 +48,7 @@ TEST(LogTest, HostileTextStaysOneValidLine) {
                                             "\xe2\x80\xa8 line separator",
                                             std::string(100'000, '"'),
                                             std::string("a\0b", 3)};
-  const auto lines = Lines("info", [&] {
+  const auto lines = LoggedLines("info", [&] {
     for (const std::string& text : hostile) Log(LogLevel::kWarning, text, {{"text", text}});
   });
   ASSERT_EQ(lines.size(), hostile.size());
@@ -80,14 +69,14 @@ TEST(LogTest, LevelsBelowTheChosenOneAreLeftOut) {
     Log(LogLevel::kWarning, "w");
     Log(LogLevel::kError, "e");
   };
-  EXPECT_EQ(Lines("debug", write).size(), 4u);
-  EXPECT_EQ(Lines("info", write).size(), 3u);
-  EXPECT_EQ(Lines("warning", write).size(), 2u);
-  EXPECT_EQ(Lines("error", write).size(), 1u);
+  EXPECT_EQ(LoggedLines("debug", write).size(), 4u);
+  EXPECT_EQ(LoggedLines("info", write).size(), 3u);
+  EXPECT_EQ(LoggedLines("warning", write).size(), 2u);
+  EXPECT_EQ(LoggedLines("error", write).size(), 1u);
 }
 
 TEST(LogTest, LevelMayChangeWhileItRuns) {
-  const auto lines = Lines("error", [] {
+  const auto lines = LoggedLines("error", [] {
     Log(LogLevel::kInfo, "before");
     StartLog("info");
     Log(LogLevel::kInfo, "after");
@@ -124,7 +113,7 @@ TEST(LogDeathTest, StopDoesNotWaitForStderrThatNobodyReads) {
 TEST(LogTest, LinesOfManyThreadsDoNotMix) {
   constexpr int kThreads = 8;
   constexpr int kLines = 200;
-  const auto lines = Lines("info", [] {
+  const auto lines = LoggedLines("info", [] {
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([t] {
@@ -144,7 +133,7 @@ TEST(LogTest, LinesOfManyThreadsDoNotMix) {
 TEST(LogTest, ErrorsOfGrpcAreCutAndLimited) {
   // Before that gRPC logs nothing at all.
   grpc_init();
-  const auto lines = Lines("info", [] {
+  const auto lines = LoggedLines("info", [] {
     gpr_log(GPR_INFO, "chatter");
     for (int i = 0; i < 100; ++i) gpr_log(GPR_ERROR, "%s", std::string(5000, 'g').c_str());
   });
@@ -159,7 +148,7 @@ TEST(LogTest, ErrorsOfGrpcAreCutAndLimited) {
 }
 
 TEST(LogTest, ProtobufWritesNoLineOfItsOwn) {
-  EXPECT_TRUE(Lines("debug", [] {
+  EXPECT_TRUE(LoggedLines("debug", [] {
                 google::protobuf::StringValue value;
                 EXPECT_FALSE(value.ParseFromString("\x0a\x02\xc3\x28"));
               }).empty());

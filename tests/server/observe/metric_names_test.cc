@@ -18,6 +18,7 @@
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_exposer.h"
 #include "server/observe/process_metrics.h"
+#include "server/outbound/outbound_metrics.h"
 #include "tests/support/metrics_page.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -57,11 +58,15 @@ absl::StatusOr<MetricsPage> ScrapeAll() {
   Metrics metrics;
   metrics.AddMethod("/authurl.v1.AuthUrlService/GetAuthUrl");
   metrics.AddNetwork("x");
+  metrics.ErrorSent("RATE_LIMITED");
+  OutboundMetrics outbound;
+  outbound.AddNetwork("x");
+  outbound.CallStarted("x");
   const SourceMetrics sources(AllSources());
   const ProcessMetrics process;
   const auto exposer =
       MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
-                            {&metrics, &sources, &process});
+                            {&metrics, &sources, &process, &outbound});
   if (!exposer.ok()) return exposer.status();
   return ScrapeMetrics((*exposer)->address());
 }

@@ -85,7 +85,9 @@ TEST(SourceMetricsTest, EveryReadingArrivesUnderItsName) {
   };
   sources.purges = [] { return PurgesReading{.auth_states = 10, .organization_records = 11}; };
   sources.key_ring = [] { return KeyRingReading{.keys = 12, .primary_key_id = 13}; };
-  sources.connections = [] { return ConnectionsReading{.open = 14, .limit = 15, .refused = 16}; };
+  sources.connections = [] {
+    return ConnectionsReading{.open = 14, .limit = 15, .refused = 16, .dropped_handshakes = 17};
+  };
   ASSERT_OK_AND_ASSIGN(const MetricsPage page, Read(SourceMetrics(sources)));
   EXPECT_EQ(page.Value("authurl_lane_queue_length", {{"lane", "reads"}}), 1);
   EXPECT_EQ(page.Value("authurl_lane_queue_capacity", {{"lane", "reads"}}), 2);
@@ -105,6 +107,7 @@ TEST(SourceMetricsTest, EveryReadingArrivesUnderItsName) {
   EXPECT_EQ(page.Value("authurl_connections_open"), 14);
   EXPECT_EQ(page.Value("authurl_connections_limit"), 15);
   EXPECT_EQ(page.Value("authurl_connections_refused_total"), 16);
+  EXPECT_EQ(page.Value("authurl_handshakes_dropped_total"), 17);
 }
 
 TEST(SourceMetricsTest, StoreThatCanOnlyBeReadSaysSo) {

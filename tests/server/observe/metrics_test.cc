@@ -54,6 +54,15 @@ TEST(MetricsTest, CallsAreCountedByMethodAndCode) {
             0);
 }
 
+TEST(MetricsTest, ErrorsAreCountedByReason) {
+  Metrics metrics;
+  for (int i = 0; i < 2; ++i) metrics.ErrorSent("RATE_LIMITED");
+  metrics.ErrorSent("OVERLOADED");
+  ASSERT_OK_AND_ASSIGN(const MetricsPage page, Read(metrics));
+  EXPECT_EQ(page.Value("authurl_rpc_errors_total", {{"reason", "RATE_LIMITED"}}), 2);
+  EXPECT_EQ(page.Value("authurl_rpc_errors_total", {{"reason", "OVERLOADED"}}), 1);
+}
+
 TEST(MetricsTest, CodeThatIsNoneOfGrpcsIsUnknown) {
   Metrics metrics;
   const MethodId get = metrics.AddMethod(kGet);
@@ -138,6 +147,7 @@ TEST(MetricsTest, NothingAddedIsNothingToTell) {
   EXPECT_THAT(page.types, ElementsAre(Pair("authurl_auth_urls_total", "counter"),
                                       Pair("authurl_rpc_calls_total", "counter"),
                                       Pair("authurl_rpc_duration_seconds", "histogram"),
+                                      Pair("authurl_rpc_errors_total", "counter"),
                                       Pair("authurl_rpc_in_flight", "gauge")));
 }
 

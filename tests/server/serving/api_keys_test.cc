@@ -38,6 +38,16 @@ class ApiKeysTest : public ServiceTest {
   absl::Status List(const RawMetadata& metadata) const {
     return ToAbslStatus(server_->Call("ListSocialNetworks", "", metadata).status);
   }
+  // With a tenant token, where tenant tokens are taken.
+  absl::Status ListAccounts(const RawMetadata& metadata) const {
+    return ToAbslStatus(server_->Call("ListSocialAccounts", "", metadata).status);
+  }
+  absl::StatusOr<std::string> NewTenantToken(const RawMetadata& maker) const {
+    const auto made = server_->Call<v1::CreateTenantTokenResponse>(
+        "CreateTenantToken", "tenant_id: 'a' actions: ACTION_LIST", maker);
+    if (!made.ok()) return made.status();
+    return made->token();
+  }
 };
 
 TEST_F(ApiKeysTest, CallWithoutKeyIsToldHowToSendOne) {
@@ -57,7 +67,7 @@ TEST_F(ApiKeysTest, WhatIsNoKeyIsRefusedWithoutQuotingIt) {
       "Bearer ",
       org_key_,
       absl::StrCat("Basic ", org_key_),
-      absl::StrCat("Bearer  ", org_key_),
+      "Bearer   ",
       absl::StrCat("Bearer ", org_key_, "x"),
       absl::StrCat("Bearer ", org_key_.substr(0, org_key_.size() - 1)),
       absl::StrCat("Bearer ", typo),
@@ -96,7 +106,7 @@ TEST_F(ApiKeysTest, KeyOfADeletedOrganizationIsUseless) {
 }
 
 TEST_F(ApiKeysTest, SchemeIsComparedWithoutRegardToCase) {
-  for (const char* scheme : {"bearer ", "BEARER ", "Bearer "}) {
+  for (const char* scheme : {"bearer ", "BEARER ", "Bearer ", "Bearer  ", "Bearer     "}) {
     EXPECT_OK(List({{"authorization", scheme + org_key_}})) << scheme;
   }
 }
@@ -112,14 +122,18 @@ TEST_F(ApiKeysTest, TwoAuthorizationsAreRefused) {
 TEST_F(ApiKeysTest, ServiceKeyNamesTheOrganizationItActsFor) {
   EXPECT_OK(List(AsService("acme")));
   EXPECT_THAT(List(Bearer(service_key_)), HasReason("INVALID_PAYLOAD"));
-  EXPECT_THAT(List(Bearer(service_key_)), HasViolation("x-org-id", HasSubstr("Required")));
+  // Words that hold for gRPC and for REST.
+  EXPECT_THAT(List(Bearer(service_key_)),
+              HasViolation("x-org-id",
+                           "Required with a key of role ROLE_SERVICE: the organisation "
+                           "that it acts for"));
   EXPECT_THAT(List(AsService("a b")), HasViolation("x-org-id", HasSubstr("1 to 64")));
   EXPECT_THAT(List({{"authorization", "Bearer " + service_key_}, {"x-org-id", ""}}),
               HasViolation("x-org-id", HasSubstr("1 to 64")));
   EXPECT_THAT(List(AsService("nobody")), HasReason("ORGANIZATION_NOT_FOUND"));
   RawMetadata two = AsService("acme");
   two.emplace("x-org-id", "acme");
-  EXPECT_THAT(List(two), HasViolation("x-org-id", HasSubstr("once")));
+  EXPECT_THAT(List(two), HasViolation("x-org-id", "must be there once"));
 }
 
 TEST_F(ApiKeysTest, OtherKeysMayNameTheirOwnOrganizationOnly) {
@@ -129,10 +143,61 @@ TEST_F(ApiKeysTest, OtherKeysMayNameTheirOwnOrganizationOnly) {
               HasReason("ORGANIZATION_NOT_FOUND"));
 }
 
+TEST_F(ApiKeysTest, TenantTokenIsSentLikeAKey) {
+  ASSERT_OK_AND_ASSIGN(const std::string token, NewTenantToken(AsOrg()));
+  for (const char* scheme : {"bearer ", "BEARER ", "Bearer ", "Bearer  ", "Bearer     "}) {
+    EXPECT_OK(ListAccounts({{"authorization", scheme + token}})) << scheme;
+  }
+  EXPECT_THAT(ListAccounts({{"authorization", "Bearer " + token}, {"authorization", "Bearer x"}}),
+              HasReason("API_KEY_INVALID"));
+  const absl::Status refused = ListAccounts({{"authorization", "Bearer aut_"}});
+  EXPECT_THAT(refused, HasReason("API_KEY_INVALID"));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("tenant token")));
+  for (const std::string& wrong :
+       {"Bearer " + token + "x", "Bearer " + token.substr(0, token.size() - 1),
+        "Bearer AUT_" + token.substr(4), "Bearer aut_" + std::string(4000, 'a'), token,
+        "Basic " + token}) {
+    const absl::Status status = ListAccounts({{"authorization", wrong}});
+    EXPECT_THAT(status, HasReason("API_KEY_INVALID")) << wrong;
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated);
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr(token.substr(10, 20))));
+  }
+}
+
+TEST_F(ApiKeysTest, TenantTokenKnowsItsOrganization) {
+  ASSERT_OK(Admin().CreateOrganization("other"));
+  ASSERT_OK_AND_ASSIGN(const std::string token, NewTenantToken(AsOrg()));
+  ASSERT_OK_AND_ASSIGN(const std::string by_service, NewTenantToken(AsService("acme")));
+  for (const std::string& each : {token, by_service}) {
+    EXPECT_OK(ListAccounts(Bearer(each)));
+    EXPECT_OK(ListAccounts(Bearer(each, "acme")));
+    EXPECT_THAT(ListAccounts(Bearer(each, "other")), HasReason("ORGANIZATION_NOT_FOUND"));
+    EXPECT_THAT(ListAccounts(Bearer(each, "absent")), HasReason("ORGANIZATION_NOT_FOUND"));
+  }
+  RawMetadata two = Bearer(token, "acme");
+  two.emplace("x-org-id", "acme");
+  EXPECT_THAT(ListAccounts(two), HasViolation("x-org-id", "must be there once"));
+}
+
+TEST_F(ApiKeysTest, TenantTokenOutlivesItsKeyButNotItsOrganization) {
+  ASSERT_OK_AND_ASSIGN(const std::string token, NewTenantToken(AsOrg()));
+  ASSERT_OK(Admin().RevokeApiKey(org_key_.substr(4, 12)));
+  EXPECT_OK(ListAccounts(Bearer(token)));
+  ASSERT_OK(Admin().DeleteOrganization("acme"));
+  EXPECT_THAT(ListAccounts(Bearer(token)), HasReason("ORGANIZATION_NOT_FOUND"));
+  // Nor does it act for another one of that name.
+  server_->SetTime(server_->now() + absl::Seconds(1));
+  ASSERT_TRUE(Eventually([this] { return Admin().CreateOrganization("acme").ok(); }));
+  EXPECT_THAT(ListAccounts(Bearer(token)), HasReason("ORGANIZATION_NOT_FOUND"));
+}
+
 TEST_F(ApiKeysTest, EveryRpcTakesTheRolesOfTheTableAndNoOthers) {
   const std::set<v1::Role> mint = {v1::ROLE_ORG, v1::ROLE_MINT, v1::ROLE_SERVICE};
   const std::set<v1::Role> configure = {v1::ROLE_ORG, v1::ROLE_SERVICE};
   const std::set<v1::Role> administer = {v1::ROLE_ADMIN};
+  const std::set<v1::Role> anyone = {v1::ROLE_ADMIN, v1::ROLE_ORG, v1::ROLE_MINT, v1::ROLE_SERVICE};
+  // None of the keys here was made with read_tokens.
+  const std::set<v1::Role> read_tokens = {};
   const std::map<std::string, std::set<v1::Role>> table = {
       {"GetAuthUrl", mint},
       {"BatchGetAuthUrls", mint},
@@ -151,6 +216,19 @@ TEST_F(ApiKeysTest, EveryRpcTakesTheRolesOfTheTableAndNoOthers) {
       {"CreateApiKey", administer},
       {"ListApiKeys", administer},
       {"RevokeApiKey", administer},
+      {"CompleteAuth", mint},
+      {"CompleteHostedAuth", anyone},
+      {"OpenAuthResponse", mint},
+      {"GetAuthFlow", mint},
+      {"GetPendingConnection", anyone},
+      {"FinalizePendingConnection", mint},
+      {"ListSocialAccounts", configure},
+      {"GetSocialAccount", configure},
+      {"CheckSocialAccount", configure},
+      {"DeleteSocialAccount", configure},
+      {"DeleteSocialAccounts", configure},
+      {"GetAccessToken", read_tokens},
+      {"CreateTenantToken", configure},
   };
   const std::map<v1::Role, RawMetadata> callers = {
       {v1::ROLE_ADMIN, AsAdmin()},
@@ -183,6 +261,96 @@ TEST_F(ApiKeysTest, PermissionIsCheckedBeforeAnythingElse) {
       ToAbslStatus(
           server_->Call("GetSocialNetwork", "id: 'absent'", Bearer(mint_key_, "other")).status),
       HasReason("ROLE_NOT_ALLOWED"));
+}
+
+// What no method asks for, and no handler could make good.
+class TenantAuthorizationTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto backend = OpenSqliteBackend(folder_.database());
+    ASSERT_OK(backend);
+    ASSERT_OK_AND_ASSIGN(store_, CredentialStore::Open(*std::move(backend), sealer_, FillRandom));
+    record::v1::Organization organization;
+    organization.set_org_id("acme");
+    organization.set_created_at_ms(1'780'000'000'000);
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, organization));
+    token_.set_org_id("acme");
+    token_.set_org_created_at_ms(organization.created_at_ms());
+    token_.set_tenant_id("customer_42");
+    token_.set_key_id("TheMaker0123");
+    token_.set_expires_at(absl::ToUnixSeconds(now_ + absl::Minutes(1)));
+    for (int action = 1; action <= 4; ++action) {
+      token_.add_actions(static_cast<TenantAction>(action));
+    }
+  }
+
+  absl::StatusOr<Caller> Authorized(const state::v1::TenantToken& token,
+                                    const Requirement& required) {
+    const std::string authorization =
+        "Bearer " + SealTenantToken(sealer_, NewNonce(FillRandom), token);
+    const Metadata metadata = {{"authorization", authorization}};
+    const absl::StatusOr<Credentials> credentials = ReadCredentials(sealer_, metadata);
+    if (!credentials.ok()) return credentials.status();
+    EXPECT_EQ(credentials->key_id, token.key_id());
+    EXPECT_EQ(credentials->api_key, "");
+    absl::StatusOr<Caller> caller = Authorize(kNoLimit, *store_, clock_, *credentials, required);
+    // Memory says the same, where it knows.
+    const auto in_memory = AuthorizeInMemory(*store_, clock_, *credentials, required);
+    if (in_memory.has_value()) {
+      EXPECT_EQ(in_memory->status(), caller.status());
+    }
+    return caller;
+  }
+
+  const ServerFolder folder_;
+  const KeyRing keys_ = folder_.key_ring();
+  const Sealer sealer_{keys_};
+  absl::Time now_ = absl::FromUnixSeconds(1'790'000'000);
+  const Clock clock_ = [this] { return now_; };
+  std::unique_ptr<CredentialStore> store_;
+  state::v1::TenantToken token_;
+};
+
+constexpr TenantAction kListAction = state::v1::TenantToken::ACTION_LIST;
+
+TEST_F(TenantAuthorizationTest, CallerIsBoundToTheTenant) {
+  for (const Access access : {Access::kMint, Access::kConfigure}) {
+    ASSERT_OK_AND_ASSIGN(const Caller caller, Authorized(token_, {access, kListAction}));
+    EXPECT_EQ(caller.org_id, "acme");
+    EXPECT_EQ(caller.tenant_id, "customer_42");
+    EXPECT_EQ(caller.key_id, "TheMaker0123");
+    EXPECT_EQ(caller.role, record::v1::ROLE_UNSPECIFIED);
+  }
+}
+
+TEST_F(TenantAuthorizationTest, AdministrationAndAccessTokensAreNeverForTenantTokens) {
+  for (const Access access : {Access::kAdminister, Access::kReadTokens}) {
+    EXPECT_THAT(Authorized(token_, {access, kListAction}), HasReason("ROLE_NOT_ALLOWED"));
+  }
+  for (const Access access :
+       {Access::kAdminister, Access::kReadTokens, Access::kMint, Access::kConfigure}) {
+    EXPECT_THAT(Authorized(token_, {access}), HasReason("ROLE_NOT_ALLOWED"));
+  }
+}
+
+TEST_F(TenantAuthorizationTest, AgeComesFirstThenTheActionThenTheOrganisation) {
+  state::v1::TenantToken token = token_;
+  token.set_org_id("absent");
+  token.clear_actions();
+  token.add_actions(state::v1::TenantToken::ACTION_CONNECT);
+  EXPECT_THAT(Authorized(token, {Access::kConfigure, kListAction}), HasReason("ROLE_NOT_ALLOWED"));
+  token.add_actions(kListAction);
+  EXPECT_THAT(Authorized(token, {Access::kConfigure, kListAction}),
+              HasReason("ORGANIZATION_NOT_FOUND"));
+  token.set_org_id("acme");
+  EXPECT_OK(Authorized(token, {Access::kConfigure, kListAction}));
+  token.set_org_created_at_ms(token.org_created_at_ms() - 1);
+  EXPECT_THAT(Authorized(token, {Access::kConfigure, kListAction}),
+              HasReason("ORGANIZATION_NOT_FOUND"));
+  token.clear_actions();
+  now_ += absl::Minutes(1);
+  EXPECT_THAT(Authorized(token, {Access::kConfigure, kListAction}),
+              HasReason("TENANT_TOKEN_EXPIRED"));
 }
 
 // The store alone, without a server.

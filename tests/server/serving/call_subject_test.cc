@@ -57,7 +57,8 @@ TEST(CallSubjectTest, CountsTheResultsOfABatch) {
 // Whatever stands in a field: an API key, a secret, a line of its own for the log.
 TEST(CallSubjectTest, TakesOverNothingThatIsNotAnId) {
   for (const std::string& odd :
-       {std::string(), std::string(33, 'a'), std::string("auk_0123456789ab"), std::string("a\"b"),
+       {std::string(), std::string(33, 'a'), std::string("auk_0123456789ab"),
+        std::string("aut_0123456789ab"), std::string("aus_0123456789ab"), std::string("a\"b"),
         std::string("a\nb"), std::string("caf\xc3\xa9"), std::string("\xff")}) {
     v1::RevokeApiKeyRequest request;
     request.set_key_id(odd);

@@ -31,7 +31,7 @@ class Echo {
   }
 
   // Writes first where the network is "written".
-  Answer<Response> Minting(const Caller&, const Found& found, Response& response) const {
+  HandledAs<Response> Minting(const Caller&, const Found& found, Response& response) const {
     ++minted;
     response.set_auth_url(found.network);
     if (found.network != "written") return Ending{absl::OkStatus()};

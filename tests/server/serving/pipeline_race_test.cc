@@ -56,7 +56,7 @@ class PipelineRaceTest : public ::testing::Test {
       settings.set_version(1);
       settings.set_client_key("key-0");
       settings.set_default_redirect_uri("https://app.example.com/cb");
-      ASSERT_OK(store_->CreateSocialNetwork(kNoLimit, settings, "secret"));
+      ASSERT_OK(store_->social_networks().Create(kNoLimit, settings, "secret"));
     }
     for (const auto* network : catalog_.networks()) metrics_.AddNetwork(network->id());
     service_ = std::make_unique<AuthUrlService>(
@@ -65,8 +65,8 @@ class PipelineRaceTest : public ::testing::Test {
     methods_ = service_->Methods();
     for (Method& method : methods_) method.metric = metrics_.AddMethod(method.path);
     lanes_ = std::make_unique<Lanes>(LaneLimits{.read_workers = 2, .write_workers = 2});
-    pipeline_ = std::make_unique<Pipeline>(*store_, *lanes_, admission_, rate_limits_, metrics_,
-                                           FillRandom, 8192);
+    pipeline_ = std::make_unique<Pipeline>(*store_, sealer_, *lanes_, admission_, rate_limits_,
+                                           metrics_, absl::Now, FillRandom, 8192);
   }
 
   std::string NewKey() {
@@ -119,12 +119,12 @@ class PipelineRaceTest : public ::testing::Test {
     const std::string key = NewKey();
     for (int i = 1; i <= kChanges; ++i) {
       const std::string client_key = absl::StrCat("key-", i, "-end");
-      const auto change = [&](record::v1::SocialNetworkSettings& settings) {
+      const auto change = [&](record::v1::SocialNetworkSettings& settings, absl::string_view) {
         settings.set_client_key(client_key);
         return absl::OkStatus();
       };
-      EXPECT_OK(
-          store_->UpdateSocialNetwork(kNoLimit, "acme", "sn_x", absl::Now(), change, std::nullopt));
+      EXPECT_OK(store_->social_networks().Update(kNoLimit, "acme", "sn_x", absl::Now(), change,
+                                                 std::nullopt));
       const auto url = Mint(key, "x");
       ASSERT_OK(url);
       EXPECT_THAT(*url, HasSubstr(client_key));

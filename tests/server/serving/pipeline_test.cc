@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -19,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/api_key.h"
+#include "core/tenant_token.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "server/observe/log.h"
@@ -63,8 +65,9 @@ class PipelineTest : public ::testing::Test {
     key.set_role(record::v1::ROLE_MINT);
     ASSERT_OK(store_->CreateApiKey(kNoLimit, key));
 
-    pipeline_ = std::make_unique<Pipeline>(*store_, lanes_, admission_, rate_limits_, metrics_,
-                                           FillRandom, 1024);
+    pipeline_ = std::make_unique<Pipeline>(
+        *store_, sealer_, lanes_, admission_, rate_limits_, metrics_, [this] { return now(); },
+        FillRandom, 1024);
     const auto& descriptor = *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
     std::vector<Method> methods;
     for (int i = 0; i < descriptor.method_count(); ++i) {
@@ -85,6 +88,9 @@ class PipelineTest : public ::testing::Test {
 
   Method MakeMethod(const std::string& path) {
     Method method = {.path = path, .access = Access::kMint, .metric = metrics_.AddMethod(path)};
+    if (path != kWritePath) {
+      method = TakingTenantTokens(state::v1::TenantToken::ACTION_CONNECT, std::move(method));
+    }
     method.handle = [this](const Caller& caller, absl::string_view, Reply& reply) -> Handled {
       ++handled_;
       v1::GetAuthUrlResponse response;
@@ -125,6 +131,21 @@ class PipelineTest : public ::testing::Test {
     return CallRaw(channel_, path, "", more, timeout);
   }
   RawReply CallMemory() const { return Call({}, kPatience, kMemoryPath); }
+  // A tenant token for the calls above, but for those that write.
+  std::string NewTenantToken(TenantAction action = state::v1::TenantToken::ACTION_CONNECT) const {
+    state::v1::TenantToken token;
+    token.set_org_id("acme");
+    token.set_tenant_id("customer_42");
+    token.add_actions(action);
+    token.set_expires_at(absl::ToUnixSeconds(now() + absl::Minutes(1)));
+    token.set_key_id("TheMaker0123");
+    return SealTenantToken(sealer_, NewNonce(FillRandom), token);
+  }
+  RawReply CallWith(const std::string& token, const char* path = kReadPath) const {
+    return CallRaw(channel_, path, "", {{"authorization", "Bearer " + token}});
+  }
+  // What the pipeline takes for the time where tokens end.
+  absl::Time now() const { return absl::FromUnixSeconds(now_s_); }
   // Until every call that was answered is counted and logged.
   bool AllAreDone() {
     return Eventually([this] { return admission_.WaitUntilEmpty(absl::ZeroDuration()); });
@@ -207,6 +228,7 @@ class PipelineTest : public ::testing::Test {
   std::string address_;
   std::shared_ptr<grpc::Channel> channel_;
 
+  std::atomic<int64_t> now_s_ = 1'790'000'000;
   std::mutex handler_mutex_;
   Handler handler_ = [](const Caller&) { return absl::OkStatus(); };
   LookUp look_up_ = [](const Caller&) { return absl::OkStatus(); };
@@ -233,6 +255,88 @@ TEST_F(PipelineTest, HandlerLearnsWhoCalls) {
   });
   EXPECT_TRUE(Call({{"x-request-id", "mine"}}).status.ok());
   EXPECT_EQ(handled_, 1);
+}
+
+TEST_F(PipelineTest, HandlerLearnsWhichTenantATokenIsBoundTo) {
+  const auto check = [](const Caller& caller) {
+    EXPECT_EQ(caller.key_id, "TheMaker0123");
+    EXPECT_EQ(caller.role, record::v1::ROLE_UNSPECIFIED);
+    EXPECT_EQ(caller.org_id, "acme");
+    EXPECT_THAT(caller.tenant_id, Optional(std::string("customer_42")));
+    return absl::OkStatus();
+  };
+  SetHandler(check);
+  SetLookUp(check);
+  const std::string token = NewTenantToken();
+  EXPECT_TRUE(CallWith(token).status.ok());
+  EXPECT_TRUE(CallWith(token, kMemoryPath).status.ok());
+  EXPECT_TRUE(CallWith(token, kMemoryPath).status.ok());
+  SetHandler([](const Caller& caller) {
+    EXPECT_EQ(caller.tenant_id, std::nullopt);
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(Call().status.ok());
+}
+
+TEST_F(PipelineTest, TenantTokenOfAnOrganisationThatIsInMemoryNeedsNoThreadOfALane) {
+  const std::string token = NewTenantToken();
+  ASSERT_TRUE(CallWith(token).status.ok());
+  BlockTheThread();
+  handled_ = 0;
+  EXPECT_TRUE(CallWith(token, kMemoryPath).status.ok());
+  EXPECT_EQ(handled_, 0);
+  release_.set_value();
+  EXPECT_TRUE(blocking_.get().status.ok());
+}
+
+TEST_F(PipelineTest, TenantTokenThatIsNotGoodHereIsNotHandled) {
+  const std::string token = NewTenantToken();
+  EXPECT_THAT(ToAbslStatus(CallWith(token, kWritePath).status), HasReason("ROLE_NOT_ALLOWED"));
+  EXPECT_THAT(ToAbslStatus(CallWith(NewTenantToken(state::v1::TenantToken::ACTION_LIST)).status),
+              HasReason("ROLE_NOT_ALLOWED"));
+  EXPECT_THAT(ToAbslStatus(CallWith(token + "A").status), HasReason("API_KEY_INVALID"));
+  ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", absl::Now()));
+  EXPECT_THAT(ToAbslStatus(CallWith(token).status), HasReason("ORGANIZATION_NOT_FOUND"));
+  now_s_ += 60;
+  const absl::Status expired = ToAbslStatus(CallWith(token).status);
+  EXPECT_THAT(expired, HasReason("TENANT_TOKEN_EXPIRED"));
+  EXPECT_EQ(expired.code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(handled_, 0);
+}
+
+// Who made it is told also where it is refused; where it is none of ours nobody is.
+TEST_F(PipelineTest, CallsWithTenantTokensAreLoggedUnderTheKeyThatMadeThem) {
+  const std::string token = NewTenantToken();
+  const auto call = [this](const std::string& id, const std::string& with, const char* path) {
+    CallRaw(channel_, path, "", {{"authorization", "Bearer " + with}, {"x-request-id", id}});
+    EXPECT_TRUE(AllAreDone());
+  };
+  ::testing::internal::CaptureStderr();
+  StartLog("info");
+  call("good", token, kReadPath);
+  call("refused", token, kWritePath);
+  call("forged", token.substr(0, token.size() - 4) + "AAAA", kReadPath);
+  now_s_ += 60;
+  call("expired", token, kReadPath);
+  StopLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  std::map<std::string, nlohmann::json> by_id;  // Those of several threads come in any order.
+  for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+    const auto read = nlohmann::json::parse(line);
+    by_id[read["request_id"].get<std::string>()] = read;
+  }
+  ASSERT_EQ(by_id.size(), 4u) << log;
+  EXPECT_EQ(by_id["good"]["code"], "OK");
+  EXPECT_EQ(by_id["good"]["org_id"], "acme");
+  EXPECT_EQ(by_id["refused"]["reason"], "ROLE_NOT_ALLOWED");
+  EXPECT_EQ(by_id["expired"]["reason"], "TENANT_TOKEN_EXPIRED");
+  EXPECT_EQ(by_id["forged"]["reason"], "API_KEY_INVALID");
+  for (const char* id : {"good", "refused", "expired"}) {
+    EXPECT_EQ(by_id[id]["key_id"], "TheMaker0123") << id;
+  }
+  EXPECT_FALSE(by_id["forged"].contains("key_id"));
+  EXPECT_THAT(log, Not(HasSubstr(token.substr(4, 40))));
+  EXPECT_THAT(log, Not(HasSubstr("customer_42")));
 }
 
 TEST_F(PipelineTest, WhatAHandlerThrowsIsInternalAndStaysInside) {

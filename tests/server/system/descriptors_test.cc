@@ -47,6 +47,17 @@ TEST(DescriptorsTest, SoftLimitIsRaisedAsFarAsNeeded) {
   EXPECT_TRUE(HoldsUnder(1000, 2000, [] { return GetsAll() && SoftLimit() == 1000; }));
 }
 
+TEST(DescriptorsTest, ConnectionsToOthersGetWhatTheHardLimitLeavesThem) {
+  const auto fits = [](rlim_t soft) {
+    const auto fitting = FitToDescriptors(kWanted, 1000);
+    return fitting.ok() && *fitting == kWanted && SoftLimit() == soft;
+  };
+  EXPECT_TRUE(HoldsUnder(64, 2000, [&] { return fits(kNeeded + 1000); }));
+  EXPECT_TRUE(HoldsUnder(64, 700, [&] { return fits(700); }));
+  EXPECT_TRUE(HoldsUnder(1000, 1200, [&] { return fits(1200); }));
+  EXPECT_TRUE(HoldsUnder(64, kNeeded, [&] { return fits(kNeeded); }));
+}
+
 TEST(DescriptorsTest, UnderALowHardLimitThereAreFewerConnections) {
   EXPECT_TRUE(HoldsUnder(64, 256, [] {
     const auto fitting = FitToDescriptors(kWanted);

@@ -145,7 +145,7 @@ TEST_F(SqliteBackendTest, ASymbolicLinkLeadsToTheDatabase) {
 TEST_F(SqliteBackendTest, AFileThatIsNoDatabaseIsRefusedUntouched) {
   folder_.Write("test.db", std::string(5000, 'x'));
   ExpectRefusedUntouched(kFailedPrecondition, HasSubstr("not an SQLite database"));
-  folder_.Write("test.db", std::string("SQLite format 3\0", 16) + "and no more");
+  folder_.Write("test.db", std::string("SQLite format 3\0and no more", 27));
   ExpectRefusedUntouched(kFailedPrecondition, HasSubstr("not an SQLite database"));
   folder_.Write("test.db", "x");
   ExpectRefusedUntouched(kFailedPrecondition, HasSubstr("not an SQLite database"));

@@ -1,0 +1,502 @@
+#include "server/flow/refresh_grant.h"
+
+#include <algorithm>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/api_key.h"
+#include "core/errors.h"
+#include "core/flow/token_request.h"
+#include "server/flow/grant_client.h"
+#include "server/flow/needs_reconnect.h"
+#include "server/observe/log.h"
+#include "storage/store_errors.h"
+#include "storage/table.h"
+
+namespace authurl {
+namespace {
+
+using catalog::v1::Network;
+using catalog::v1::Refresh;
+using record::v1::Grant;
+
+// What must be left of a lease when a refresh is sent: a call takes ten seconds at the most, and
+// what came of it has to be stored.
+constexpr absl::Duration kMinLease = absl::Seconds(15);
+// The second time where the answer to the first was lost.
+constexpr int kMaxSent = 2;
+// How long it is tried to store what came of a refresh.
+constexpr absl::Duration kStoring = absl::Seconds(10);
+constexpr absl::Duration kFirstStoringPause = absl::Milliseconds(50);
+constexpr absl::Duration kLongestStoringPause = absl::Seconds(1);
+// After a failure: where the network may come back, and where somebody has to do something first.
+constexpr absl::Duration kShortPause = absl::Minutes(1);
+constexpr absl::Duration kLongPause = absl::Hours(1);
+// Beyond it all doubts are forgotten: an outage that large makes them all new anyway.
+constexpr size_t kMaxDoubts = 10'000;
+
+absl::Status RefreshInProgress() {
+  return MakeRetryableError(absl::StatusCode::kAborted, "REFRESH_IN_PROGRESS",
+                            "The tokens of the account are being refreshed, or were replaced just "
+                            "now; try again",
+                            absl::Seconds(1));
+}
+
+absl::Status NetworkLeftCatalog(absl::string_view network) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "CONFIGURATION_OUTDATED",
+      absl::StrCat("The access token has ended and can't be refreshed: authurl's catalog has no ",
+                   "network ", network, " any more; put it back into --networks_file"));
+}
+
+bool CanRefresh(const Network& network, const TokenSet& tokens) {
+  if (!network.has_refresh()) return false;
+  return network.refresh().rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN ||
+         !tokens.refresh_token.empty();
+}
+
+// Whether sending the same again may be the second use of what can be used once.
+bool WorksOnce(const Refresh& refresh) {
+  if (refresh.rotation() == Refresh::ROTATION_NEVER ||
+      refresh.rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN) {
+    return false;
+  }
+  return refresh.single_use() || refresh.reuse_ends_grant();
+}
+
+// The network takes no refresh before.
+absl::Time FirstRefresh(const Refresh& refresh, const Grant& grant) {
+  const absl::Time since = absl::FromUnixMillis(grant.updated_at_ms());
+  const bool was_refreshed = !grant.refreshed_by().empty();
+  return since + std::max(absl::Seconds(refresh.min_age_s()),
+                          absl::Seconds(was_refreshed ? refresh.min_interval_s() : 0));
+}
+
+enum class TokenState {
+  kGood,  // Or as good as it can be made.
+  kToRefresh,
+  kToWait,  // It has ended, and the network takes no refresh yet.
+  kEnded,   // For ever.
+};
+
+bool TokenHasEnded(const OpenedGrant& opened, const WantedToken& wanted, absl::Time now) {
+  const std::optional<absl::Time> end = opened.tokens.access_token_expires_at;
+  return wanted.refused_generation == opened.grant.generation() || (end && *end <= now);
+}
+
+TokenState StateOf(const Network* network, const OpenedGrant& opened, const WantedToken& wanted,
+                   absl::Time now) {
+  const Grant& grant = opened.grant;
+  const std::optional<absl::Time> end = opened.tokens.access_token_expires_at;
+  const bool has_ended = TokenHasEnded(opened, wanted, now);
+  if (!has_ended) {
+    if (!end) return TokenState::kGood;
+    const absl::Duration life = *end - absl::FromUnixMillis(grant.updated_at_ms());
+    if (*end - now >= std::min(wanted.min_validity, life / 2)) return TokenState::kGood;
+  }
+  if (network == nullptr || !CanRefresh(*network, opened.tokens)) {
+    return has_ended ? TokenState::kEnded : TokenState::kGood;
+  }
+  if (now < FirstRefresh(network->refresh(), grant)) {
+    return has_ended ? TokenState::kToWait : TokenState::kGood;
+  }
+  return TokenState::kToRefresh;
+}
+
+std::optional<absl::Time> DueAtOf(const Grant& grant) {
+  if (grant.due_at_ms() == kNeverDue) return std::nullopt;
+  return absl::FromUnixMillis(grant.due_at_ms());
+}
+
+// When it is due after a refresh that failed: not before it makes sense to try again.
+std::optional<absl::Time> DueAfterFailure(const Grant& grant, const absl::Status& error,
+                                          absl::Time now) {
+  const std::optional<absl::Time> due_at = DueAtOf(grant);
+  if (!due_at) return std::nullopt;
+  const absl::Duration pause =
+      absl::IsFailedPrecondition(error)
+          ? kLongPause
+          : std::max(kShortPause, RetryAfterOf(error).value_or(absl::ZeroDuration()));
+  return std::max(*due_at, now + pause);
+}
+
+// What must not be lost is tried again while the store can't be reached. That holds a thread up; of
+// what the others wait for nothing can be done either, as long as it lasts.
+template <typename Value>
+absl::StatusOr<Value> Insist(const CallContext& context,
+                             absl::FunctionRef<absl::StatusOr<Value>()> act) {
+  absl::Duration pause = kFirstStoringPause;
+  absl::Duration paused;
+  while (true) {
+    absl::StatusOr<Value> result = act();
+    const bool is_for_now = absl::IsUnavailable(result.status());
+    if (!is_for_now || paused >= kStoring || !context.Check().ok()) return result;
+    absl::SleepFor(pause);
+    paused += pause;
+    pause = std::min(2 * pause, kLongestStoringPause);
+  }
+}
+
+}  // namespace
+
+absl::string_view UsableAccount::access_token() const {
+  return account.access_token.empty() ? grant->tokens.access_token : account.access_token;
+}
+
+std::optional<absl::Time> UsableAccount::expires_at() const {
+  if (!account.access_token.empty()) return std::nullopt;
+  return grant->tokens.access_token_expires_at;
+}
+
+std::optional<absl::Time> NextRefresh(const Network& network, const TokenSet& tokens,
+                                      absl::Time now) {
+  if (!CanRefresh(network, tokens)) return std::nullopt;
+  const Refresh& refresh = network.refresh();
+  absl::Time end = absl::InfiniteFuture();
+  if (refresh.rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN) {
+    end = tokens.access_token_expires_at.value_or(end);
+  } else if (!refresh.lifetime_from_consent()) {
+    if (tokens.refresh_token_expires_at) {
+      end = *tokens.refresh_token_expires_at;
+    } else if (refresh.refresh_token_lifetime_s() != 0) {
+      end = now + absl::Seconds(refresh.refresh_token_lifetime_s());
+    }
+  }
+  if (refresh.idle_lifetime_s() != 0) {
+    end = std::min(end, now + absl::Seconds(refresh.idle_lifetime_s()));
+  }
+  if (end == absl::InfiniteFuture()) return std::nullopt;
+  // Where the refresh before did not prolong it, halves of what is left would never come to an end.
+  const absl::Duration shortest = std::max(
+      {kLongPause, absl::Seconds(refresh.min_age_s()), absl::Seconds(refresh.min_interval_s())});
+  return now + std::max((end - now) / 2, shortest);
+}
+
+// One who asks for a token.
+struct GrantRefresher::Call {
+  Call(absl::string_view of_org_id, absl::string_view of_account_id, const WantedToken& wants,
+       const CallContext& its_context, Done to_tell)
+      : org_id(of_org_id),
+        account_id(of_account_id),
+        wanted(wants),
+        context(its_context),
+        done(std::move(to_tell)) {}
+
+  void Answer(std::shared_ptr<const OpenedGrant> with) {
+    done(UsableAccount{std::move(account), std::move(with)});
+  }
+
+  const std::string org_id;
+  const std::string account_id;
+  const WantedToken wanted;
+  const CallContext& context;
+  Done done;
+
+  // As they were found.
+  AccountWithToken account;
+  std::shared_ptr<const OpenedGrant> grant;
+  const Network* network = nullptr;
+};
+
+// One refresh of a grant. It lives as long as a step of it is under way, each on a thread of the
+// pool.
+class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight> {
+ public:
+  Flight(GrantRefresher& owner, GrantKey key, const Call& first)
+      : owner_(owner),
+        tools_(owner.tools_),
+        key_(std::move(key)),
+        account_id_(first.account_id),
+        network_(*first.network),
+        wanted_(first.wanted),
+        found_(first.grant),
+        context_(first.context),
+        storing_context_(first.context.deadline() + kStoring, first.context.request_id()),
+        holder_(NewId("rf_", tools_.random)) {}
+
+  // One after the other.
+
+  void Start() {
+    absl::StatusOr<GrantClient> client = LoadGrantClient(tools_, context_, network_, found_->grant);
+    if (absl::IsNotFound(client.status())) return OnClientGone();
+    if (!client.ok()) return End(client.status());
+    client_.emplace(*std::move(client));
+    if (absl::Status status = client_->ShowSecret(tools_.clock()); !status.ok()) return End(status);
+    TakeLease();
+  }
+  // The token is of use as long as it lasts.
+  void OnClientGone() {
+    if (!TokenHasEnded(*found_, wanted_, tools_.clock())) return End(found_);
+    Die(kConfigurationGone);
+  }
+
+  void TakeLease() {
+    absl::StatusOr<GrantStore::Lease> lease =
+        grants().TakeLease(context_, org_id(), grant_id(), holder_, tools_.clock());
+    // Its last account was removed; whoever asks again is told which.
+    if (absl::IsNotFound(lease.status())) return End(RefreshInProgress());
+    if (!lease.ok()) return End(lease.status());
+    if (!lease->is_taken) return End(RefreshInProgress());
+    leased_ = std::make_shared<const OpenedGrant>(std::move(lease->opened));
+    // Others may have found it dead since it was looked at. What is dead is not sent again.
+    const absl::StatusOr<record::v1::SocialAccount> account =
+        tools_.store.accounts().Get(context_, org_id(), account_id_);
+    if (!account.ok() && !absl::IsNotFound(account.status())) return GiveUp(account.status());
+    if (account.ok() && account->status() == record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT) {
+      EndLease(DueAtOf(leased_->grant));
+      return End(
+          NeedsReconnect(WhyReconnect(tools_.catalog, network_.id(), account->status_reason())));
+    }
+    // Or they have refreshed it, or the person connected anew.
+    const TokenState state = StateOf(&network_, *leased_, wanted_, tools_.clock());
+    if (state != TokenState::kToRefresh) {
+      EndLease(DueAtOf(leased_->grant));
+      return state == TokenState::kGood ? End(leased_) : End(RefreshInProgress());
+    }
+    // Where a second use ends the whole grant, none is risked.
+    if (network_.refresh().reuse_ends_grant() && WasAbandoned()) return Die(kRefreshAnswerLost);
+    Send();
+  }
+  // Whether somebody had the lease and never ended it, who may have sent the refresh token.
+  bool WasAbandoned() const {
+    const Grant& before = found_->grant;
+    return !before.lease_holder().empty() &&
+           before.lease_until_ms() <= absl::ToUnixMillis(tools_.clock()) &&
+           before.generation() == leased_->grant.generation();
+  }
+
+  void Send() {
+    const absl::Time lease_end = absl::FromUnixMillis(leased_->grant.lease_until_ms());
+    if (lease_end - tools_.clock() <= kMinLease) return GiveUp(RefreshInProgress());
+    absl::StatusOr<HttpRequest> request =
+        BuildRefresh(network_, client_->Shown(), ValuesOf(leased_->tokens));
+    if (!request.ok()) return GiveUp(request.status());
+    ++sent_;
+    tools_.http.Send(
+        *std::move(request), client_->Target(), context_,
+        [self = shared_from_this()](absl::StatusOr<HttpAnswer> answer) {
+          self->tools_.pool.Run([self, got = std::move(answer)] { self->OnAnswer(got); });
+        });
+  }
+  void OnAnswer(const absl::StatusOr<HttpAnswer>& answer) {
+    if (!answer.ok()) {
+      return IsUnsent(answer.status()) ? GiveUp(answer.status()) : OnLost(answer.status());
+    }
+    absl::StatusOr<TokenSet> tokens =
+        ParseRefresh(network_, leased_->tokens, answer->response(), tools_.clock(),
+                     SecretsOf(*client_, leased_->tokens));
+    if (tokens.ok()) return Store(*std::move(tokens));
+    if (ReasonOf(tokens.status()) == kRefreshDead) return OnRefused(tokens.status());
+    GiveUp(tokens.status());
+  }
+  void OnLost(const absl::Status& error) {
+    if (WorksOnce(network_.refresh())) return Die(kRefreshAnswerLost);
+    if (sent_ < kMaxSent && context_.Check().ok()) return Send();
+    GiveUp(error);
+  }
+  void OnRefused(const absl::Status& error) {
+    const absl::Time now = tools_.clock();
+    if (!network_.refresh().may_err() ||
+        owner_.IsBelieved(key_, leased_->grant.generation(), now)) {
+      return Die(kRefreshDead, error.message());
+    }
+    EndLease(now + kDoubt);
+    End(MakeRetryableError(
+        absl::StatusCode::kUnavailable, "NETWORK_UNAVAILABLE",
+        absl::StrCat(network_.display_name(), " says that the refresh token is dead, as it has ",
+                     "said of living ones before: it will be asked again"),
+        kShortPause));
+  }
+
+  void Store(TokenSet tokens) {
+    const absl::Time now = tools_.clock();
+    const std::optional<absl::Time> due_at = NextRefresh(network_, tokens, now);
+    absl::StatusOr<Grant> stored = Insist<Grant>(storing_context_, [&] {
+      return grants().StoreRefreshed(storing_context_, org_id(), grant_id(), holder_, tokens, {},
+                                     due_at, now);
+    });
+    // The person connected anew meanwhile, or the last account was removed.
+    if (absl::IsAborted(stored.status()) || absl::IsNotFound(stored.status())) {
+      return End(RefreshInProgress());
+    }
+    if (!stored.ok()) {
+      Log(LogLevel::kError, "refreshed_tokens_lost",
+          {{"network", network_.id()},
+           {"org_id", org_id()},
+           {"grant", grant_id()},
+           {"cause", CauseOf(stored.status())}});
+      return End(stored.status());
+    }
+    auto opened = std::make_shared<OpenedGrant>();
+    opened->grant = *std::move(stored);
+    opened->tokens = std::move(tokens);
+    End(std::shared_ptr<const OpenedGrant>(std::move(opened)));
+  }
+
+  // The grant is dead, with the tokens that it had. `why`: as WhyReconnect().
+  void Die(absl::string_view reason, absl::string_view why = "") {
+    const uint64_t generation = (leased_ ? leased_ : found_)->grant.generation();
+    const absl::StatusOr<bool> is_dead = Insist<bool>(storing_context_, [&] {
+      return grants().MarkDead(storing_context_, org_id(), grant_id(), generation, reason,
+                               tools_.clock());
+    });
+    if (!is_dead.ok() && !absl::IsNotFound(is_dead.status())) return End(is_dead.status());
+    if (!is_dead.ok() || !*is_dead) return End(RefreshInProgress());
+    Log(LogLevel::kInfo, "connection_dead",
+        {{"network", network_.id()},
+         {"org_id", org_id()},
+         {"grant", grant_id()},
+         {"reason", reason}});
+    End(NeedsReconnect(why.empty() ? WhyReconnect(tools_.catalog, network_.id(), reason)
+                                   : std::string(why)));
+  }
+
+  void GiveUp(const absl::Status& error) {
+    EndLease(DueAfterFailure(leased_->grant, error, tools_.clock()));
+    End(error);
+  }
+
+ private:
+  GrantStore& grants() { return tools_.store.grants(); }
+  const std::string& org_id() const { return key_.first; }
+  const std::string& grant_id() const { return key_.second; }
+
+  // Should that fail, the lease ends by itself.
+  void EndLease(std::optional<absl::Time> due_at) {
+    grants().EndLease(storing_context_, org_id(), grant_id(), holder_, due_at).IgnoreError();
+  }
+  void End(const Result& result) { owner_.Land(key_, result); }
+
+  GrantRefresher& owner_;
+  const FlowTools& tools_;
+  const GrantKey key_;
+  const std::string account_id_;  // One of its accounts.
+  const Network& network_;
+  const WantedToken wanted_;
+  const std::shared_ptr<const OpenedGrant> found_;
+  const CallContext& context_;
+  // What came of a refresh is stored though the time for it is over.
+  const CallContext storing_context_;
+  const std::string holder_;
+
+  std::optional<GrantClient> client_;
+  std::shared_ptr<const OpenedGrant> leased_;
+  int sent_ = 0;
+};
+
+GrantRefresher::GrantRefresher(const FlowTools& tools) : tools_(tools) {}
+
+GrantRefresher::~GrantRefresher() = default;
+
+void GrantRefresher::GetToken(absl::string_view org_id, absl::string_view account_id,
+                              const WantedToken& wanted, const CallContext& context, Done done) {
+  auto call = std::make_unique<Call>(org_id, account_id, wanted, context, std::move(done));
+  tools_.pool.Run([this, call = std::move(call)]() mutable { LookAt(std::move(call)); });
+}
+
+void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
+  absl::StatusOr<AccountWithToken> account =
+      tools_.store.accounts().GetWithToken(call->context, call->org_id, call->account_id);
+  if (!account.ok()) return call->done(account.status());
+  call->account = *std::move(account);
+  const record::v1::SocialAccount& record = call->account.account;
+  if (record.status() == record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT) {
+    return call->done(
+        NeedsReconnect(WhyReconnect(tools_.catalog, record.network(), record.status_reason())));
+  }
+  absl::StatusOr<OpenedGrant> opened =
+      tools_.store.grants().GetWithTokens(call->context, call->org_id, record.grant_id());
+  // The account was the last one, and was removed in between.
+  if (absl::IsNotFound(opened.status()) ||
+      (opened.ok() && opened->grant.disconnected_at_ms() != 0)) {
+    return call->done(SocialAccountNotFound(call->account_id));
+  }
+  if (!opened.ok()) return call->done(opened.status());
+  call->grant = std::make_shared<const OpenedGrant>(*std::move(opened));
+  if (!call->account.access_token.empty()) return call->Answer(call->grant);
+  const Grant& grant = call->grant->grant;
+  call->network = tools_.catalog.FindVariant(grant.network(), grant.variant());
+  const absl::Time now = tools_.clock();
+  switch (StateOf(call->network, *call->grant, call->wanted, now)) {
+    case TokenState::kGood:
+      return call->Answer(call->grant);
+    case TokenState::kToRefresh:
+      return Join(std::move(call));
+    case TokenState::kToWait:
+      return call->done(MakeRetryableError(
+          absl::StatusCode::kUnavailable, "NETWORK_UNAVAILABLE",
+          absl::StrCat("The access token has ended, and ", call->network->display_name(),
+                       " takes no refresh so soon after the one before"),
+          FirstRefresh(call->network->refresh(), grant) - now));
+    case TokenState::kEnded:
+      return Bury(std::move(call));
+  }
+}
+
+void GrantRefresher::Join(std::unique_ptr<Call> call) {
+  const GrantKey key(call->org_id, call->account.account.grant_id());
+  std::shared_ptr<Flight> flight;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<std::unique_ptr<Call>>& calls = waiting_[key];
+    if (calls.empty()) flight = std::make_shared<Flight>(*this, key, *call);
+    calls.push_back(std::move(call));
+  }
+  if (flight != nullptr) flight->Start();
+}
+
+void GrantRefresher::Land(const GrantKey& key, const Result& result) {
+  std::vector<std::unique_ptr<Call>> calls;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    calls = std::move(waiting_.extract(key).mapped());
+    if (result.ok()) doubts_.erase(key);
+  }
+  // The first one last: the refresh was made with its context.
+  while (!calls.empty()) {
+    const std::unique_ptr<Call> call = std::move(calls.back());
+    calls.pop_back();
+    const bool is_first = calls.empty();
+    if (result.ok()) {
+      call->Answer(*result);
+    } else if (!is_first &&
+               (absl::IsCancelled(result.status()) || absl::IsDeadlineExceeded(result.status()))) {
+      // The time that is over is the first one's.
+      call->done(RefreshInProgress());
+    } else {
+      call->done(result.status());
+    }
+  }
+}
+
+void GrantRefresher::Bury(std::unique_ptr<Call> call) {
+  const Grant& grant = call->grant->grant;
+  // An operator can put it back.
+  if (call->network == nullptr) return call->done(NetworkLeftCatalog(grant.network()));
+  const absl::string_view reason = call->wanted.refused_generation == grant.generation()
+                                       ? kAccessTokenDead
+                                       : kAccessTokenExpired;
+  const absl::StatusOr<bool> is_dead = tools_.store.grants().MarkDead(
+      call->context, call->org_id, grant.id(), grant.generation(), reason, tools_.clock());
+  if (!is_dead.ok() && !absl::IsNotFound(is_dead.status())) return call->done(is_dead.status());
+  if (!is_dead.ok() || !*is_dead) return call->done(RefreshInProgress());
+  call->done(NeedsReconnect(WhyReconnect(tools_.catalog, grant.network(), reason)));
+}
+
+bool GrantRefresher::IsBelieved(const GrantKey& key, uint64_t generation, absl::Time now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (doubts_.size() >= kMaxDoubts && !doubts_.contains(key)) doubts_.clear();
+  const auto [found, is_new] = doubts_.try_emplace(key, Doubt{generation, now});
+  Doubt& doubt = found->second;
+  if (is_new) return false;
+  if (doubt.generation != generation) {
+    doubt = {generation, now};
+    return false;
+  }
+  if (now - doubt.since < kDoubt) return false;
+  doubts_.erase(found);
+  return true;
+}
+
+}  // namespace authurl

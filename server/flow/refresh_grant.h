@@ -1,0 +1,119 @@
+// refresh_grant.h: an access token that is good, refreshed where the one at hand ends too soon.
+//
+//   account and grant → good enough? → lease → refresh → stored → answered
+//
+// A grant is refreshed once at a time: callers in this process share a refresh, and of several
+// processes one has the lease (GrantStore::TakeLease). The new tokens are stored before anybody
+// gets them. A refresh token that works once is not sent again where its answer was lost: nobody
+// could tell whether it was used.
+//
+// Left out: an account's own token, as that of a page, is given as it is. None of the catalog has
+// an end of its own, so the grant is not refreshed for it, and after a refresh of the grant it is
+// not read anew. And nothing is refreshed that nobody asks for: NextRefresh() tells whoever does.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "authurl/catalog/v1/network.pb.h"
+#include "core/call_context.h"
+#include "core/flow/token_response.h"
+#include "server/flow/flow_tools.h"
+#include "storage/account_store.h"
+#include "storage/grant_store.h"
+
+namespace authurl {
+
+// An account with a token that is good. Wiped at its end.
+struct UsableAccount {
+  AccountWithToken account;
+  // The account's. Shared by all who waited for the same refresh.
+  std::shared_ptr<const OpenedGrant> grant;
+
+  // The account's own, or the grant's. A view.
+  absl::string_view access_token() const;
+  // Nothing: it has no end that is known.
+  std::optional<absl::Time> expires_at() const;
+};
+
+struct WantedToken {
+  // How long it shall be good at least. Half of the time that the network gives its tokens is
+  // enough, however long this is: else each call would refresh.
+  absl::Duration min_validity = absl::Seconds(60);
+  // The network has refused the grant's token of this generation; 0: none that is known.
+  uint64_t refused_generation = 0;
+};
+
+// When a grant with these tokens is to be refreshed though nobody asks for a token, so that it does
+// not die of that: at half of its time. Nothing where it does not, or no refresh prolongs it.
+std::optional<absl::Time> NextRefresh(const catalog::v1::Network& network, const TokenSet& tokens,
+                                      absl::Time now);
+
+// Safe to use from many threads at once. Must outlive what it was asked for.
+class GrantRefresher final {
+ public:
+  // Where a network has said of a living grant that it is dead, it is believed once it says so
+  // again, so much later.
+  static constexpr absl::Duration kDoubt = absl::Hours(1);
+
+  using Done = absl::AnyInvocable<void(absl::StatusOr<UsableAccount>)>;
+
+  explicit GrantRefresher(const FlowTools& tools);
+  ~GrantRefresher();
+  GrantRefresher(const GrantRefresher&) = delete;
+  GrantRefresher& operator=(const GrantRefresher&) = delete;
+
+  // A token of the account. `done` is called once, on a thread of the pool, which it must not hold
+  // up; until then `context` must stay: the context of detached work, as no caller's going away may
+  // end a refresh that was sent. Storing what came of it may take ten seconds longer than that.
+  // Errors:
+  //   SOCIAL_ACCOUNT_NOT_FOUND
+  //   FAILED_PRECONDITION NEEDS_RECONNECT   the connection is dead, as the account says from now on
+  //   ABORTED REFRESH_IN_PROGRESS           another process refreshes it, or the person connected
+  //                                         anew meanwhile: ask again, with RetryInfo
+  //   FAILED_PRECONDITION CONFIGURATION_OUTDATED  its network has left the catalog
+  //   those of core/flow/network_error.h, of the HTTP client and of the store; none has a secret
+  void GetToken(absl::string_view org_id, absl::string_view account_id, const WantedToken& wanted,
+                const CallContext& context, Done done);
+
+ private:
+  // Organisation and id.
+  using GrantKey = std::pair<std::string, std::string>;
+  using Result = absl::StatusOr<std::shared_ptr<const OpenedGrant>>;
+  struct Call;
+  class Flight;
+  struct Doubt {
+    uint64_t generation;
+    absl::Time since;
+  };
+
+  void LookAt(std::unique_ptr<Call> call);
+  // Begins a refresh for it, or has it wait for the one that is under way.
+  void Join(std::unique_ptr<Call> call);
+  // Answers all who wait for a refresh.
+  void Land(const GrantKey& key, const Result& result);
+  // Its token has ended for ever.
+  void Bury(std::unique_ptr<Call> call);
+  // Whether a network that may err is to be believed that a grant is dead. Remembers that it said
+  // so.
+  bool IsBelieved(const GrantKey& key, uint64_t generation, absl::Time now);
+
+  const FlowTools tools_;
+  std::mutex mutex_;
+  // Who waits for a refresh that is under way, the one that began it first. Guarded by mutex_.
+  std::map<GrantKey, std::vector<std::unique_ptr<Call>>> waiting_;
+  std::map<GrantKey, Doubt> doubts_;  // Guarded by mutex_.
+};
+
+}  // namespace authurl

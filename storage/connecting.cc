@@ -1,0 +1,417 @@
+#include "storage/connecting.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "core/api_key.h"
+#include "core/errors.h"
+#include "storage/digest_id.h"
+#include "storage/sealed_tokens.h"
+#include "storage/store_errors.h"
+#include "storage/tables.h"
+
+namespace authurl {
+namespace {
+
+using record::v1::Grant;
+using record::v1::SocialAccount;
+using record::v1::SocialNetworkSettings;
+
+LookupValues GrantsOfSubject(const Grant& grant) {
+  return {.lookup = GrantLookup::kBySubject,
+          .org_id = grant.org_id(),
+          .values = {grant.social_network_id(), DigestId(grant.client_id()), grant.instance(),
+                     grant.subject()}};
+}
+
+LookupValues IdentityOf(const SocialAccount& account) {
+  return {.lookup = SocialAccountLookup::kByIdentity,
+          .org_id = account.org_id(),
+          .values = {account.social_network_id(), int64_t{account.account_type()},
+                     account.network_unique_id(), account.tenant_id()}};
+}
+
+// Whether two accounts are one at the network, maybe of two tenants.
+bool IsSameAtNetwork(const SocialAccount& a, const SocialAccount& b) {
+  return a.account_type() == b.account_type() && a.network_unique_id() == b.network_unique_id();
+}
+
+}  // namespace
+
+absl::StatusOr<Connected> FetchConnected(RecordStore& records, const CallContext& context,
+                                         absl::string_view org_id, absl::string_view grant_id,
+                                         absl::Span<const std::string> account_ids) {
+  Connected connected;
+  connected.grant_id = std::string(grant_id);
+  for (const std::string& id : account_ids) {
+    const absl::StatusOr<Row> row = records.FetchOwned(context, kSocialAccounts, org_id, id, 1);
+    if (absl::IsNotFound(row.status())) continue;
+    if (!row.ok()) return row.status();
+    absl::StatusOr<SocialAccount> account = records.sealer().Open<SocialAccount>(*row);
+    if (!account.ok()) return account.status();
+    connected.accounts.push_back(*std::move(account));
+  }
+  return connected;
+}
+
+LookupValues AccountsOfGrant(absl::string_view org_id, absl::string_view grant_id) {
+  return {.lookup = SocialAccountLookup::kByGrant,
+          .org_id = std::string(org_id),
+          .values = {std::string(grant_id)}};
+}
+
+LookupValues GrantsOfConfiguration(absl::string_view org_id, absl::string_view social_network_id) {
+  return {.lookup = GrantLookup::kByConfiguration,
+          .org_id = std::string(org_id),
+          .values = {std::string(social_network_id), int64_t{1}}};
+}
+
+absl::StatusOr<std::string> OpenOwnToken(const RecordSealer& sealer, const Row& row) {
+  absl::StatusOr<std::string> bytes =
+      sealer.OpenPart(kSocialAccounts, SocialAccountPart::kToken, row);
+  if (!bytes.ok()) return bytes.status();
+  std::optional<std::string> token = ParseOwnToken(*bytes);
+  Wipe(*bytes);
+  if (!token) return absl::InternalError("the token of an account is not what was sealed");
+  return *std::move(token);
+}
+
+void MarkAsDisconnected(Grant& grant, absl::Time now) {
+  grant.set_disconnected_at_ms(absl::ToUnixMillis(now));
+  grant.set_due_at_ms(absl::ToUnixMillis(now));
+  grant.clear_lease_holder();
+  grant.clear_lease_until_ms();
+}
+
+absl::Status ConnectionBatch::ExpectConfiguration(const Grant& grant) {
+  const std::string& id = grant.social_network_id();
+  const absl::StatusOr<Row> row = records_.FetchOwned(context_, kSocialNetworks, org_id_, id, 1);
+  if (!row.ok()) {
+    return Explain(row.status(), absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
+  }
+  const auto settings = records_.sealer().Open<SocialNetworkSettings>(*row);
+  if (!settings.ok()) return settings.status();
+  if (settings->client_key() != grant.client_id() || settings->variant() != grant.variant()) {
+    return ConfigurationChanged(id);
+  }
+  expected_.emplace_back(ExpectVersion{&kSocialNetworks, org_id_, id, row->version});
+  return absl::OkStatus();
+}
+
+absl::Status ConnectionBatch::PutGrant(const NewGrant& made) {
+  const int64_t now_ms = absl::ToUnixMillis(now_);
+  grant_ = made.grant;
+  grant_.set_org_id(org_id_);
+  grant_.set_generation(1);
+  grant_.set_consents(1);
+  grant_.set_created_at_ms(now_ms);
+  grant_.set_updated_at_ms(now_ms);
+  grant_.set_due_at_ms(made.due_at ? absl::ToUnixMillis(*made.due_at) : kNeverDue);
+  grant_.clear_lease_holder();
+  grant_.clear_lease_until_ms();
+  grant_.clear_disconnected_at_ms();
+  grant_.clear_refreshed_by();
+  DescribeTokens(made.tokens, grant_);
+
+  const LookupValues subject = GrantsOfSubject(grant_);
+  absl::StatusOr<Row> before = absl::NotFoundError("none is looked for");
+  if (!made.is_beside_others) before = records_.Find(context_, kGrants, subject, 1);
+  grant_is_new_ = absl::IsNotFound(before.status());
+  if (!before.ok() && !grant_is_new_) return before.status();
+  if (grant_is_new_) {
+    grant_.set_id(NewId("gr_", random_));
+    if (!made.is_beside_others) expected_.emplace_back(ExpectAtMost{&kGrants, subject, 0});
+  } else {
+    grant_.set_id(before->id);
+    // One that is damaged is replaced, too.
+    const absl::StatusOr<Grant> old = records_.sealer().Open<Grant>(*before);
+    if (old.ok()) {
+      grant_.set_generation(old->generation() + 1);
+      grant_.set_consents(old->consents() + 1);
+      grant_.set_created_at_ms(old->created_at_ms());
+    }
+  }
+  connected_.grant_id = grant_.id();
+  std::string tokens = SerializeTokens(made.tokens);
+  const uint64_t version = grant_is_new_ ? 1 : before->version + 1;
+  Row row = records_.sealer().Seal(grant_, generation_, version, tokens);
+  Wipe(tokens);
+  if (grant_is_new_) {
+    changes_.emplace_back(Insert{&kGrants, std::move(row)});
+  } else {
+    changes_.emplace_back(Update{&kGrants, std::move(row), before->version});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConnectionBatch::UseGrant(absl::string_view grant_id) {
+  const absl::StatusOr<Row> before =
+      records_.FetchOwned(context_, kGrants, org_id_, grant_id, kGrants.parts.size());
+  if (!before.ok()) {
+    return Explain(before.status(), absl::StatusCode::kNotFound, GrantNotFound(grant_id));
+  }
+  absl::StatusOr<Grant> grant = records_.sealer().Open<Grant>(*before);
+  if (!grant.ok()) return grant.status();
+  if (grant->disconnected_at_ms() != 0) return GrantNotFound(grant_id);
+  absl::StatusOr<std::string> tokens =
+      records_.sealer().OpenPart(kGrants, GrantPart::kTokens, *before);
+  if (!tokens.ok()) return tokens.status();
+  grant_ = *std::move(grant);
+  connected_.grant_id = grant_.id();
+  Row row = records_.sealer().Seal(grant_, generation_, before->version + 1, *tokens);
+  Wipe(*tokens);
+  changes_.emplace_back(Update{&kGrants, std::move(row), before->version});
+  return absl::OkStatus();
+}
+
+void ConnectionBatch::PutAccount(const SocialAccount& account, absl::string_view access_token,
+                                 std::optional<uint64_t> version_before) {
+  std::string token = SerializeOwnToken(access_token);
+  Row row = records_.sealer().Seal(account, generation_, version_before.value_or(0) + 1, token);
+  Wipe(token);
+  if (version_before) {
+    changes_.emplace_back(Update{&kSocialAccounts, std::move(row), *version_before});
+  } else {
+    changes_.emplace_back(Insert{&kSocialAccounts, std::move(row)});
+  }
+}
+
+absl::Status ConnectionBatch::PutAccounts(absl::Span<const NewAccount> accounts, Quota& quota) {
+  const int64_t now_ms = absl::ToUnixMillis(now_);
+  std::map<std::string, int64_t> left;  // How many accounts other grants lose.
+  std::set<std::vector<Value>> identities;
+  int64_t joining = 0;  // The grant, which they did not have.
+  for (const NewAccount& made : accounts) {
+    SocialAccount account = made.account;
+    account.set_org_id(org_id_);
+    account.set_grant_id(grant_.id());
+    account.set_status(record::v1::ACCOUNT_STATUS_ACTIVE);
+    account.clear_status_reason();
+    account.set_has_own_token(!made.access_token.empty());
+    account.set_created_at_ms(now_ms);
+    account.set_updated_at_ms(now_ms);
+    account.clear_checked_at_ms();
+    const LookupValues identity = IdentityOf(account);
+    if (!identities.insert(identity.values).second) continue;
+    const absl::StatusOr<Row> before = records_.Find(context_, kSocialAccounts, identity, 1);
+    if (absl::IsNotFound(before.status())) {
+      account.set_id(NewId("sa_", random_));
+      ++new_accounts_;
+      ++joining;
+      PutAccount(account, made.access_token, std::nullopt);
+    } else if (!before.ok()) {
+      return before.status();
+    } else {
+      account.set_id(before->id);
+      // One that is damaged is connected anew, too.
+      const absl::StatusOr<SocialAccount> old = records_.sealer().Open<SocialAccount>(*before);
+      if (old.ok()) account.set_created_at_ms(old->created_at_ms());
+      const std::string& old_grant = before->text(SocialAccountColumn::kGrantId);
+      if (old_grant != grant_.id()) {
+        ++left[old_grant];
+        ++joining;
+      }
+      PutAccount(account, made.access_token, before->version);
+    }
+    put_.insert(account.id());
+    connected_.accounts.push_back(std::move(account));
+  }
+  if (!grant_is_new_) {
+    const absl::StatusOr<int64_t> present = records_.backend().Count(
+        context_, kSocialAccounts, AccountsOfGrant(org_id_, grant_.id()), kMaxAccountsOfGrant + 1);
+    if (!present.ok()) return present.status();
+    joining += *present;
+  }
+  if (joining > kMaxAccountsOfGrant) return TooManyAccountsOfGrant(kMaxAccountsOfGrant);
+  for (const auto& [grant_id, lost] : left) {
+    if (absl::Status status = LeaveGrant(grant_id, lost); !status.ok()) return status;
+  }
+  quota_ = quota.ForMore(org_id_, new_accounts_);
+  return absl::OkStatus();
+}
+
+absl::Status ConnectionBatch::LeaveGrant(absl::string_view grant_id, int64_t accounts) {
+  const absl::StatusOr<Row> row =
+      records_.FetchOwned(context_, kGrants, org_id_, grant_id, kGrants.parts.size());
+  if (absl::IsNotFound(row.status())) return absl::OkStatus();
+  if (!row.ok()) return row.status();
+  const absl::StatusOr<int64_t> present = records_.backend().Count(
+      context_, kSocialAccounts, AccountsOfGrant(org_id_, grant_id), accounts + 1);
+  if (!present.ok()) return present.status();
+  const bool is_last = *present <= accounts;
+  absl::StatusOr<Grant> grant = records_.sealer().Open<Grant>(*row);
+  absl::StatusOr<std::string> tokens =
+      records_.sealer().OpenPart(kGrants, GrantPart::kTokens, *row);
+  if (!grant.ok() || !tokens.ok()) {
+    if (tokens.ok()) Wipe(*tokens);
+    // Nothing can be revoked by it.
+    if (is_last) changes_.emplace_back(Delete{&kGrants, row->org_id, row->id, row->version});
+    return absl::OkStatus();
+  }
+  if (is_last) {
+    MarkAsDisconnected(*grant, now_);
+    connected_.disconnected_grants.push_back(grant->id());
+  }
+  Row changed = records_.sealer().Seal(*grant, generation_, row->version + 1, *tokens);
+  Wipe(*tokens);
+  changes_.emplace_back(Update{&kGrants, std::move(changed), row->version, /*must_fit=*/true});
+  return absl::OkStatus();
+}
+
+absl::Status ConnectionBatch::RemoveAccounts(absl::string_view grant_id,
+                                             absl::Span<const Row> accounts) {
+  for (const Row& row : accounts) {
+    changes_.emplace_back(Delete{&kSocialAccounts, row.org_id, row.id, row.version});
+  }
+  if (accounts.empty()) return absl::OkStatus();
+  return LeaveGrant(grant_id, static_cast<int64_t>(accounts.size()));
+}
+
+absl::Status ConnectionBatch::ForEachAccount(absl::string_view grant_id, ChangeAccount change) {
+  const RecordSealer& sealer = records_.sealer();
+  std::string after;
+  do {
+    const absl::StatusOr<RowPage> page =
+        records_.FetchFound(context_, kSocialAccounts, AccountsOfGrant(org_id_, grant_id), after,
+                            {.rows = 100}, kSocialAccounts.parts.size());
+    if (!page.ok()) return page.status();
+    for (const Row& row : page->rows) {
+      absl::StatusOr<SocialAccount> account = sealer.Open<SocialAccount>(row);
+      absl::StatusOr<std::string> token = OpenOwnToken(sealer, row);
+      // What is damaged stays as it is.
+      if (account.ok() && token.ok()) change(*account, row.version, *token);
+      if (token.ok()) Wipe(*token);
+    }
+    after = page->next;
+  } while (!after.empty());
+  return absl::OkStatus();
+}
+
+absl::Status ConnectionBatch::RenewOthers(absl::Span<const NewAccount> known) {
+  if (grant_is_new_) return absl::OkStatus();
+  return ForEachAccount(
+      grant_.id(), [&](SocialAccount& account, uint64_t version, absl::string_view) {
+        if (put_.contains(account.id())) return;
+        const auto same = std::find_if(known.begin(), known.end(), [&](const NewAccount& each) {
+          return IsSameAtNetwork(each.account, account);
+        });
+        const bool is_active = account.status() == record::v1::ACCOUNT_STATUS_ACTIVE;
+        // One whose token is its own, and was not given again, has lost nothing and won nothing.
+        if (same == known.end() && (is_active || account.has_own_token())) return;
+        const absl::string_view token = same == known.end() ? "" : same->access_token;
+        account.set_status(record::v1::ACCOUNT_STATUS_ACTIVE);
+        account.clear_status_reason();
+        account.set_has_own_token(!token.empty());
+        account.set_updated_at_ms(absl::ToUnixMillis(now_));
+        PutAccount(account, token, version);
+      });
+}
+
+absl::Status ConnectionBatch::RenewTokens(absl::string_view grant_id,
+                                          absl::Span<const RenewedToken> tokens) {
+  if (tokens.empty()) return absl::OkStatus();
+  return ForEachAccount(grant_id, [&](SocialAccount& account, uint64_t version, absl::string_view) {
+    for (const RenewedToken& renewed : tokens) {
+      if (renewed.account_id != account.id()) continue;
+      account.set_has_own_token(!renewed.access_token.empty());
+      account.set_updated_at_ms(absl::ToUnixMillis(now_));
+      PutAccount(account, renewed.access_token, version);
+      return;
+    }
+  });
+}
+
+absl::Status ConnectionBatch::MarkAccounts(absl::string_view grant_id, absl::string_view reason) {
+  return ForEachAccount(grant_id,
+                        [&](SocialAccount& account, uint64_t version, absl::string_view token) {
+                          account.set_status(record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT);
+                          account.set_status_reason(reason.data(), reason.size());
+                          account.set_updated_at_ms(absl::ToUnixMillis(now_));
+                          PutAccount(account, token, version);
+                        });
+}
+
+absl::StatusOr<bool> ConnectionBatch::DisconnectIfUnused(absl::string_view grant_id,
+                                                         std::optional<uint64_t> consents) {
+  const absl::StatusOr<Row> row =
+      records_.FetchOwned(context_, kGrants, org_id_, grant_id, kGrants.parts.size());
+  if (absl::IsNotFound(row.status())) return false;
+  if (!row.ok()) return row.status();
+  const absl::StatusOr<int64_t> present =
+      records_.backend().Count(context_, kSocialAccounts, AccountsOfGrant(org_id_, grant_id), 1);
+  if (!present.ok()) return present.status();
+  if (*present > 0) return false;
+  absl::StatusOr<Grant> grant = records_.sealer().Open<Grant>(*row);
+  const bool is_another = grant.ok() && consents && grant->consents() != *consents;
+  if (is_another || (grant.ok() && grant->disconnected_at_ms() != 0)) return false;
+  absl::StatusOr<std::string> tokens =
+      records_.sealer().OpenPart(kGrants, GrantPart::kTokens, *row);
+  if (!grant.ok() || !tokens.ok()) {
+    if (tokens.ok()) Wipe(*tokens);
+    changes_.emplace_back(Delete{&kGrants, row->org_id, row->id, row->version});
+    return false;
+  }
+  MarkAsDisconnected(*grant, now_);
+  Row changed = records_.sealer().Seal(*grant, generation_, row->version + 1, *tokens);
+  Wipe(*tokens);
+  changes_.emplace_back(Update{&kGrants, std::move(changed), row->version, /*must_fit=*/true});
+  return true;
+}
+
+Batch ConnectionBatch::Take() {
+  Batch batch;
+  if (quota_) batch.emplace_back(*quota_);
+  std::move(expected_.begin(), expected_.end(), std::back_inserter(batch));
+  std::move(changes_.begin(), changes_.end(), std::back_inserter(batch));
+  return batch;
+}
+
+Connector::Connector(RecordStore& records, const RandomSource& random, int64_t max_accounts)
+    : records_(records), random_(random), accounts_(kSocialAccounts, max_accounts) {}
+
+RecordLocks::Lease Connector::LockSubject(const CallContext& context, const Grant& grant) {
+  return subject_locks_.Take(context, absl::HashOf(grant.org_id(), grant.social_network_id(),
+                                                   grant.instance(), grant.subject()));
+}
+
+RecordLocks::Lease Connector::LockGrant(const CallContext& context, absl::string_view org_id,
+                                        absl::string_view grant_id) {
+  return grant_locks_.Take(context, absl::HashOf(org_id, grant_id));
+}
+
+absl::Status Connector::Commit(const CallContext& context, absl::string_view org_id, absl::Time now,
+                               Prepare prepare) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    std::optional<ConnectionBatch> batch;
+    const absl::StatusOr<CommitResult> result =
+        records_.CommitFor(context, org_id,
+                           [&](int64_t generation) -> absl::StatusOr<Batch> {
+                             batch.emplace(records_, random_, context, org_id, generation, now);
+                             if (absl::Status status = prepare(*batch); !status.ok()) return status;
+                             return batch->Take();
+                           },
+                           {});
+    if (!result.ok()) {
+      if (batch && batch->is_overtaken()) continue;
+      const bool is_gone = absl::IsNotFound(result.status()) && ReasonOf(result.status()).empty();
+      return is_gone ? OrganizationNotFound(org_id) : result.status();
+    }
+    if (result->status.ok()) {
+      if (batch->is_counted()) {
+        accounts_.Counted(org_id, result->counts[0].rows, batch->new_accounts());
+      }
+      return absl::OkStatus();
+    }
+    // The organisation is expected before it.
+    if (absl::IsResourceExhausted(result->status) && batch->is_counted() && result->refused == 1) {
+      return TooManyAccounts(org_id, accounts_.limit());
+    }
+    if (!WasOvertaken(result->status)) return result->status;
+  }
+  return TooManyAttempts();
+}
+
+}  // namespace authurl

@@ -1,0 +1,117 @@
+// grant_store.h: what people consented to, with its tokens. A part of the credential store
+// (storage/credential_store.h), whose words on sealing, contexts and errors hold here. Nothing of
+// it is kept in memory.
+//
+// A grant is made by a flow (FlowStore, PendingConnectionStore), renewed here, and goes with its
+// last account: it is disconnected then and due, until whoever revokes it at the network deletes
+// it. One holder at a time, of all processes, refreshes a grant: whoever has its lease. A new
+// consent of the person takes the lease away, as the tokens that were refreshed are no longer the
+// grant's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "authurl/record/v1/record.pb.h"
+#include "core/call_context.h"
+#include "core/flow/token_response.h"
+#include "storage/backend.h"
+#include "storage/connecting.h"
+#include "storage/record_store.h"
+
+namespace authurl {
+
+inline constexpr absl::Duration kRefreshLease = absl::Seconds(60);
+
+// A grant with its tokens, which are wiped at its end.
+struct OpenedGrant {
+  record::v1::Grant grant;
+  TokenSet tokens;
+};
+
+// Safe to use from many threads at once. All functions: GRANT_NOT_FOUND where there is none of that
+// id in the organisation.
+class GrantStore final {
+ public:
+  struct Lease {
+    // Whether this call took it. Else another holder has it.
+    bool is_taken;
+    OpenedGrant opened;
+  };
+  struct OwnedGrant {
+    std::string org_id;
+    std::string grant_id;
+  };
+
+  // Both must outlive this.
+  GrantStore(RecordStore& records, Connector& connector)
+      : records_(records), connector_(connector) {}
+
+  absl::StatusOr<record::v1::Grant> Get(const CallContext& context, absl::string_view org_id,
+                                        absl::string_view grant_id);
+  absl::StatusOr<OpenedGrant> GetWithTokens(const CallContext& context, absl::string_view org_id,
+                                            absl::string_view grant_id);
+  absl::StatusOr<Listed<record::v1::SocialAccount>> ListAccounts(const CallContext& context,
+                                                                 absl::string_view org_id,
+                                                                 absl::string_view grant_id,
+                                                                 absl::string_view after,
+                                                                 PageLimit limit);
+
+  // Takes the right to refresh the grant until `now` + kRefreshLease. `holder` is unique to the
+  // attempt. Nobody gets it for a grant that is disconnected: that is GRANT_NOT_FOUND.
+  absl::StatusOr<Lease> TakeLease(const CallContext& context, absl::string_view org_id,
+                                  absl::string_view grant_id, absl::string_view holder,
+                                  absl::Time now);
+  // Stores what a refresh gave, with the accounts' own tokens, and ends the lease. Returns the
+  // grant as it is now; so does a second call of the same holder, who did not hear of the end of
+  // the first. ABORTED, without reason, where `holder` has lost the lease: then the tokens are of
+  // no use.
+  absl::StatusOr<record::v1::Grant> StoreRefreshed(
+      const CallContext& context, absl::string_view org_id, absl::string_view grant_id,
+      absl::string_view holder, const TokenSet& tokens, absl::Span<const RenewedToken> own_tokens,
+      std::optional<absl::Time> due_at, absl::Time now);
+  // Ends the lease of a refresh that gave nothing, and says when the next one is due, if ever.
+  // ABORTED likewise.
+  absl::Status EndLease(const CallContext& context, absl::string_view org_id,
+                        absl::string_view grant_id, absl::string_view holder,
+                        std::optional<absl::Time> due_at);
+  // The grant is dead at the network: all its accounts need to be reconnected, in one commit. Does
+  // nothing, and returns false, where it has other tokens than those of `generation` by now.
+  absl::StatusOr<bool> MarkDead(const CallContext& context, absl::string_view org_id,
+                                absl::string_view grant_id, uint64_t generation,
+                                absl::string_view reason, absl::Time now);
+
+  // Those that something is to be done about: to be refreshed or, where they are disconnected, to
+  // be revoked. Of all organisations, those that are due first first.
+  absl::StatusOr<std::vector<OwnedGrant>> ListDue(const CallContext& context, absl::Time now,
+                                                  int limit);
+  // Deletes one that is disconnected, or that does not open: it was revoked, or never can be. OK
+  // where there is none; FAILED_PRECONDITION, without reason, where it is connected (again).
+  absl::Status Delete(const CallContext& context, absl::string_view org_id,
+                      absl::string_view grant_id);
+
+ private:
+  struct Fetched {
+    Row row;
+    OpenedGrant opened;
+  };
+  absl::StatusOr<Fetched> Fetch(const CallContext& context, absl::string_view org_id,
+                                absl::string_view grant_id);
+  // Of a grant that `holder` has the lease of.
+  absl::StatusOr<Fetched> FetchLeased(const CallContext& context, absl::string_view org_id,
+                                      absl::string_view grant_id, absl::string_view holder);
+  // The part of a commit that puts what was fetched back as it is now.
+  Update PutBack(const Fetched& fetched, int64_t generation) const;
+
+  RecordStore& records_;
+  Connector& connector_;
+};
+
+}  // namespace authurl

@@ -1,0 +1,502 @@
+// Flows over a real channel, against every network as the simulator plays it: from the URL to the
+// account, its token, and its end.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "authurl/v1/social_account_service.pb.h"
+#include "core/catalog/endpoint.h"
+#include "core/errors.h"
+#include "core/flow/authorization_response.h"
+#include "tests/core/flow/vectors.h"
+#include "tests/server/api/service_fixture.h"
+#include "tests/support/eventually.h"
+#include "tests/support/network_simulator.h"
+#include "tests/support/temp_dir.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+constexpr char kBaseUrl[] = "https://connect.example.com";
+
+const Vector& VectorNamed(const std::string& name) {
+  for (const Vector& vector : AllVectors()) {
+    if (vector.name == name) return vector;
+  }
+  ADD_FAILURE() << "no vector " << name;
+  return AllVectors().front();
+}
+
+class SocialAccountTest : public ServiceTest {
+ protected:
+  SocialAccountTest()
+      : ServiceTest([this](Config& config) {
+          config.outbound_connect_to = simulator_.address();
+          config.outbound_ca_file = dir_.Write("ca.pem", authority_.certificate());
+          config.allow_local_instances = true;  // Instances are hosts of strangers.
+          config.public_base_url = kBaseUrl;
+        }),
+        simulator_(authority_) {}
+  ~SocialAccountTest() override { EXPECT_THAT(simulator_.complaints(), IsEmpty()); }
+
+  // The simulator plays the network, and acme has an app there.
+  SimulatedNetwork& Configured(const Vector& vector) {
+    SimulatedNetwork::Options options;
+    options.clock = [this] { return server_->now(); };
+    options.pause = absl::Milliseconds(1);
+    // A configuration takes a private key there, or what it has signed.
+    if (VectorFlow(vector).network().has_signed_secret()) {
+      options.client_secret = "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmVk";
+    }
+    SimulatedNetwork& network = simulator_.Add(vector, options);
+    const record::v1::SocialNetworkSettings& settings = network.settings();
+    v1::CreateSocialNetworkRequest create;
+    create.set_network(settings.network());
+    create.set_client_key(settings.client_key());
+    create.set_client_secret(network.client_secret());
+    if (!settings.instance().empty()) create.set_instance(settings.instance());
+    if (!settings.variant().empty()) create.set_variant(settings.variant());
+    *create.mutable_extra_params() = settings.extra_params();
+    *create.mutable_variables() = settings.variables();
+    *create.mutable_scopes() = settings.scopes();
+    create.set_default_redirect_uri(kRedirect);
+    create.add_allowed_return_uris("https://app.example.com/connected");
+    const auto created = Ask<v1::CreateSocialNetworkResponse>("CreateSocialNetwork", create);
+    EXPECT_OK(created);
+    if (created.ok()) id_ = created->social_network().id();
+    return network;
+  }
+
+  template <typename Response, typename Request>
+  absl::StatusOr<Response> Ask(const std::string& rpc, const Request& request,
+                               const RawMetadata& metadata) const {
+    return server_->Call<Response>(rpc, request.ShortDebugString(), metadata);
+  }
+  template <typename Response, typename Request>
+  absl::StatusOr<Response> Ask(const std::string& rpc, const Request& request) const {
+    return Ask<Response>(rpc, request, AsOrg());
+  }
+
+  v1::GetAuthUrlResponse UrlFor(const SimulatedNetwork& network, v1::GetAuthUrlRequest request) {
+    request.set_network(network.network().id());
+    if (!network.settings().instance().empty()) {
+      request.set_instance(network.settings().instance());
+    }
+    const auto url = Ask<v1::GetAuthUrlResponse>("GetAuthUrl", request);
+    EXPECT_OK(url);
+    return url.ok() ? *url : v1::GetAuthUrlResponse();
+  }
+  v1::GetAuthUrlResponse UrlFor(const SimulatedNetwork& network) {
+    v1::GetAuthUrlRequest request;
+    request.set_tenant_id("customer_42");
+    return UrlFor(network, request);
+  }
+
+  static v1::CompleteAuthRequest ResponseOf(const PersonReturned& returned) {
+    v1::CompleteAuthRequest request;
+    request.set_response(returned.response());
+    if (returned.is_form_post) request.set_redirect_uri(returned.redirect_uri);
+    return request;
+  }
+  absl::StatusOr<v1::CompleteAuthResponse> Complete(const PersonReturned& returned) const {
+    return Ask<v1::CompleteAuthResponse>("CompleteAuth", ResponseOf(returned));
+  }
+  // What a person who consents is sent back with.
+  static PersonReturned Consented(SimulatedNetwork& network, const v1::GetAuthUrlResponse& url) {
+    absl::StatusOr<PersonReturned> returned = network.Consent(url.auth_url());
+    EXPECT_OK(returned);
+    return returned.ok() ? *std::move(returned) : PersonReturned();
+  }
+
+  // The accounts of a whole flow: the first choice, where there is one.
+  std::vector<v1::SocialAccount> Connect(SimulatedNetwork& network) {
+    const auto completed = Complete(Consented(network, UrlFor(network)));
+    EXPECT_OK(completed);
+    if (!completed.ok()) return {};
+    if (!completed->has_pending()) {
+      return {completed->accounts().begin(), completed->accounts().end()};
+    }
+    v1::FinalizePendingConnectionRequest finalize;
+    finalize.set_session_token(completed->pending().session_token());
+    finalize.add_choice_ids(completed->pending().choices(0).id());
+    const auto finalized =
+        Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize);
+    EXPECT_OK(finalized);
+    if (!finalized.ok()) return {};
+    return {finalized->accounts().begin(), finalized->accounts().end()};
+  }
+
+  std::vector<v1::SocialAccount> List(const std::string& request = "tenant_id: 'customer_42'") {
+    const auto listed = Call<v1::ListSocialAccountsResponse>("ListSocialAccounts", request);
+    EXPECT_OK(listed);
+    if (!listed.ok()) return {};
+    return {listed->accounts().begin(), listed->accounts().end()};
+  }
+  v1::GetAuthFlowResponse FlowOf(const v1::GetAuthUrlResponse& url) {
+    const auto flow = Call<v1::GetAuthFlowResponse>("GetAuthFlow",
+                                                    absl::StrCat("flow_id: '", url.flow_id(), "'"));
+    EXPECT_OK(flow);
+    return flow.ok() ? *flow : v1::GetAuthFlowResponse();
+  }
+  absl::StatusOr<v1::GetAccessTokenResponse> TokenOf(const v1::SocialAccount& account) {
+    v1::GetAccessTokenRequest request;
+    request.set_account_id(account.id());
+    return Ask<v1::GetAccessTokenResponse>("GetAccessToken", request, AsReader());
+  }
+
+  static constexpr char kRedirect[] = "https://app.example.com/cb";
+  const CertificateAuthority authority_{"Test CA"};
+  const TempDir dir_;
+  NetworkSimulator simulator_;
+  std::string id_;
+};
+
+class EveryNetworkTest : public SocialAccountTest, public ::testing::WithParamInterface<Vector> {};
+
+TEST_P(EveryNetworkTest, IsConnectedCheckedUsedAndDisconnected) {
+  SimulatedNetwork& network = Configured(GetParam());
+  const std::vector<v1::SocialAccount> accounts = Connect(network);
+  ASSERT_THAT(accounts, SizeIs(1));
+  const v1::SocialAccount& account = accounts[0];
+  EXPECT_EQ(account.tenant_id(), "customer_42");
+  EXPECT_EQ(account.network(), network.network().id());
+  EXPECT_EQ(account.instance(), network.settings().instance());
+  EXPECT_EQ(account.social_network_id(), id_);
+  EXPECT_EQ(account.status(), v1::SocialAccount::STATUS_ACTIVE);
+  EXPECT_FALSE(account.network_unique_id().empty());
+  ASSERT_THAT(List(), SizeIs(1));
+  EXPECT_EQ(List()[0].id(), account.id());
+
+  const auto token = TokenOf(account);
+  ASSERT_OK(token);
+  EXPECT_TRUE(network.Takes(token->access_token()) ||
+              network.network().accounts().access_token_size() > 0);
+  EXPECT_EQ(token->network_unique_id(), account.network_unique_id());
+
+  const std::string by_id = absl::StrCat("id: '", account.id(), "'");
+  const auto checked = Call<v1::CheckSocialAccountResponse>("CheckSocialAccount", by_id);
+  ASSERT_OK(checked);
+  // Of what pages' own tokens are good for the simulator knows nothing.
+  EXPECT_TRUE(checked->healthy() || network.network().accounts().access_token_size() > 0);
+  EXPECT_EQ(checked->account().id(), account.id());
+
+  const auto deleted = Call<v1::DeleteSocialAccountResponse>("DeleteSocialAccount", by_id);
+  ASSERT_OK(deleted);
+  EXPECT_THAT(List(), IsEmpty());
+  const bool can_revoke =
+      network.network().has_revocation() &&
+      network.network().revocation().ends() == catalog::v1::Revocation::ENDS_GRANT;
+  EXPECT_EQ(deleted->revocation(),
+            can_revoke ? v1::REVOCATION_RESULT_REVOKED : v1::REVOCATION_RESULT_NOT_OFFERED);
+  EXPECT_EQ(deleted->message().empty(), can_revoke);
+  EXPECT_EQ(network.requests(NetworkStep::kRevocation), can_revoke ? 1 : 0);
+  EXPECT_THAT(Call<v1::DeleteSocialAccountResponse>("DeleteSocialAccount", by_id),
+              HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
+}
+
+TEST_P(EveryNetworkTest, APersonWhoSaysNoAndAWrongSecretConnectNothing) {
+  SimulatedNetwork& network = Configured(GetParam());
+  const v1::GetAuthUrlResponse denied_url = UrlFor(network);
+  ASSERT_OK_AND_ASSIGN(const PersonReturned denied, network.Deny(denied_url.auth_url()));
+  EXPECT_THAT(Complete(denied), HasReason("USER_DENIED"));
+  EXPECT_EQ(FlowOf(denied_url).status(), v1::GetAuthFlowResponse::STATUS_FAILED);
+  EXPECT_EQ(FlowOf(denied_url).reason(), "USER_DENIED");
+  EXPECT_EQ(network.requests(NetworkStep::kExchange), 0);
+
+  network.SetFault(NetworkStep::kExchange, NetworkFault::kStatus500, 1);
+  EXPECT_THAT(Complete(Consented(network, UrlFor(network))), HasReason("NETWORK_UNAVAILABLE"));
+  EXPECT_THAT(List(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworkTest, ::testing::ValuesIn(PlayedVectors()),
+                         [](const ::testing::TestParamInfo<Vector>& info) {
+                           std::string name;
+                           for (const char c : info.param.title) {
+                             name.push_back(
+                                 absl::ascii_isalnum(static_cast<unsigned char>(c)) ? c : '_');
+                           }
+                           return absl::StrCat(name, "_", info.index);
+                         });
+
+TEST_F(SocialAccountTest, AFlowIsToldStepByStep) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  const v1::GetAuthUrlResponse url = UrlFor(network);
+  EXPECT_EQ(FlowOf(url).status(), v1::GetAuthFlowResponse::STATUS_PENDING);
+  network.SetFault(NetworkStep::kExchange, NetworkFault::kHang, 1);
+  const PersonReturned returned = Consented(network, url);
+  std::thread completing([&] { EXPECT_OK(Complete(returned)); });
+  ASSERT_TRUE(network.WaitForRequests(NetworkStep::kExchange, 1));
+  EXPECT_EQ(FlowOf(url).status(), v1::GetAuthFlowResponse::STATUS_COMPLETING);
+  EXPECT_THAT(Complete(returned), HasReason("COMPLETION_IN_PROGRESS"));
+  network.Release();
+  completing.join();
+  EXPECT_EQ(FlowOf(url).status(), v1::GetAuthFlowResponse::STATUS_COMPLETED);
+  EXPECT_THAT(FlowOf(url).account_ids(), SizeIs(1));
+  const auto again = Complete(returned);
+  ASSERT_OK(again);
+  EXPECT_TRUE(again->replayed());
+
+  const v1::GetAuthUrlResponse forgotten = UrlFor(network);
+  server_->SetTime(server_->now() + absl::Hours(1));
+  EXPECT_EQ(FlowOf(forgotten).status(), v1::GetAuthFlowResponse::STATUS_EXPIRED);
+  EXPECT_THAT(Call<v1::GetAuthFlowResponse>("GetAuthFlow", "flow_id: 'made-up'"),
+              HasReason("INVALID_PAYLOAD"));
+}
+
+TEST_F(SocialAccountTest, ACallerWhoHangsUpAfterTheSpendLosesNoConsent) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  const v1::GetAuthUrlResponse url = UrlFor(network);
+  network.SetFault(NetworkStep::kExchange, NetworkFault::kHang, 1);
+  const v1::CompleteAuthRequest request = ResponseOf(Consented(network, url));
+  grpc::ClientContext context;
+  std::thread calling([&] {
+    const RawReply reply = CallRaw(context, server_->channel(), PathOf(FindRpc("CompleteAuth")),
+                                   request.SerializeAsString(), AsOrg());
+    EXPECT_EQ(reply.status.error_code(), grpc::CANCELLED);
+  });
+  ASSERT_TRUE(network.WaitForRequests(NetworkStep::kExchange, 1));
+  context.TryCancel();
+  calling.join();
+  EXPECT_THAT(List(), IsEmpty());
+  network.Release();
+  EXPECT_TRUE(Eventually([&] { return List().size() == 1; }));
+  EXPECT_EQ(FlowOf(url).status(), v1::GetAuthFlowResponse::STATUS_COMPLETED);
+}
+
+TEST_F(SocialAccountTest, TheHostedCallbackNeedsNoKeyAndSendsTheBrowserOn) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  v1::GetAuthUrlRequest request;
+  request.set_tenant_id("customer_42");
+  request.set_return_uri("https://app.example.com/connected");
+  request.set_return_state("a b");
+  const v1::GetAuthUrlResponse url = UrlFor(network, request);
+  const PersonReturned returned = Consented(network, url);
+  ASSERT_THAT(returned.redirect_uri, StartsWith(kBaseUrl));
+  v1::CompleteHostedAuthRequest hosted;
+  hosted.set_path(returned.redirect_uri.substr(std::string(kBaseUrl).size()));
+  hosted.set_parameters(returned.parameters);
+  hosted.set_client_address("192.0.2.1");
+  const auto completed =
+      Ask<v1::CompleteHostedAuthResponse>("CompleteHostedAuth", hosted, RawMetadata());
+  ASSERT_OK(completed);
+  EXPECT_EQ(completed->outcome(), v1::CompleteHostedAuthResponse::OUTCOME_CONNECTED);
+  ASSERT_THAT(List(), SizeIs(1));
+  EXPECT_EQ(completed->location(),
+            absl::StrCat("https://app.example.com/connected?success=true&account_id=",
+                         List()[0].id(), "&flow_id=", url.flow_id(), "&return_state=a%20b"));
+
+  hosted.set_parameters("state=forged&code=c");
+  const auto forged =
+      Ask<v1::CompleteHostedAuthResponse>("CompleteHostedAuth", hosted, RawMetadata());
+  ASSERT_OK(forged);
+  EXPECT_EQ(forged->outcome(), v1::CompleteHostedAuthResponse::OUTCOME_FAILED);
+  EXPECT_EQ(forged->reason(), "STATE_INVALID");
+  EXPECT_EQ(forged->location(), "");
+
+  hosted.set_client_address("192.0.2.2");
+  absl::Status last = absl::OkStatus();
+  for (int i = 0; i < 200 && last.ok(); ++i) {
+    last =
+        Ask<v1::CompleteHostedAuthResponse>("CompleteHostedAuth", hosted, RawMetadata()).status();
+  }
+  EXPECT_THAT(last, HasReason("RATE_LIMITED"));
+  EXPECT_TRUE(RetryAfterOf(last).has_value());
+}
+
+TEST_F(SocialAccountTest, ACodeIsHandedToWhoeverExchangesItThemselves) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  v1::GetAuthUrlRequest request;
+  request.set_tenant_id("customer_42");
+  const v1::GetAuthUrlResponse url = UrlFor(network, request);
+  const PersonReturned returned = Consented(network, url);
+  v1::OpenAuthResponseRequest open;
+  open.set_response(returned.response());
+  const auto opened = Ask<v1::OpenAuthResponseResponse>("OpenAuthResponse", open, AsMint());
+  ASSERT_OK(opened);
+  EXPECT_EQ(opened->network(), "x");
+  EXPECT_EQ(opened->tenant_id(), "customer_42");
+  EXPECT_EQ(opened->redirect_uri(), kRedirect);
+  EXPECT_EQ(ParseAuthorizationResponse(returned.response())->Get("code"), opened->code());
+  EXPECT_THAT(opened->code_verifier(), SizeIs(43));
+  EXPECT_EQ(opened->flow_id(), url.flow_id());
+  EXPECT_THAT(Ask<v1::OpenAuthResponseResponse>("OpenAuthResponse", open, AsMint()),
+              HasReason("STATE_ALREADY_USED"));
+  EXPECT_THAT(Complete(returned), HasReason("STATE_ALREADY_USED"));
+  EXPECT_EQ(simulator_.requests(), 0);
+}
+
+TEST_F(SocialAccountTest, AChoiceIsSeenByItsTokenAloneAndMadeByItsOrganization) {
+  SimulatedNetwork& network = Configured(VectorNamed("facebook"));
+  network.SetPages(2, 3);
+  const auto completed = Complete(Consented(network, UrlFor(network)));
+  ASSERT_OK(completed);
+  ASSERT_TRUE(completed->has_pending());
+  EXPECT_THAT(completed->pending().choices(), SizeIs(6));
+  v1::GetPendingConnectionRequest get;
+  get.set_session_token(completed->pending().session_token());
+  const auto pending =
+      Ask<v1::GetPendingConnectionResponse>("GetPendingConnection", get, RawMetadata());
+  ASSERT_OK(pending);
+  EXPECT_THAT(pending->pending().choices(), SizeIs(6));
+  EXPECT_EQ(pending->pending().session_token(), "");
+  get.set_session_token("aus_" + std::string(43, 'x'));
+  EXPECT_THAT(Ask<v1::GetPendingConnectionResponse>("GetPendingConnection", get, RawMetadata()),
+              HasReason("SESSION_NOT_FOUND"));
+
+  v1::FinalizePendingConnectionRequest finalize;
+  finalize.set_session_token(completed->pending().session_token());
+  for (const int i : {1, 4}) finalize.add_choice_ids(completed->pending().choices(i).id());
+  const auto finalized =
+      Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize);
+  ASSERT_OK(finalized);
+  ASSERT_THAT(finalized->accounts(), SizeIs(2));
+  const auto again =
+      Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize);
+  ASSERT_OK(again);
+  EXPECT_EQ(again->accounts(0).id(), finalized->accounts(0).id());
+  finalize.add_choice_ids(completed->pending().choices(0).id());
+  EXPECT_THAT(Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize),
+              HasReason("SESSION_ALREADY_USED"));
+  // The consent lives as long as one of its accounts.
+  const auto deleted = Call<v1::DeleteSocialAccountResponse>(
+      "DeleteSocialAccount", absl::StrCat("id: '", finalized->accounts(0).id(), "'"));
+  ASSERT_OK(deleted);
+  EXPECT_EQ(deleted->revocation(), v1::REVOCATION_RESULT_STILL_IN_USE);
+  EXPECT_THAT(List(), SizeIs(1));
+  const auto gone =
+      Call<v1::DeleteSocialAccountsResponse>("DeleteSocialAccounts", "tenant_id: 'customer_42'");
+  ASSERT_OK(gone);
+  EXPECT_EQ(gone->deleted(), 1);
+  EXPECT_THAT(List(), IsEmpty());
+}
+
+TEST_F(SocialAccountTest, ListsAreFilteredPagedAndCounted) {
+  SimulatedNetwork& network = Configured(VectorNamed("facebook"));
+  network.SetPages(1, 10);
+  const auto completed = Complete(Consented(network, UrlFor(network)));
+  ASSERT_OK(completed);
+  v1::FinalizePendingConnectionRequest finalize;
+  finalize.set_session_token(completed->pending().session_token());
+  for (const auto& choice : completed->pending().choices()) finalize.add_choice_ids(choice.id());
+  const auto finalized =
+      Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize);
+  ASSERT_OK(finalized);
+  ASSERT_THAT(finalized->accounts(), SizeIs(10));
+
+  std::set<std::string> seen;
+  std::string token;
+  do {
+    const auto page = Call<v1::ListSocialAccountsResponse>(
+        "ListSocialAccounts", absl::StrCat("page_size: 3 page_token: '", token, "'"));
+    ASSERT_OK(page);
+    EXPECT_LE(page->accounts_size(), 3);
+    for (const auto& account : page->accounts()) EXPECT_TRUE(seen.insert(account.id()).second);
+    token = page->next_page_token();
+  } while (!token.empty());
+  EXPECT_THAT(seen, SizeIs(10));
+
+  const auto rest =
+      Call<v1::ListSocialAccountsResponse>("ListSocialAccounts", "offset: 7 count_total: true");
+  ASSERT_OK(rest);
+  EXPECT_THAT(rest->accounts(), SizeIs(3));
+  EXPECT_EQ(rest->total(), 10);
+  const auto beyond =
+      Call<v1::ListSocialAccountsResponse>("ListSocialAccounts", "offset: 11 count_total: true");
+  ASSERT_OK(beyond);
+  EXPECT_THAT(beyond->accounts(), IsEmpty());
+  EXPECT_EQ(beyond->total(), 10);
+
+  const v1::SocialAccount& one = finalized->accounts(4);
+  EXPECT_THAT(List(absl::StrCat("network_unique_id: '", one.network_unique_id(), "'")), SizeIs(1));
+  EXPECT_THAT(List("network: 'facebook'"), SizeIs(10));
+  EXPECT_THAT(List("network: 'x'"), IsEmpty());
+  EXPECT_THAT(List("tenant_id: 'another'"), IsEmpty());
+  for (const char* faulty :
+       {"tenant_id: ''", "network: ''", "offset: -1", "offset: 10001", "page_size: -1",
+        "username: 'a' count_total: true", "page_token: 'x'"}) {
+    EXPECT_THAT(Call<v1::ListSocialAccountsResponse>("ListSocialAccounts", faulty),
+                HasReason("INVALID_PAYLOAD"))
+        << faulty;
+  }
+}
+
+TEST_F(SocialAccountTest, AccountsOfAnotherOrganizationAnswerAsThoseThatAreNotThere) {
+  const std::vector<v1::SocialAccount> accounts = Connect(Configured(VectorNamed("x")));
+  ASSERT_THAT(accounts, SizeIs(1));
+  ASSERT_OK(Admin().CreateOrganization("other"));
+  const auto key = CallAsAdmin<v1::CreateApiKeyResponse>(
+      "CreateApiKey", "org_id: 'other' role: ROLE_ORG read_tokens: true");
+  ASSERT_OK(key);
+  const std::string there = accounts[0].id();
+  const std::string not_there = "sa_" + std::string(20, '0');
+  for (const char* rpc :
+       {"GetSocialAccount", "CheckSocialAccount", "DeleteSocialAccount", "GetAccessToken"}) {
+    const std::string field = std::string(rpc) == "GetAccessToken" ? "account_id" : "id";
+    const auto ask = [&](const std::string& id) {
+      const RawReply reply =
+          server_->Call(rpc, absl::StrCat(field, ": '", id, "'"), Bearer(key->key()));
+      return absl::StrReplaceAll(reply.status.error_message(), {{id, "ID"}});
+    };
+    EXPECT_EQ(ask(there), ask(not_there)) << rpc;
+  }
+  const auto listed = server_->Call<v1::ListSocialAccountsResponse>(
+      "ListSocialAccounts", "count_total: true", Bearer(key->key()));
+  ASSERT_OK(listed);
+  EXPECT_EQ(listed->total(), 0);
+  EXPECT_THAT(List(), SizeIs(1));
+}
+
+TEST_F(SocialAccountTest, TokensAreForKeysThatMayReadThem) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  const std::vector<v1::SocialAccount> accounts = Connect(network);
+  ASSERT_THAT(accounts, SizeIs(1));
+  const std::string by_id = absl::StrCat("account_id: '", accounts[0].id(), "'");
+  for (const RawMetadata& metadata : {AsOrg(), AsMint(), AsService("acme"), AsAdmin()}) {
+    EXPECT_THAT(server_->Call<v1::GetAccessTokenResponse>("GetAccessToken", by_id, metadata),
+                HasReason("ROLE_NOT_ALLOWED"));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto first, TokenOf(accounts[0]));
+  EXPECT_TRUE(network.Takes(first.access_token()));
+  EXPECT_EQ(first.token_type(), "Bearer");
+  // X's last for two hours.
+  server_->SetTime(server_->now() + absl::Hours(3));
+  ASSERT_OK_AND_ASSIGN(const auto second, TokenOf(accounts[0]));
+  EXPECT_NE(second.access_token(), first.access_token());
+  EXPECT_TRUE(network.Takes(second.access_token()));
+  EXPECT_EQ(network.requests(NetworkStep::kRefresh), 1);
+  // The person took the consent back.
+  network.EndGrants();
+  server_->SetTime(server_->now() + absl::Hours(3));
+  EXPECT_THAT(TokenOf(accounts[0]), HasReason("NEEDS_RECONNECT"));
+  const v1::SocialAccount dead = List()[0];
+  EXPECT_EQ(dead.status(), v1::SocialAccount::STATUS_NEEDS_RECONNECT);
+  EXPECT_EQ(dead.status_reason(), "REFRESH_DEAD");
+  EXPECT_THAT(dead.status_message(), Not(IsEmpty()));
+  // Connecting again keeps the account.
+  const std::vector<v1::SocialAccount> again = Connect(network);
+  ASSERT_THAT(again, SizeIs(1));
+  EXPECT_EQ(again[0].id(), accounts[0].id());
+  EXPECT_EQ(again[0].status(), v1::SocialAccount::STATUS_ACTIVE);
+}
+
+}  // namespace
+}  // namespace authurl::testing

@@ -1,0 +1,550 @@
+// What is given for a token that ends, and that no refresh token is used twice or lost.
+#include "server/flow/refresh_grant.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/text_format.h"
+#include "tests/server/flow/stored_grant_fixture.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr char kDeadBody[] =
+    R"({"error":"invalid_grant","error_description":"refresh-canary-a of client-secret-canary-1"})";
+
+class RefreshGrantTest : public StoredGrantTest {
+ protected:
+  void SetUp() override {
+    StoredGrantTest::SetUp();
+    refresher_ = std::make_unique<GrantRefresher>(Tools());
+  }
+  void TearDown() override {
+    StoredGrantTest::TearDown();
+    refresher_.reset();
+  }
+
+  absl::StatusOr<UsableAccount> GetToken(const WantedToken& wanted = {},
+                                         absl::string_view org_id = "acme") {
+    return GetTokenBy(*refresher_, wanted, org_id);
+  }
+  absl::StatusOr<UsableAccount> GetTokenBy(GrantRefresher& refresher,
+                                           const WantedToken& wanted = {},
+                                           absl::string_view org_id = "acme") {
+    Told<absl::StatusOr<UsableAccount>> told;
+    refresher.GetToken(org_id, account_id_, wanted, kNoLimit, told.Listener());
+    absl::StatusOr<UsableAccount> usable = told.Take();
+    if (!usable.ok()) {
+      EXPECT_THAT(usable.status().ToString(), Not(HasSubstr("canary")));
+    }
+    return usable;
+  }
+  // The access token, or the reason of the error.
+  std::string TokenOrReason(const WantedToken& wanted = {}) {
+    const absl::StatusOr<UsableAccount> usable = GetToken(wanted);
+    return usable.ok() ? std::string(usable->access_token()) : ReasonOf(usable.status());
+  }
+
+  // Connected, and its token ends soon.
+  void ConnectAndWait(const std::string& refresh) {
+    UseEntry(refresh);
+    Connect(Tokens("a"));
+    Advance(absl::Hours(2) - absl::Seconds(30));
+  }
+
+  std::unique_ptr<GrantRefresher> refresher_;
+};
+
+TEST_F(RefreshGrantTest, GivesTheTokenAtHandWhileItIsGoodEnough) {
+  Connect(Tokens("a"));
+  ASSERT_OK_AND_ASSIGN(const UsableAccount usable, GetToken());
+  EXPECT_EQ(usable.access_token(), "access-canary-a");
+  EXPECT_EQ(usable.expires_at(), kStart + absl::Hours(2));
+  EXPECT_EQ(usable.account.account.id(), account_id_);
+  EXPECT_EQ(usable.grant->grant.id(), grant_id_);
+  Advance(absl::Hours(2) - absl::Seconds(60));
+  EXPECT_EQ(TokenOrReason(), "access-canary-a");
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshGrantTest, RefreshesATokenThatEndsSoonAndStoresWhatCame) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS refresh_token_lifetime_s: 864000 }");
+  http_.Answer(200, TokensBody("b"));
+  ASSERT_OK_AND_ASSIGN(const UsableAccount usable, GetToken());
+  EXPECT_EQ(usable.access_token(), "access-canary-b");
+  EXPECT_EQ(usable.expires_at(), Now() + absl::Hours(2));
+  EXPECT_EQ(usable.grant->tokens.refresh_token, "refresh-canary-b");
+  EXPECT_EQ(usable.grant->grant.generation(), 2u);
+  const std::vector<SentRequest> sent = http_.sent();
+  ASSERT_THAT(sent, SizeIs(1));
+  EXPECT_EQ(sent[0].url, "https://api.net.example/token");
+  EXPECT_EQ(sent[0].body, absl::StrCat("grant_type=refresh_token&refresh_token=refresh-canary-a&",
+                                       "client_id=client-1&client_secret=", kOldSecret));
+  EXPECT_EQ(sent[0].target.network, "net");
+  EXPECT_EQ(sent[0].target.org_id, "acme");
+  EXPECT_EQ(sent[0].target.trust, HostTrust::kCatalog);
+
+  EXPECT_EQ(StoredAccessToken(), "access-canary-b");
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+  EXPECT_EQ(StoredGrant().due_at_ms(), absl::ToUnixMillis(Now() + absl::Hours(120)));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+}
+
+TEST_F(RefreshGrantTest, ALongerValidityThanTheNetworkGivesIsNotWaitedFor) {
+  Connect(Tokens("a", absl::Hours(1)));
+  const WantedToken hour = {.min_validity = absl::Hours(1)};
+  Advance(absl::Minutes(29));
+  EXPECT_EQ(TokenOrReason(hour), "access-canary-a");
+  Advance(absl::Minutes(2));
+  http_.Answer(200, TokensBody("b", absl::Hours(1)));
+  EXPECT_EQ(TokenOrReason(hour), "access-canary-b");
+  EXPECT_EQ(TokenOrReason(hour), "access-canary-b");
+}
+
+TEST_F(RefreshGrantTest, ATokenWithoutAnEndIsGood) {
+  Connect(Tokens("a", absl::InfiniteDuration()));
+  Advance(absl::Hours(10'000));
+  ASSERT_OK_AND_ASSIGN(const UsableAccount usable, GetToken());
+  EXPECT_EQ(usable.access_token(), "access-canary-a");
+  EXPECT_EQ(usable.expires_at(), std::nullopt);
+}
+
+TEST_F(RefreshGrantTest, WhatCantBeRefreshedIsGivenAsLongAsItLasts) {
+  for (const char* const entry : {"", "refresh { rotation: ROTATION_ALWAYS }"}) {
+    UseEntry(entry);
+    TokenSet tokens = Tokens("a");
+    tokens.refresh_token.clear();
+    Connect(tokens);
+    Advance(absl::Hours(2) - absl::Seconds(1));
+    EXPECT_EQ(TokenOrReason(), "access-canary-a");
+    EXPECT_EQ(AccountStatus(), "ACTIVE");
+    Advance(absl::Seconds(1));
+    EXPECT_THAT(GetToken(), AllOf(HasReason("NEEDS_RECONNECT"),
+                                  StatusIs(absl::StatusCode::kFailedPrecondition,
+                                           HasSubstr("gave nothing that could be used"))));
+    EXPECT_EQ(AccountStatus(), "ACCESS_TOKEN_EXPIRED");
+    EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+  }
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshGrantTest, NoRefreshIsSentBeforeTheNetworkTakesIt) {
+  UseEntry("refresh { rotation: ROTATION_NO_REFRESH_TOKEN min_age_s: 10800 }");
+  TokenSet tokens = Tokens("a");
+  tokens.refresh_token.clear();
+  Connect(tokens);
+  Advance(absl::Hours(2) - absl::Seconds(30));
+  EXPECT_EQ(TokenOrReason(), "access-canary-a");
+  Advance(absl::Seconds(30));
+  const absl::StatusOr<UsableAccount> too_early = GetToken();
+  EXPECT_THAT(too_early, HasReason("NETWORK_UNAVAILABLE"));
+  EXPECT_EQ(RetryAfterOf(too_early.status()), absl::Hours(1));
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+  Advance(absl::Hours(1));
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  EXPECT_THAT(http_.sent()[0].body, Not(HasSubstr("refresh-canary")));
+}
+
+TEST_F(RefreshGrantTest, TimePassesBetweenTwoRefreshes) {
+  ConnectAndWait("refresh { rotation: ROTATION_NEVER min_interval_s: 10800 }");
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  Advance(absl::Hours(2) - absl::Seconds(30));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  Advance(absl::Seconds(30));
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  Advance(absl::Hours(1));
+  http_.Answer(200, TokensBody("c"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-c");
+}
+
+TEST_F(RefreshGrantTest, ManyCallersShareOneRefresh) {
+  UseEntry("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  Connect(Tokens("a"), {"page-1", "page-2"});
+  Advance(absl::Hours(2));
+  http_.Hold();
+  http_.Answer(200, TokensBody("b"));
+  std::vector<Told<absl::StatusOr<UsableAccount>>> told(64);
+  for (size_t i = 0; i < told.size(); ++i) {
+    refresher_->GetToken("acme", account_ids_[i % 2], {}, kNoLimit, told[i].Listener());
+  }
+  ASSERT_TRUE(Eventually([this] { return !http_.sent().empty() && pool_.waiting() == 0; }));
+  http_.Release();
+  for (size_t i = 0; i < told.size(); ++i) {
+    ASSERT_OK_AND_ASSIGN(const UsableAccount usable, told[i].Take());
+    EXPECT_EQ(usable.access_token(), "access-canary-b");
+    EXPECT_EQ(usable.account.account.id(), account_ids_[i % 2]);
+  }
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+  EXPECT_EQ(StoredGrant().generation(), 2u);
+}
+
+TEST_F(RefreshGrantTest, TheEndOfOneCallersTimeIsNotThatOfTheOthers) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  http_.Hold();
+  http_.Fail(absl::CancelledError("the first one's time is over"));
+  http_.Fail(absl::CancelledError("the first one's time is over"));
+  Told<absl::StatusOr<UsableAccount>> first;
+  refresher_->GetToken("acme", account_id_, {}, kNoLimit, first.Listener());
+  ASSERT_TRUE(Eventually([this] { return !http_.sent().empty(); }));
+  std::vector<Told<absl::StatusOr<UsableAccount>>> others(8);
+  for (auto& other : others) {
+    refresher_->GetToken("acme", account_id_, {}, kNoLimit, other.Listener());
+  }
+  ASSERT_TRUE(Eventually([this] { return pool_.waiting() == 0; }));
+  // For one who is so slow that it comes after that.
+  http_.AnswerAlways([](int) { return TokensBody("b"); });
+  http_.Release();
+  EXPECT_THAT(first.Take(), StatusIs(absl::StatusCode::kCancelled, HasSubstr("is over")));
+  for (auto& other : others) {
+    const absl::StatusOr<UsableAccount> usable = other.Take();
+    if (!usable.ok()) {
+      EXPECT_THAT(usable, HasReason("REFRESH_IN_PROGRESS"));
+    }
+  }
+}
+
+TEST_F(RefreshGrantTest, WhatIsFoundDeadMeanwhileIsNotSent) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  backend_->BeforeNext([this] {
+    ASSERT_OK(store_->accounts().MarkNeedsReconnect(kNoLimit, "acme", account_id_,
+                                                    "REFRESH_ANSWER_LOST", Now()));
+  });
+  EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshGrantTest, OfTwoProcessesOneRefreshes) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  GrantRefresher other(Tools());
+  http_.Hold();
+  http_.Answer(200, TokensBody("b"));
+  Told<absl::StatusOr<UsableAccount>> told;
+  refresher_->GetToken("acme", account_id_, {}, kNoLimit, told.Listener());
+  ASSERT_TRUE(Eventually([this] { return !http_.sent().empty(); }));
+  const absl::StatusOr<UsableAccount> refused = GetTokenBy(other);
+  EXPECT_THAT(refused, AllOf(HasReason("REFRESH_IN_PROGRESS"),
+                             StatusIs(absl::StatusCode::kAborted, HasSubstr("try again"))));
+  EXPECT_EQ(RetryAfterOf(refused.status()), absl::Seconds(1));
+  http_.Release();
+  ASSERT_OK(told.Take());
+  ASSERT_OK_AND_ASSIGN(const UsableAccount usable, GetTokenBy(other));
+  EXPECT_EQ(usable.access_token(), "access-canary-b");
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+}
+
+// As after kill -9: nobody knows whether the refresh token was sent.
+TEST_F(RefreshGrantTest, AfterAnAbandonedLeaseTheNextOneRefreshes) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  ASSERT_TRUE(AnotherTakesTheLease());
+  Advance(absl::Seconds(59));
+  EXPECT_EQ(TokenOrReason(), "REFRESH_IN_PROGRESS");
+  EXPECT_THAT(http_.sent(), IsEmpty());
+  Advance(absl::Seconds(1));
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+}
+
+TEST_F(RefreshGrantTest, AfterAnAbandonedLeaseNoneIsRiskedWhereReuseEndsTheGrant) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true reuse_ends_grant: true }");
+  ASSERT_TRUE(AnotherTakesTheLease());
+  Advance(absl::Seconds(60));
+  EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+  EXPECT_EQ(AccountStatus(), "REFRESH_ANSWER_LOST");
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshGrantTest, NothingIsSentWithTooLittleOfTheLeaseLeft) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  backend_->BeforeNext([this] { Advance(absl::Seconds(45)); });
+  EXPECT_EQ(TokenOrReason(), "REFRESH_IN_PROGRESS");
+  EXPECT_THAT(http_.sent(), IsEmpty());
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+}
+
+TEST_F(RefreshGrantTest, ANewConsentMeanwhileWins) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  http_.Answer(200, TokensBody("b"));
+  http_.Meanwhile([this] { Connect(Tokens("c")); });
+  EXPECT_EQ(TokenOrReason(), "REFRESH_IN_PROGRESS");
+  EXPECT_EQ(TokenOrReason(), "access-canary-c");
+  EXPECT_EQ(StoredAccessToken(), "access-canary-c");
+}
+
+TEST_F(RefreshGrantTest, ANewConsentMeanwhileIsNotDead) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  http_.Answer(400, kDeadBody);
+  http_.Meanwhile([this] { Connect(Tokens("c")); });
+  EXPECT_EQ(TokenOrReason(), "REFRESH_IN_PROGRESS");
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+  EXPECT_EQ(TokenOrReason(), "access-canary-c");
+}
+
+TEST_F(RefreshGrantTest, AnAccountThatIsRemovedMeanwhileGetsNoToken) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  http_.Answer(200, TokensBody("b"));
+  http_.Meanwhile(
+      [this] { ASSERT_OK(store_->accounts().Delete(kNoLimit, "acme", account_id_, Now())); });
+  EXPECT_EQ(TokenOrReason(), "REFRESH_IN_PROGRESS");
+  EXPECT_EQ(TokenOrReason(), "SOCIAL_ACCOUNT_NOT_FOUND");
+}
+
+TEST_F(RefreshGrantTest, ADeadRefreshTokenEndsTheConnectionOfAllAccounts) {
+  UseEntry("refresh { rotation: ROTATION_ALWAYS }");
+  Connect(Tokens("a"), {"page-1", "page-2"});
+  Advance(absl::Hours(2));
+  http_.Answer(400, kDeadBody);
+  EXPECT_THAT(GetToken(),
+              AllOf(HasReason("NEEDS_RECONNECT"),
+                    StatusIs(absl::StatusCode::kFailedPrecondition,
+                             AllOf(HasSubstr("Net no longer takes"), HasSubstr("invalid_grant")))));
+  for (const std::string& id : account_ids_) {
+    ASSERT_OK_AND_ASSIGN(const auto account, store_->accounts().Get(kNoLimit, "acme", id));
+    EXPECT_EQ(account.status_reason(), "REFRESH_DEAD");
+  }
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+  // The stored reason has its sentence, too, and nothing is sent any more.
+  EXPECT_THAT(GetToken(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                   HasSubstr("Net no longer takes the refresh token")));
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+}
+
+TEST_F(RefreshGrantTest, ANetworkThatMayErrIsBelievedTheSecondTime) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS may_err: true }");
+  http_.Answer(400, kDeadBody);
+  const absl::StatusOr<UsableAccount> doubted = GetToken();
+  EXPECT_THAT(doubted, HasReason("NETWORK_UNAVAILABLE"));
+  EXPECT_TRUE(RetryAfterOf(doubted.status()).has_value());
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+  EXPECT_EQ(StoredGrant().due_at_ms(), absl::ToUnixMillis(Now() + GrantRefresher::kDoubt));
+  Advance(GrantRefresher::kDoubt - absl::Seconds(1));
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+  Advance(absl::Seconds(1));
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+  EXPECT_EQ(AccountStatus(), "REFRESH_DEAD");
+}
+
+TEST_F(RefreshGrantTest, ARefreshThatWorksEndsTheDoubt) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS may_err: true }");
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  Advance(GrantRefresher::kDoubt / 2);
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  Advance(absl::Hours(2));
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+}
+
+TEST_F(RefreshGrantTest, WhatWorksOnceIsNotSentAgainWhereItsAnswerWasLost) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  http_.Fail(Lost());
+  EXPECT_THAT(GetToken(), AllOf(HasReason("NEEDS_RECONNECT"),
+                                StatusIs(absl::StatusCode::kFailedPrecondition,
+                                         HasSubstr("The answer of Net to a refresh was lost"))));
+  EXPECT_EQ(AccountStatus(), "REFRESH_ANSWER_LOST");
+  EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+}
+
+TEST_F(RefreshGrantTest, OthersAreSentOnceMore) {
+  for (const char* const entry :
+       {"refresh { rotation: ROTATION_ALWAYS }", "refresh { rotation: ROTATION_SOMETIMES }",
+        "refresh { rotation: ROTATION_NEVER single_use: true }",
+        "refresh { rotation: ROTATION_NO_REFRESH_TOKEN }"}) {
+    ConnectAndWait(entry);
+    const size_t sent_before = http_.sent().size();
+    http_.Fail(Lost());
+    http_.Answer(200, TokensBody("b"));
+    EXPECT_EQ(TokenOrReason(), "access-canary-b") << entry;
+    EXPECT_THAT(http_.sent(), SizeIs(sent_before + 2)) << entry;
+
+    ConnectAndWait(entry);
+    http_.Fail(Lost());
+    http_.Fail(Lost());
+    EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE") << entry;
+    EXPECT_THAT(http_.sent(), SizeIs(sent_before + 4)) << entry;
+    EXPECT_EQ(AccountStatus(), "ACTIVE") << entry;
+    EXPECT_EQ(StoredGrant().lease_holder(), "") << entry;
+  }
+}
+
+TEST_F(RefreshGrantTest, WhatWasNotSentIsAsGoodAsBefore) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  http_.Fail(NotSent());
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+}
+
+TEST_F(RefreshGrantTest, OtherErrorsArePassedOnAndLeaveTheGrantAsItWas) {
+  struct Case {
+    int status;
+    std::string body;
+    std::string reason;
+  };
+  const std::vector<Case> cases = {
+      {401, R"({"error":"invalid_client","error_description":"client-secret-canary-1"})",
+       "CLIENT_REJECTED"},
+      {503, "", "NETWORK_UNAVAILABLE"},
+      {400, R"({"error":"what","error_description":"no refresh-canary-a, access-canary-a"})",
+       "NETWORK_REFUSED"},
+      {200, "<html><body>Sign in</body></html>", "NETWORK_ANSWER_INVALID"},
+  };
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  for (const Case& one : cases) {
+    http_.Answer(one.status, one.body);
+    EXPECT_EQ(TokenOrReason(), one.reason);
+    EXPECT_EQ(AccountStatus(), "ACTIVE") << one.reason;
+    EXPECT_EQ(StoredGrant().lease_holder(), "") << one.reason;
+    EXPECT_EQ(StoredAccessToken(), "access-canary-a") << one.reason;
+  }
+  EXPECT_THAT(http_.sent(), SizeIs(cases.size()));
+}
+
+TEST_F(RefreshGrantTest, WhatIsDueIsNotDueAtOnceAfterAFailure) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  Advance(absl::Hours(100));
+  http_.Answer(503, "");
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  EXPECT_EQ(StoredGrant().due_at_ms(), absl::ToUnixMillis(Now() + absl::Minutes(1)));
+  http_.Answer(401, R"({"error":"invalid_client"})");
+  EXPECT_EQ(TokenOrReason(), "CLIENT_REJECTED");
+  EXPECT_EQ(StoredGrant().due_at_ms(), absl::ToUnixMillis(Now() + absl::Hours(1)));
+}
+
+TEST_F(RefreshGrantTest, TheNewTokensAreStoredThoughTheStoreWasAwayForAMoment) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  http_.Answer(200, TokensBody("b"));
+  http_.Meanwhile([this] { backend_->FailCommits(2, StorageUnavailable("a test")); });
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  EXPECT_EQ(StoredAccessToken(), "access-canary-b");
+}
+
+TEST_F(RefreshGrantTest, WhatIsNotStoredIsGivenToNobody) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  http_.Answer(200, TokensBody("b"));
+  http_.Meanwhile([this] { backend_->FailCommits(1, absl::DataLossError("a test")); });
+  EXPECT_FALSE(GetToken().ok());
+  EXPECT_EQ(StoredAccessToken(), "access-canary-a");
+}
+
+TEST_F(RefreshGrantTest, TheConfiguredSecretIsShownAlsoWhereItReplacedTheGrants) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  ASSERT_OK(store_->social_networks().Update(
+      kNoLimit, "acme", "sn_1", Now(),
+      [](record::v1::SocialNetworkSettings&, absl::string_view) { return absl::OkStatus(); },
+      "client-secret-canary-2"));
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  EXPECT_TRUE(absl::EndsWith(http_.sent()[0].body, "client_secret=client-secret-canary-2"));
+}
+
+TEST_F(RefreshGrantTest, WithoutItsConfigurationATokenLastsUntilItsEnd) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  ASSERT_OK(store_->social_networks().Delete(kNoLimit, "acme", "sn_1",
+                                             SocialNetworkStore::Accounts::kKeep, Now()));
+  EXPECT_EQ(TokenOrReason(), "access-canary-a");
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+  Advance(absl::Seconds(30));
+  EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+  EXPECT_EQ(AccountStatus(), "CONFIGURATION_GONE");
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshGrantTest, OfANetworkThatLeftTheCatalogTheTokenLastsUntilItsEnd) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS }");
+  catalog_ = NetworkCatalog();
+  EXPECT_EQ(TokenOrReason(), "access-canary-a");
+  Advance(absl::Seconds(30));
+  EXPECT_EQ(TokenOrReason(), "CONFIGURATION_OUTDATED");
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+}
+
+TEST_F(RefreshGrantTest, AnAccountsOwnTokenIsGivenAsItIs) {
+  Connect(Tokens("a"), {"page-1"}, "own-canary");
+  Advance(absl::Hours(100));
+  ASSERT_OK_AND_ASSIGN(const UsableAccount usable, GetToken());
+  EXPECT_EQ(usable.access_token(), "own-canary");
+  EXPECT_EQ(usable.expires_at(), std::nullopt);
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshGrantTest, ARefusedTokenIsRefreshedThoughItHasNotEnded) {
+  Connect(Tokens("a"));
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(TokenOrReason({.refused_generation = 1}), "access-canary-b");
+  // It is another one by now.
+  EXPECT_EQ(TokenOrReason({.refused_generation = 1}), "access-canary-b");
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+
+  UseEntry("");
+  EXPECT_EQ(TokenOrReason({.refused_generation = 2}), "NEEDS_RECONNECT");
+  EXPECT_EQ(AccountStatus(), "ACCESS_TOKEN_DEAD");
+}
+
+TEST_F(RefreshGrantTest, AnAccountIsNotAnotherOrganizations) {
+  Connect(Tokens("a"));
+  EXPECT_THAT(GetToken({}, "other"), HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
+  account_id_ = "sa_no";
+  EXPECT_THAT(GetToken(), HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
+}
+
+TEST(NextRefreshTest, IsAtHalfOfTheTimeThatAnUnusedGrantHas) {
+  const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  const auto next = [&](const std::string& refresh, absl::string_view refresh_token,
+                        std::optional<absl::Duration> told) -> std::optional<absl::Duration> {
+    catalog::v1::Network network;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(refresh, &network));
+    TokenSet tokens;
+    tokens.access_token = "access";
+    tokens.access_token_expires_at = now + absl::Hours(60);
+    tokens.refresh_token = std::string(refresh_token);
+    if (told) tokens.refresh_token_expires_at = now + *told;
+    const std::optional<absl::Time> due_at = NextRefresh(network, tokens, now);
+    if (!due_at) return std::nullopt;
+    return *due_at - now;
+  };
+  // Without a refresh, or what it takes.
+  EXPECT_EQ(next("", "refresh", std::nullopt), std::nullopt);
+  EXPECT_EQ(next("refresh { rotation: ROTATION_ALWAYS }", "", std::nullopt), std::nullopt);
+  // It does not end.
+  EXPECT_EQ(next("refresh { rotation: ROTATION_ALWAYS }", "refresh", std::nullopt), std::nullopt);
+  EXPECT_EQ(next("refresh { rotation: ROTATION_NO_REFRESH_TOKEN }", "", std::nullopt),
+            absl::Hours(30));
+  EXPECT_EQ(next("refresh { rotation: ROTATION_ALWAYS }", "refresh", absl::Hours(20)),
+            absl::Hours(10));
+  const std::string lives = "refresh { rotation: ROTATION_ALWAYS refresh_token_lifetime_s: 36000 ";
+  EXPECT_EQ(next(lives + "}", "refresh", std::nullopt), absl::Hours(5));
+  EXPECT_EQ(next(lives + "}", "refresh", absl::Hours(20)), absl::Hours(10));
+  EXPECT_EQ(next(lives + "idle_lifetime_s: 14400 }", "refresh", std::nullopt), absl::Hours(2));
+  EXPECT_EQ(next(lives + "lifetime_from_consent: true }", "refresh", absl::Hours(20)),
+            std::nullopt);
+  // Not sooner than it makes sense.
+  EXPECT_EQ(next(lives + "min_interval_s: 28800 }", "refresh", std::nullopt), absl::Hours(8));
+  EXPECT_EQ(next(lives + "}", "refresh", absl::Minutes(4)), absl::Hours(1));
+}
+
+}  // namespace
+}  // namespace authurl::testing

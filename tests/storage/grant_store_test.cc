@@ -1,0 +1,197 @@
+#include "storage/grant_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/storage/connections_fixture.h"
+
+namespace authurl::testing {
+namespace {
+
+using ::testing::_;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class GrantStoreTest : public ConnectionsTest {
+ protected:
+  void SetUp() override {
+    ConnectionsTest::SetUp();
+    ASSERT_OK_AND_ASSIGN(const Connected connected, Connect("a", "person", {"page-1", "page-2"}));
+    grant_id_ = connected.grant_id;
+    account_id_ = connected.accounts[0].id();
+  }
+
+  GrantStore& grants() { return store_->grants(); }
+
+  absl::StatusOr<GrantStore::Lease> TakeLease(absl::string_view holder, absl::Time now = kNow) {
+    return grants().TakeLease(kNoLimit, "acme", grant_id_, holder, now);
+  }
+
+  absl::StatusOr<record::v1::Grant> StoreRefreshed(absl::string_view holder,
+                                                   absl::string_view label,
+                                                   const std::vector<RenewedToken>& own = {}) {
+    const TokenSet tokens = TestTokens(label);
+    return grants().StoreRefreshed(kNoLimit, "acme", grant_id_, holder, tokens, own,
+                                   kNow + absl::Hours(2), kNow);
+  }
+
+  std::string grant_id_;
+  std::string account_id_;
+};
+
+TEST_F(GrantStoreTest, OneHolderAtATimeRefreshes) {
+  ASSERT_OK_AND_ASSIGN(const GrantStore::Lease first, TakeLease("h1"));
+  EXPECT_TRUE(first.is_taken);
+  EXPECT_EQ(first.opened.tokens.refresh_token, "refresh-canary-a");
+  EXPECT_EQ(first.opened.grant.lease_until_ms(), absl::ToUnixMillis(kNow + kRefreshLease));
+  ASSERT_OK_AND_ASSIGN(const GrantStore::Lease second, TakeLease("h2", kNow + absl::Seconds(59)));
+  EXPECT_FALSE(second.is_taken);
+  EXPECT_EQ(second.opened.grant.lease_holder(), "h1");
+  EXPECT_THAT(StoreRefreshed("h2", "b"), StatusIs(absl::StatusCode::kAborted, _));
+
+  ASSERT_OK_AND_ASSIGN(const auto refreshed,
+                       StoreRefreshed("h1", "b", {{account_id_, "own of b"}, {"sa_no", "own"}}));
+  EXPECT_EQ(refreshed.generation(), 2u);
+  EXPECT_EQ(refreshed.consents(), 1u);
+  EXPECT_EQ(refreshed.lease_holder(), "");
+  EXPECT_EQ(refreshed.due_at_ms(), absl::ToUnixMillis(kNow + absl::Hours(2)));
+  EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-b");
+  ASSERT_OK_AND_ASSIGN(const AccountWithToken found,
+                       store_->accounts().GetWithToken(kNoLimit, "acme", account_id_));
+  EXPECT_EQ(found.access_token, "own of b");
+  // Who did not hear of it may ask again, and changes nothing.
+  ASSERT_OK_AND_ASSIGN(const auto again, StoreRefreshed("h1", "c"));
+  EXPECT_THAT(again, EqualsProto(refreshed));
+  EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-b");
+  ASSERT_OK_AND_ASSIGN(const GrantStore::Lease third, TakeLease("h2"));
+  EXPECT_TRUE(third.is_taken);
+}
+
+TEST_F(GrantStoreTest, ALeaseEndsByItselfOrByItsHolder) {
+  ASSERT_OK(TakeLease("h1"));
+  ASSERT_OK_AND_ASSIGN(const GrantStore::Lease second, TakeLease("h2", kNow + kRefreshLease));
+  EXPECT_TRUE(second.is_taken);
+  EXPECT_THAT(StoreRefreshed("h1", "b"), StatusIs(absl::StatusCode::kAborted, _));
+  EXPECT_THAT(grants().EndLease(kNoLimit, "acme", grant_id_, "h1", std::nullopt),
+              StatusIs(absl::StatusCode::kAborted, _));
+  ASSERT_OK(grants().EndLease(kNoLimit, "acme", grant_id_, "h2", std::nullopt));
+  ASSERT_OK_AND_ASSIGN(const auto grant, grants().Get(kNoLimit, "acme", grant_id_));
+  EXPECT_EQ(grant.due_at_ms(), kNeverDue);
+  EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-a");
+  ASSERT_OK_AND_ASSIGN(const GrantStore::Lease third, TakeLease("h3"));
+  EXPECT_TRUE(third.is_taken);
+}
+
+TEST_F(GrantStoreTest, OfManyAtOnceOneTakesTheLease) {
+  constexpr int kThreads = 32;
+  std::atomic<int> wrong = 0;
+  std::atomic<int> taken = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const auto lease = TakeLease(absl::StrCat("holder-", t));
+      if (!lease.ok()) ++wrong;
+      if (lease.ok() && lease->is_taken) ++taken;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(taken, 1);
+}
+
+TEST_F(GrantStoreTest, ANewConsentTakesTheLeaseAway) {
+  ASSERT_OK(TakeLease("h1"));
+  ASSERT_OK(Connect("b", "person", {"page-1"}));
+  EXPECT_THAT(StoreRefreshed("h1", "stale"), StatusIs(absl::StatusCode::kAborted, _));
+  EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-b");
+  EXPECT_THAT(grants().MarkDead(kNoLimit, "acme", grant_id_, 1, "GRANT_REJECTED", kNow),
+              IsOkAndHolds(false));
+  ASSERT_OK_AND_ASSIGN(const auto account, store_->accounts().Get(kNoLimit, "acme", account_id_));
+  EXPECT_EQ(account.status(), record::v1::ACCOUNT_STATUS_ACTIVE);
+}
+
+TEST_F(GrantStoreTest, AllAccountsOfADeadGrantNeedToBeReconnected) {
+  ASSERT_OK(TakeLease("h1"));
+  EXPECT_THAT(grants().MarkDead(kNoLimit, "acme", grant_id_, 1, "GRANT_REJECTED", kNow),
+              IsOkAndHolds(true));
+  ASSERT_OK_AND_ASSIGN(const auto accounts,
+                       grants().ListAccounts(kNoLimit, "acme", grant_id_, "", {.rows = 10}));
+  ASSERT_THAT(accounts.records, SizeIs(2));
+  for (const auto& account : accounts.records) {
+    EXPECT_EQ(account.status(), record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT);
+    EXPECT_EQ(account.status_reason(), "GRANT_REJECTED");
+  }
+  ASSERT_OK_AND_ASSIGN(const auto due, grants().ListDue(kNoLimit, absl::InfiniteFuture(), 10));
+  EXPECT_THAT(due, IsEmpty());
+}
+
+TEST_F(GrantStoreTest, WhatIsDueIsListedAndWhatIsDisconnectedIsDueAtOnce) {
+  ASSERT_OK_AND_ASSIGN(const Connected other, Connect("b", "somebody", {"page-9"}, "t", "other"));
+  ASSERT_OK_AND_ASSIGN(auto due, grants().ListDue(kNoLimit, kNow, 10));
+  EXPECT_THAT(due, IsEmpty());
+  ASSERT_OK_AND_ASSIGN(const auto removed,
+                       store_->accounts().Delete(kNoLimit, "other", other.accounts[0].id(), kNow));
+  EXPECT_THAT(removed.disconnected_grants, ElementsAre(other.grant_id));
+  ASSERT_OK_AND_ASSIGN(due, grants().ListDue(kNoLimit, kNow, 10));
+  ASSERT_THAT(due, SizeIs(1));
+  EXPECT_EQ(due[0].org_id, "other");
+  EXPECT_EQ(due[0].grant_id, other.grant_id);
+  EXPECT_THAT(grants().TakeLease(kNoLimit, "other", other.grant_id, "h", kNow),
+              HasReason("GRANT_NOT_FOUND"));
+  ASSERT_OK_AND_ASSIGN(due, grants().ListDue(kNoLimit, kNow + absl::Minutes(50), 10));
+  EXPECT_THAT(due, SizeIs(2));
+  EXPECT_THAT(grants().Delete(kNoLimit, "acme", grant_id_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, _));
+  ASSERT_OK(grants().Delete(kNoLimit, "other", other.grant_id));
+  ASSERT_OK(grants().Delete(kNoLimit, "other", other.grant_id));
+  EXPECT_THAT(grants().Get(kNoLimit, "other", other.grant_id), HasReason("GRANT_NOT_FOUND"));
+}
+
+TEST_F(GrantStoreTest, AGrantIsNotAnotherOrganizations) {
+  const auto not_found = HasReason("GRANT_NOT_FOUND");
+  const TokenSet tokens = TestTokens("x");
+  EXPECT_THAT(grants().Get(kNoLimit, "other", grant_id_), not_found);
+  EXPECT_THAT(grants().GetWithTokens(kNoLimit, "other", grant_id_).status(), not_found);
+  EXPECT_THAT(grants().TakeLease(kNoLimit, "other", grant_id_, "h", kNow).status(), not_found);
+  EXPECT_THAT(
+      grants().StoreRefreshed(kNoLimit, "other", grant_id_, "h", tokens, {}, kNow, kNow).status(),
+      not_found);
+  EXPECT_THAT(grants().EndLease(kNoLimit, "other", grant_id_, "h", kNow), not_found);
+  EXPECT_THAT(grants().MarkDead(kNoLimit, "other", grant_id_, 1, "R", kNow), not_found);
+  EXPECT_OK(grants().Delete(kNoLimit, "other", grant_id_));
+  ASSERT_OK_AND_ASSIGN(const auto accounts,
+                       grants().ListAccounts(kNoLimit, "other", grant_id_, "", {.rows = 10}));
+  EXPECT_THAT(accounts.records, IsEmpty());
+  EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-a");
+}
+
+TEST_F(GrantStoreTest, AGrantWhoseRowWasEditedDoesNotOpenAndCanBeReplacedOrDeleted) {
+  for (const char* edit :
+       {"subject = 'x'", "instance = 'x'", "is_connected = 0", "client_digest = ''", "version = 9",
+        "due_at_ms = 5", "generation = generation + 1", "tokens = whole", "whole = tokens"}) {
+    store_.reset();
+    const std::string saved = ReadFile(path_);
+    Edit(absl::StrCat("UPDATE grants SET ", edit));
+    EXPECT_FALSE(grants().GetWithTokens(kNoLimit, "acme", grant_id_).ok()) << edit;
+    EXPECT_FALSE(TakeLease("h").ok()) << edit;
+    store_.reset();
+    folder_.Write("test.db", saved);
+    Reopen();
+  }
+  Edit("UPDATE grants SET whole = tokens");
+  ASSERT_OK_AND_ASSIGN(const Connected connected, Connect("b", "person", {"page-1"}));
+  EXPECT_EQ(connected.grant_id, grant_id_);
+  EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-b");
+  Edit("UPDATE grants SET whole = tokens");
+  EXPECT_OK(grants().Delete(kNoLimit, "acme", grant_id_));
+}
+
+}  // namespace
+}  // namespace authurl::testing
