@@ -31,6 +31,7 @@ type clients struct {
 	mostOfAddress int // 0: as many as there may be in all
 	mostBytes     int64
 	slots         chan struct{}
+	networkSlots  chan struct{} // of requests that wait for a network
 
 	mutex       sync.Mutex
 	waiting     [waitingPhases]list.List // of *ownConn; the one that entered the phase first is the first
@@ -50,7 +51,7 @@ const crowdInterval = 10 * time.Second
 
 func newClients(c config, log *slog.Logger) *clients {
 	return &clients{log: log, most: c.maxConnections, mostOfAddress: c.maxConnectionsPerAddress, mostBytes: int64(c.maxHeldMiB) << 20,
-		slots: make(chan struct{}, c.maxRequests), ofAddress: map[string]int{}}
+		slots: make(chan struct{}, c.maxRequests), networkSlots: make(chan struct{}, c.maxNetworkRequests), ofAddress: map[string]int{}}
 }
 
 // add takes a new connection in, or says that it has to be refused.
@@ -192,18 +193,23 @@ func (k *clients) tellOfCrowd() {
 // How long a request waits for others to be done with.
 const slotPatience = 500 * time.Millisecond
 
-// serve waits until there are few enough requests under way, and calls.
-func (k *clients) serve(ctx context.Context, call func()) bool {
+// serve waits until there are few enough requests under way, and calls. Those that wait for a network take no place from
+// the others.
+func (k *clients) serve(ctx context.Context, asksNetwork bool, call func()) bool {
+	slots := k.slots
+	if asksNetwork {
+		slots = k.networkSlots
+	}
 	timer := time.NewTimer(slotPatience)
 	defer timer.Stop()
 	select {
-	case k.slots <- struct{}{}:
+	case slots <- struct{}{}:
 	case <-timer.C:
 		return false
 	case <-ctx.Done():
 		return false
 	}
-	defer func() { <-k.slots }()
+	defer func() { <-slots }()
 	call()
 	return true
 }

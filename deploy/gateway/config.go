@@ -32,9 +32,13 @@ type config struct {
 	writeTimeout      time.Duration
 	idleTimeout       time.Duration
 
+	trustedProxies addressBlocks
+	corsOrigins    origins
+
 	maxConnections           int
 	maxConnectionsPerAddress int
 	maxRequests              int
+	maxNetworkRequests       int
 	maxHeldMiB               int
 	memoryLimitMiB           int
 
@@ -71,9 +75,18 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 	flags.DurationVar(&c.readTimeout, "read_timeout", 10*time.Second, "how long a client may take to send a whole request")
 	flags.DurationVar(&c.writeTimeout, "write_timeout", 20*time.Second, "how long a request may take from its header's end until the reply is sent")
 	flags.DurationVar(&c.idleTimeout, "idle_timeout", time.Minute, "how long a connection may stay open between requests")
+	flags.Func("trusted_proxies", "`blocks` of addresses, separated by commas, such as 10.0.0.0/8,fd00::/8, from which proxies connect whose X-Forwarded-For is believed; none by default", func(text string) (err error) {
+		c.trustedProxies, err = parseAddressBlocks(text)
+		return err
+	})
+	flags.Func("cors_origins", "`origins`, separated by commas, such as https://app.example.com, whose pages may call from a browser with the token of a tenant; none by default", func(text string) (err error) {
+		c.corsOrigins, err = parseOrigins(text)
+		return err
+	})
 	flags.IntVar(&c.maxConnections, "max_connections", 2048, "`number` of connections of clients; beyond it those that have kept the gateway waiting longest are closed")
 	flags.IntVar(&c.maxConnectionsPerAddress, "max_connections_per_address", 0, "`number` of connections from one address, beyond which new ones are closed; 0, no such bound, is right behind a proxy, from which all come")
 	flags.IntVar(&c.maxRequests, "max_requests", 256, "`number` of requests that may be under way to the server")
+	flags.IntVar(&c.maxNetworkRequests, "max_network_requests", 1024, "`number` of requests beside them for which the server asks a network, such as those that complete a flow")
 	flags.IntVar(&c.maxHeldMiB, "max_held_mib", 24, "`MiB` of bodies and replies to hold for all clients together; beyond it those that have kept the gateway waiting longest are cut off")
 	flags.IntVar(&c.memoryLimitMiB, "memory_limit_mib", 0, "`MiB` of memory to take at most, as far as Go's collector can help it; 0: what the bounds above add up to, and at most 80% of the container's. GOMEMLIMIT wins")
 	flags.DurationVar(&c.drainDelay, "drain_delay", 5*time.Second, "how long to go on serving after SIGTERM while load balancers notice that /readyz says no")
@@ -144,6 +157,7 @@ func (c config) verify() error {
 		{"max_connections", c.maxConnections, 16, 1_000_000},
 		{"max_connections_per_address", c.maxConnectionsPerAddress, 0, 1_000_000},
 		{"max_requests", c.maxRequests, 1, 1_000_000},
+		{"max_network_requests", c.maxNetworkRequests, 1, 1_000_000},
 		// A batch of 100 URLs must find room.
 		{"max_held_mib", c.maxHeldMiB, 16, 1_000_000},
 		{"memory_limit_mib", c.memoryLimitMiB, 0, 1_000_000},

@@ -60,32 +60,43 @@ func (e envelope) NewEncoder(out io.Writer) runtime.Encoder {
 //	{"success":true,"data":[…],…}      a list; after it the other members that the reply has, which are
 //	                                   "next_page_token":"…","unreadable_ids":[…] where it comes in pages
 //	{"success":true,"message":"…"}     something was deleted
+//
+// accounts.go has those that are none of these.
 func (envelope) Marshal(source any) ([]byte, error) {
+	out := []byte(`{"success":true,`)
+	if out, done, err := appendAccountsReply(out, source); done {
+		return append(out, '}'), err
+	}
 	reply, ok := source.(proto.Message)
 	if !ok {
 		return nil, fmt.Errorf("%T is not a message", source)
 	}
 	message := reply.ProtoReflect()
-	out := []byte(`{"success":true,`)
 	if done, ok := doneMessages[message.Descriptor().FullName()]; ok {
 		out = append(out, `"message":`...)
 		return append(appendJSONString(out, done), '}'), nil
 	}
 	out = append(out, `"data":`...)
-	fields := message.Descriptor().Fields()
 	var err error
-	if list := fields.Get(0); list.IsList() && list.Message() != nil {
-		out, err = appendField(out, message, list)
-		for i := 1; i < fields.Len() && err == nil; i++ {
-			out = append(appendJSONString(append(out, ','), string(fields.Get(i).Name())), ':')
-			out, err = appendField(out, message, fields.Get(i))
-		}
+	if list := message.Descriptor().Fields().Get(0); list.IsList() && list.Message() != nil {
+		out, err = appendList(out, message)
 	} else {
 		out = append(out, '{')
 		out, err = appendUnwrapped(out, message)
 		out = append(out, '}')
 	}
 	return append(out, '}'), err
+}
+
+// appendList writes the list that a reply begins with, and its other fields as members beside it.
+func appendList(out []byte, message protoreflect.Message) ([]byte, error) {
+	fields := message.Descriptor().Fields()
+	out, err := appendField(out, message, fields.Get(0))
+	for i := 1; i < fields.Len() && err == nil; i++ {
+		out = append(appendJSONString(append(out, ','), string(fields.Get(i).Name())), ':')
+		out, err = appendField(out, message, fields.Get(i))
+	}
+	return out, err
 }
 
 // appendUnwrapped writes the members of a reply. Those of a resource in it stand beside its other fields.
@@ -123,7 +134,10 @@ func appendMembers(out []byte, message protoreflect.Message) ([]byte, error) {
 		out = append(appendJSONString(out, string(fields.Get(i).Name())), ':')
 		out, err = appendField(out, message, fields.Get(i))
 	}
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	return appendOtherNames(out, message.Interface())
 }
 
 func appendField(out []byte, message protoreflect.Message, field protoreflect.FieldDescriptor) ([]byte, error) {
@@ -169,7 +183,7 @@ func appendValue(out []byte, field protoreflect.FieldDescriptor, value protorefl
 		return appendJSONString(out, value.String()), nil
 	case protoreflect.BoolKind:
 		return strconv.AppendBool(out, value.Bool()), nil
-	case protoreflect.Int32Kind:
+	case protoreflect.Int32Kind, protoreflect.Int64Kind:
 		return strconv.AppendInt(out, value.Int(), 10), nil
 	case protoreflect.Uint32Kind:
 		return strconv.AppendUint(out, value.Uint(), 10), nil
@@ -186,22 +200,26 @@ func appendValue(out []byte, field protoreflect.FieldDescriptor, value protorefl
 			out, err := appendMembers(append(out, '{'), value.Message())
 			return append(out, '}'), err
 		}
-		// Timestamps and their like have a form of their own. protojson puts in spaces at random.
-		text, err := protojson.Marshal(value.Message().Interface())
-		if err != nil {
-			return out, err
-		}
-		compact := bytes.NewBuffer(out)
-		err = json.Compact(compact, text)
-		return compact.Bytes(), err
+		return appendWellKnown(out, value.Message().Interface())
 	}
 	return out, errors.New("no JSON form for " + string(field.FullName()))
+}
+
+// appendWellKnown writes timestamps and their like, which have a form of their own. protojson puts in spaces at random.
+func appendWellKnown(out []byte, message proto.Message) ([]byte, error) {
+	text, err := protojson.Marshal(message)
+	if err != nil {
+		return out, err
+	}
+	compact := bytes.NewBuffer(out)
+	err = json.Compact(compact, text)
+	return compact.Bytes(), err
 }
 
 // appendBatchResult writes what one network of a batch got: what the reply to the single call has in `data`, or what its
 // error reply has. Both say which configuration was used; where none was found, its id and name are empty.
 //
-//	{"network":"x","social_network_id":"sn_…","configuration_name":"…","success":true,"auth_url":"…","expires_at":"…"}
+//	{"network":"x","social_network_id":"sn_…","configuration_name":"…","success":true,"auth_url":"…","expires_at":"…","flow_id":"…"}
 //	{"network":"mastodon","instance":"mastodon.social","social_network_id":"","configuration_name":"","success":false,"error":"…","message":"…","code":"…"}
 func appendBatchResult(out []byte, result *authurlv1.BatchGetAuthUrlsResponse_Result) ([]byte, error) {
 	out = appendJSONString(append(out, `{"network":`...), result.GetNetwork())

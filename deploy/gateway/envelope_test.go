@@ -25,39 +25,43 @@ func TestRepliesHaveTheirExactShape(t *testing.T) {
 	organizationJSON := `{"org_id":"acme","display_name":"A&B <\"é\u2028\u0001>","created_at":"2026-11-23T12:00:00.120Z"}`
 	key := &authurlv1.ApiKey{KeyId: "k", OrgId: "acme", Role: authurlv1.Role_ROLE_ORG, CreatedAt: at}
 	rulesJSON := `{"description":"d","http_loopback_ip":false,"http_localhost":false,"https_localhost":false,"https_loopback_ip":false,"https_ip_literal":false,"private_use_schemes":false,"query":true,"max_length":4294967295}`
-	keyMembers := `"key_id":"k","org_id":"acme","role":"ROLE_ORG","display_name":"","created_at":"2026-11-23T12:00:00.120Z","revoked_at":null`
+	keyMembers := `"key_id":"k","org_id":"acme","role":"ROLE_ORG","display_name":"","created_at":"2026-11-23T12:00:00.120Z","revoked_at":null,"read_tokens":false`
 	for want, reply := range map[string]proto.Message{
-		`{"success":true,"data":{"auth_url":"https://a/?b=c&d=%20","expires_at":"2026-11-23T12:00:00.120Z"}}`: &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b=c&d=%20", ExpiresAt: at},
-		`{"success":true,"data":` + organizationJSON + `}`:                                                    &authurlv1.CreateOrganizationResponse{Organization: organization},
-		`{"success":true,"data":[` + organizationJSON + `],"next_page_token":"p","unreadable_ids":["b","a"]}`: &authurlv1.ListOrganizationsResponse{Organizations: []*authurlv1.Organization{organization}, NextPageToken: "p", UnreadableIds: []string{"b", "a"}},
-		`{"success":true,"data":[],"next_page_token":"","unreadable_ids":[]}`:                                 &authurlv1.ListApiKeysResponse{},
-		`{"success":true,"data":{` + keyMembers + `,"key":"auk_1"}}`:                                          &authurlv1.CreateApiKeyResponse{ApiKey: key, Key: "auk_1"},
-		`{"success":true,"message":"The API key was revoked"}`:                                                &authurlv1.RevokeApiKeyResponse{ApiKey: key},
-		`{"success":true,"message":"The social network was deleted"}`:                                         &authurlv1.DeleteSocialNetworkResponse{},
-		`{"success":true,"message":"The organisation was deleted"}`:                                           &authurlv1.DeleteOrganizationResponse{},
-		`{"success":true,"data":{"id":"sn","network":"x","instance":"","client_key":"","default_redirect_uri":"","allowed_redirect_uris":[],"scopes":["a","b"],"extra_params":{"a":"1","b":"2"},"variables":{},"created_at":null,"updated_at":null,"variant":"page","name":"brand_b","is_default":true}}`: &authurlv1.GetSocialNetworkResponse{
-			SocialNetwork: &authurlv1.SocialNetwork{Id: "sn", Network: "x", Scopes: []string{"a", "b"}, ExtraParams: map[string]string{"b": "2", "a": "1"}, Variant: "page", Name: "brand_b", IsDefault: true}},
-		`{"success":true,"data":{"authorization_endpoint":"https://a/","parameters":[{"name":"state","value":"<state>","source":"PARAMETER_SOURCE_GENERATED","why":"w"},{"name":"","value":"","source":"PARAMETER_SOURCE_UNSPECIFIED","why":""}],"fragment":"f","warnings":["a","b"],"social_network_id":"sn_1","configuration_name":"n"}}`: &authurlv1.ExplainAuthUrlResponse{
+		`{"success":true,"data":{"auth_url":"https://a/?b=c&d=%20","expires_at":"2026-11-23T12:00:00.120Z","flow_id":"f"}}`: &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b=c&d=%20", ExpiresAt: at, FlowId: "f"},
+		`{"success":true,"data":` + organizationJSON + `}`:                                                                  &authurlv1.CreateOrganizationResponse{Organization: organization},
+		`{"success":true,"data":[` + organizationJSON + `],"next_page_token":"p","unreadable_ids":["b","a"]}`:               &authurlv1.ListOrganizationsResponse{Organizations: []*authurlv1.Organization{organization}, NextPageToken: "p", UnreadableIds: []string{"b", "a"}},
+		`{"success":true,"data":[],"next_page_token":"","unreadable_ids":[]}`:                                               &authurlv1.ListApiKeysResponse{},
+		`{"success":true,"data":{` + keyMembers + `,"key":"auk_1"}}`:                                                        &authurlv1.CreateApiKeyResponse{ApiKey: key, Key: "auk_1"},
+		`{"success":true,"message":"The API key was revoked"}`:                                                              &authurlv1.RevokeApiKeyResponse{ApiKey: key},
+		`{"success":true,"message":"The social network was deleted"}`:                                                       &authurlv1.DeleteSocialNetworkResponse{},
+		`{"success":true,"message":"The organisation was deleted"}`:                                                         &authurlv1.DeleteOrganizationResponse{},
+		`{"success":true,"data":{"id":"sn","network":"x","instance":"","client_key":"","default_redirect_uri":"","allowed_redirect_uris":[],"scopes":["a","b"],"extra_params":{"a":"1","b":"2"},"variables":{},"created_at":null,"updated_at":null,"variant":"page","name":"brand_b","is_default":true,"allowed_return_uris":["r"],"default_return_uri":"d","session_binding_policy":"SESSION_BINDING_POLICY_REQUIRED","return_profile":true}}`: &authurlv1.GetSocialNetworkResponse{
+			SocialNetwork: &authurlv1.SocialNetwork{Id: "sn", Network: "x", Scopes: []string{"a", "b"}, ExtraParams: map[string]string{"b": "2", "a": "1"}, Variant: "page", Name: "brand_b", IsDefault: true,
+				AllowedReturnUris: []string{"r"}, DefaultReturnUri: "d", SessionBindingPolicy: authurlv1.SessionBindingPolicy_SESSION_BINDING_POLICY_REQUIRED, ReturnProfile: true}},
+		`{"success":true,"data":{"authorization_endpoint":"https://a/","parameters":[{"name":"state","value":"<state>","source":"PARAMETER_SOURCE_GENERATED","why":"w"},{"name":"","value":"","source":"PARAMETER_SOURCE_UNSPECIFIED","why":""}],"fragment":"f","warnings":["a","b"],"social_network_id":"sn_1","configuration_name":"n","hosted_callback":true,"return_uri":"r","return_uri_source":"PARAMETER_SOURCE_CONFIG"}}`: &authurlv1.ExplainAuthUrlResponse{
 			AuthorizationEndpoint: "https://a/", Parameters: []*authurlv1.AuthUrlParameter{{Name: "state", Value: "<state>", Source: authurlv1.ParameterSource_PARAMETER_SOURCE_GENERATED, Why: "w"}, {}},
-			Fragment: "f", Warnings: []string{"a", "b"}, SocialNetworkId: "sn_1", ConfigurationName: "n"},
-		`{"success":true,"data":{"authorization_endpoint":"","parameters":[],"fragment":"","warnings":[],"social_network_id":"","configuration_name":""}}`: &authurlv1.ExplainAuthUrlResponse{},
+			Fragment: "f", Warnings: []string{"a", "b"}, SocialNetworkId: "sn_1", ConfigurationName: "n",
+			HostedCallback: true, ReturnUri: "r", ReturnUriSource: authurlv1.ParameterSource_PARAMETER_SOURCE_CONFIG},
+		`{"success":true,"data":{"authorization_endpoint":"","parameters":[],"fragment":"","warnings":[],"social_network_id":"","configuration_name":"","hosted_callback":false,"return_uri":"","return_uri_source":"PARAMETER_SOURCE_UNSPECIFIED"}}`: &authurlv1.ExplainAuthUrlResponse{},
 		`{"success":true,"data":[{"id":"a","display_name":"","status":"STATUS_LEGACY","status_note":"","default_scopes":["s"],"redirect_uri_rules":` + rulesJSON +
 			`,"pkce_mode":"PKCE_MODE_REQUIRED","client_key_label":"","client_secret_label":"","documentation_url":"","configured":true,"has_instances":false,` +
-			`"variants":[{"id":"v","display_name":"","description":"","default_scopes":[],"redirect_uri_rules":null,"pkce_mode":"PKCE_MODE_NONE","variables":[],"configuration_params":[]}],` +
-			`"variables":[{"name":"n","default_value":"","pattern":"","description":""}],` +
-			`"configuration_params":[{"name":"c","pattern":"","description":"","required":true,"default_value":""}]}]}`: &authurlv1.ListNetworksResponse{
+			`"variants":[{"id":"v","display_name":"","description":"","default_scopes":[],"redirect_uri_rules":null,"pkce_mode":"PKCE_MODE_NONE","variables":[],"configuration_params":[],"connection":null}],` +
+			`"variables":[{"name":"n","default_value":"","pattern":"","description":"","per_request":true}],` +
+			`"configuration_params":[{"name":"c","pattern":"","description":"","required":true,"default_value":"","per_request":false,"completing_only":true}],"connection":{"steps":[{"name":"exchange","evidence":"EVIDENCE_DOCS"}],"code_lifetime_s":30,"public_clients":true,"lifetime":"l","access_token_lifetime_s":0,"refresh_token_lifetime_s":0,"accounts":"","revocation":"","revocation_ends_others":false,"one_grant_per_person":false,"force_account_selection":"","login_hint":false,"locale":false}}]}`: &authurlv1.ListNetworksResponse{
 			Networks: []*authurlv1.Network{{Id: "a", Status: authurlv1.Network_STATUS_LEGACY, DefaultScopes: []string{"s"},
 				RedirectUriRules: &authurlv1.RedirectUriRules{Description: "d", Query: true, MaxLength: 4294967295}, PkceMode: authurlv1.Network_PKCE_MODE_REQUIRED,
 				Configured: true, Variants: []*authurlv1.NetworkVariant{{Id: "v", PkceMode: authurlv1.Network_PKCE_MODE_NONE}},
-				Variables: []*authurlv1.NetworkVariable{{Name: "n"}}, ConfigurationParams: []*authurlv1.NetworkParameter{{Name: "c", Required: true}}}}},
+				Variables: []*authurlv1.NetworkVariable{{Name: "n", PerRequest: true}}, ConfigurationParams: []*authurlv1.NetworkParameter{{Name: "c", Required: true, CompletingOnly: true}},
+				Connection: &authurlv1.NetworkConnection{Steps: []*authurlv1.NetworkConnection_Step{{Name: "exchange", Evidence: authurlv1.NetworkConnection_EVIDENCE_DOCS}},
+					CodeLifetimeS: 30, PublicClients: true, Lifetime: "l"}}}},
 		`{"success":true,"data":[]}`: &authurlv1.ListNetworksResponse{},
-		`{"success":true,"data":[{"network":"x","social_network_id":"sn_1","configuration_name":"","success":true,"auth_url":"https://a/?b&c","expires_at":"2026-11-23T12:00:00.120Z"},` +
-			`{"network":"mastodon","instance":"m.example","social_network_id":"sn_2","configuration_name":"a\"b","success":true,"auth_url":"","expires_at":null},` +
+		`{"success":true,"data":[{"network":"x","social_network_id":"sn_1","configuration_name":"","success":true,"auth_url":"https://a/?b&c","expires_at":"2026-11-23T12:00:00.120Z","flow_id":"f"},` +
+			`{"network":"mastodon","instance":"m.example","social_network_id":"sn_2","configuration_name":"a\"b","success":true,"auth_url":"","expires_at":null,"flow_id":""},` +
 			`{"network":"y","social_network_id":"","configuration_name":"","success":false,"error":"Not found","message":"m","code":"NETWORK_NOT_CONFIGURED"},` +
 			`{"network":"mastodon","instance":"n.example","social_network_id":"sn_3","configuration_name":"n","success":false,"error":"Invalid payload","details":{"scopes":{"0":{"_errors":["bad"]}}}},` +
 			`{"network":"z","social_network_id":"","configuration_name":"","success":false,"error":"Internal server error","message":"Internal error; the gateway's log has the cause under this reply's X-Request-Id","code":"INTERNAL"}]}`: &authurlv1.BatchGetAuthUrlsResponse{
 			Results: []*authurlv1.BatchGetAuthUrlsResponse_Result{
-				withConfiguration("sn_1", "", batchURL("x", "", &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b&c", ExpiresAt: at})),
+				withConfiguration("sn_1", "", batchURL("x", "", &authurlv1.GetAuthUrlResponse{AuthUrl: "https://a/?b&c", ExpiresAt: at, FlowId: "f"})),
 				withConfiguration("sn_2", `a"b`, batchURL("mastodon", "m.example", &authurlv1.GetAuthUrlResponse{})),
 				batchError("y", "", rpcError(codes.NotFound, "m", "NETWORK_NOT_CONFIGURED")),
 				withConfiguration("sn_3", "n", batchError("mastodon", "n.example", rpcError(codes.InvalidArgument, "m", "INVALID_PAYLOAD",

@@ -78,13 +78,21 @@ func (f failure) logCode() string {
 }
 
 func (f failure) write(w http.ResponseWriter, r *http.Request) {
-	if e := exchangeOf(r.Context()); e != nil {
-		e.code, e.cause = f.logCode(), f.cause
-	}
+	f.tell(w, r)
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	body := f.body()
 	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(f.status)
+	_, _ = w.Write(body) // A client that is gone reads no reply.
+}
+
+// tell puts into the log and into the reply's header what belongs there.
+func (f failure) tell(w http.ResponseWriter, r *http.Request) {
+	if e := exchangeOf(r.Context()); e != nil {
+		e.code, e.cause = f.logCode(), f.cause
+	}
+	header := w.Header()
 	if f.retryAfter > 0 {
 		seconds := (f.retryAfter + time.Second - 1) / time.Second
 		header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
@@ -97,8 +105,6 @@ func (f failure) write(w http.ResponseWriter, r *http.Request) {
 	if f.status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Bearer realm="authurl"`)
 	}
-	w.WriteHeader(f.status)
-	_, _ = w.Write(body) // A client that is gone reads no reply.
 }
 
 // failureOf translates what a call to the server ended with, or what grpc-gateway makes itself before one. The server's
@@ -128,7 +134,7 @@ func failureOf(err error) failure {
 	switch {
 	case f.status == http.StatusBadRequest && violations != nil:
 		f.faults = violations
-	case f.status == http.StatusBadRequest:
+	case f.status == http.StatusBadRequest && f.code == "INVALID_PAYLOAD":
 		f.faults = faults{{"", f.message}}
 	case restMessages[f.code] != "":
 		f.message = restMessages[f.code]

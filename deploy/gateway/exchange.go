@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"authurl/deploy/gateway/gen/authurlv1"
 )
 
 // exchange is one request and its reply: what the log says of it.
@@ -19,6 +23,9 @@ type exchange struct {
 	cause     string
 	// Whether anybody has begun to read the request's body.
 	bodyRead bool
+	// Of a list of social accounts: the filter `id`, and what the server was asked for.
+	accountID string
+	listed    *authurlv1.ListSocialAccountsRequest
 }
 
 type exchangeKey struct{}
@@ -30,7 +37,8 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // What of a request's header goes any further. Everything else, Grpc-Metadata-* and X-HTTP-Method-Override included,
 // ends here.
-var knownHeaders = []string{"Authorization", "X-Org-Id", "Content-Type", "Content-Encoding"}
+var knownHeaders = []string{"Authorization", "X-Org-Id", "Content-Type", "Content-Encoding", "Accept-Language",
+	"Origin", "Access-Control-Request-Method", "X-Forwarded-For"}
 
 // withExchange is the outermost layer: it names each request, says what all replies have in common, logs, and lets no
 // panic through. While `draining`, each reply asks its client to open its next connection elsewhere.
@@ -100,7 +108,7 @@ func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.
 	attributes := []slog.Attr{
 		slog.String("method", cut(r.Method, 16)),
 		// Without the query: page tokens are nobody's business.
-		slog.String("path", cut(r.URL.Path, 256)),
+		slog.String("path", cut(pathForLog(r.URL.Path), 256)),
 		slog.Int("status", status),
 		slog.String("request_id", e.requestID),
 		slog.Int64("microseconds", took.Microseconds()),
@@ -112,6 +120,24 @@ func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.
 		attributes = append(attributes, slog.String("cause", cut(e.cause, 300)))
 	}
 	log.LogAttrs(r.Context(), level, "request", attributes...)
+}
+
+var credentialInPath = regexp.MustCompile(`au[kst]_[0-9A-Za-z_-]+`)
+
+// pathForLog is a path without what is nobody's business in it. It may be none of ours: whoever makes a mistake in a path
+// has the same secrets in it.
+func pathForLog(path string) string {
+	// A query whose "?" was encoded belongs to the path.
+	if end := strings.IndexAny(path, "?#&=;"); end >= 0 {
+		path = path[:end] + "…"
+	}
+	if before, after, found := strings.Cut(path, "/pending/"); found {
+		path = before + "/pending/{session_token}"
+		if strings.HasSuffix(after, "/finalize") {
+			path += "/finalize"
+		}
+	}
+	return credentialInPath.ReplaceAllString(path, "{credential}")
 }
 
 // requestIDFor takes the caller's, where it is fit for a log by the server's rule; else it makes one.

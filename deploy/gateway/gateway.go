@@ -22,16 +22,14 @@ const maxBodyBytes = 64 << 10
 
 // newAPI is the REST API of http_rules.yaml in front of `server`.
 func newAPI(c config, server grpc.ClientConnInterface, k *clients) (http.Handler, error) {
-	routes, err := newMux(server, func(runtime.HandlerFunc) runtime.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request, _ map[string]string) { w.WriteHeader(http.StatusOK) }
-	})
+	table, err := newRouteTable()
 	if err != nil {
 		return nil, err
 	}
 	api, err := newMux(server, admit(c, k),
 		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
 			if status == http.StatusMethodNotAllowed {
-				methodNotAllowed(w, r, methodsOf(routes, r))
+				methodNotAllowed(w, r, table.methodsOf(r))
 				return
 			}
 			notFound(w, r)
@@ -44,6 +42,9 @@ func newAPI(c config, server grpc.ClientConnInterface, k *clients) (http.Handler
 			notFound(w, r)
 			return
 		}
+		if isPreflight(r) && c.corsOrigins.answerPreflight(w, r, table) {
+			return
+		}
 		api.ServeHTTP(w, r)
 	}), nil
 }
@@ -52,7 +53,8 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 	none := func(string) (string, bool) { return "", false }
 	mux := runtime.NewServeMux(append([]runtime.ServeMuxOption{
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, envelope{}),
-		runtime.WithMiddlewares(around),
+		runtime.WithMiddlewares(around, takeAccountID),
+		runtime.WithForwardResponseRewriter(withListing),
 		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) { return "x-org-id", name == "X-Org-Id" }),
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
@@ -67,7 +69,25 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 	return mux, errors.Join(
 		authurlv1.RegisterAuthUrlServiceHandlerClient(context.Background(), mux, authurlv1.NewAuthUrlServiceClient(server)),
 		authurlv1.RegisterSocialNetworkServiceHandlerClient(context.Background(), mux, authurlv1.NewSocialNetworkServiceClient(server)),
+		authurlv1.RegisterSocialAccountServiceHandlerClient(context.Background(), mux, accountsClient{authurlv1.NewSocialAccountServiceClient(server)}),
 		authurlv1.RegisterOrganizationServiceHandlerClient(context.Background(), mux, authurlv1.NewOrganizationServiceClient(server)))
+}
+
+// How long the server may take where it asks a network: it gives a flow 20 s.
+const networkTimeout = 25 * time.Second
+
+// How long a reply may take to be sent after that.
+const sendingTime = 5 * time.Second
+
+// withDeadline gives the server the time that it may take for a call.
+func withDeadline(c config, w http.ResponseWriter, r *http.Request, asksNetwork bool) (context.Context, context.CancelFunc) {
+	if !asksNetwork {
+		return context.WithTimeout(r.Context(), c.upstreamTimeout)
+	}
+	timeout := max(networkTimeout, c.upstreamTimeout)
+	// --write_timeout, which began with the request, has no room for that. Fails in tests without a connection only.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + sendingTime))
+	return context.WithTimeout(r.Context(), timeout)
 }
 
 // admit is what every request of a known path and method goes through: it shows a key, its body is read, in time and in
@@ -75,7 +95,9 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 func admit(c config, k *clients) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
-			if refusal := refuseWithoutKey(r); refusal != nil {
+			route := traitsOfRoutes[routeOf(r)]
+			c.corsOrigins.letPageRead(w, r, route)
+			if refusal := refuseCaller(r, route); refusal != nil {
 				refusal.write(w, r)
 				return
 			}
@@ -83,7 +105,7 @@ func admit(c config, k *clients) runtime.Middleware {
 				invalid("x-org-id", "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -").write(w, r)
 				return
 			}
-			text, refusal := readBody(w, r)
+			text, refusal := readBody(w, r, route)
 			if refusal != nil {
 				refusal.write(w, r)
 				return
@@ -91,8 +113,8 @@ func admit(c config, k *clients) runtime.Middleware {
 			// A body can have a client's secret in it.
 			defer clear(text)
 			r.Body = requestBody{bytes.NewReader(text), pathParams}
-			if !k.serve(r.Context(), func() {
-				ctx, cancel := context.WithTimeout(r.Context(), c.upstreamTimeout)
+			if !k.serve(r.Context(), route.asksNetwork, func() {
+				ctx, cancel := withDeadline(c, w, r, route.asksNetwork)
 				defer cancel()
 				next(w, r.WithContext(ctx), pathParams)
 			}) {
@@ -102,10 +124,46 @@ func admit(c config, k *clients) runtime.Middleware {
 	}
 }
 
+// refuseCaller asks for a key, and for one that fits where the request comes from.
+func refuseCaller(r *http.Request, route traits) *failure {
+	if route.keyless {
+		// Whatever a page sends along: the server is shown nothing that it might refuse.
+		r.Header.Del("Authorization")
+		r.Header.Del("X-Org-Id")
+		return nil
+	}
+	if refusal := refuseWithoutKey(r); refusal != nil {
+		return refusal
+	}
+	return refuseKeyInPage(r)
+}
+
 var bodyTooLarge = failure{status: http.StatusRequestEntityTooLarge, code: "BODY_TOO_LARGE",
 	message: "The body is larger than 64 KiB: send less"}
 
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
+// readBody reads the JSON that a request has as its body, or that it has none. Of strangers it reads nothing.
+func readBody(w http.ResponseWriter, r *http.Request, route traits) ([]byte, *failure) {
+	if route.keyless {
+		return nil, nil
+	}
+	text, refusal := readBytes(w, r)
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case r.Method != http.MethodPost && r.Method != http.MethodPatch:
+		return nil, refuseQuery(r)
+	case r.URL.RawQuery != "":
+		refusal := invalid("", "There are no query parameters here: put them into the body")
+		return nil, &refusal
+	case !isJSON(r.Header, len(text) == 0):
+		return nil, &failure{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE",
+			message: "Send the body as JSON, with the header Content-Type: application/json"}
+	}
+	return text, nil
+}
+
+// readBytes reads the body of a request, whatever it is.
+func readBytes(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
 	if r.ContentLength > maxBodyBytes {
 		return nil, &bodyTooLarge
 	}
@@ -126,17 +184,6 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
 		refusal := invalid("", "The body could not be read to its end: send it again")
 		refusal.cause = err.Error()
 		return nil, &refusal
-	}
-	if r.Method != http.MethodPost && r.Method != http.MethodPatch {
-		return nil, refuseQuery(r)
-	}
-	if r.URL.RawQuery != "" {
-		refusal := invalid("", "There are no query parameters here: put them into the body")
-		return nil, &refusal
-	}
-	if !isJSON(r.Header, len(text) == 0) {
-		return nil, &failure{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE",
-			message: "Send the body as JSON, with the header Content-Type: application/json"}
 	}
 	return text, nil
 }
@@ -175,16 +222,18 @@ func receiveBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // isJSON asks for the one Content-Type that no HTML form can send. An empty body may go without.
 func isJSON(header http.Header, empty bool) bool {
+	return empty && len(header.Values("Content-Type")) == 0 || hasContentType(header, "application/json")
+}
+
+// hasContentType tells whether a body is of that type, in UTF-8 and as it is.
+func hasContentType(header http.Header, want string) bool {
 	given := header.Values("Content-Type")
-	if len(given) == 0 && empty {
-		return true
-	}
 	if len(given) != 1 || header.Get("Content-Encoding") != "" {
 		return false
 	}
 	kind, parameters, err := mime.ParseMediaType(given[0])
 	charset := strings.ToLower(parameters["charset"])
-	return err == nil && kind == "application/json" && (charset == "" || charset == "utf-8")
+	return err == nil && kind == want && (charset == "" || charset == "utf-8")
 }
 
 // isPrintable tells whether gRPC can carry the values. grpc-gateway drops others without a word, and a request must not
@@ -233,24 +282,3 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) 
 	failure{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED",
 		message: "This path takes " + strings.Join(allowed, ", ")}.write(w, r)
 }
-
-// methodsOf asks a copy of the routing table that answers 200 to what it knows.
-func methodsOf(routes *runtime.ServeMux, r *http.Request) []string {
-	var methods []string
-	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
-		probe := &http.Request{Method: method, URL: r.URL, Header: http.Header{}}
-		answer := &countingWriter{ResponseWriter: nowhere{}}
-		routes.ServeHTTP(answer, probe)
-		if answer.status == http.StatusOK {
-			methods = append(methods, method)
-		}
-	}
-	return slices.Clip(methods)
-}
-
-// nowhere is a reply that nobody reads.
-type nowhere struct{}
-
-func (nowhere) Header() http.Header            { return http.Header{} }
-func (nowhere) WriteHeader(int)                {}
-func (nowhere) Write(body []byte) (int, error) { return len(body), nil }

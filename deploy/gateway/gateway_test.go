@@ -179,7 +179,7 @@ func TestAColonIsPartOfTheNetworkOrBeginsTheVerb(t *testing.T) {
 func TestBodiesOfExplainAndBatchReachTheServer(t *testing.T) {
 	server := &fakeServer{}
 	g := startGateway(t, "--upstream="+server.start(t))
-	const fields = `"redirect_uri":"https://a/","tenantId":"t","scopes":["a","b"],"force_account_selection":false,"login_hint":"l","instance":"i","session_binding":"s","configuration":"c"`
+	const fields = `"redirect_uri":"https://a/","tenantId":"t","scopes":["a","b"],"force_account_selection":false,"login_hint":"l","instance":"i","session_binding":"s","configuration":"c","return_uri":"https://b/","returnState":"r"`
 	for i, path := range []string{explainPath, batchPath} {
 		body, request := "{"+fields+"}", proto.Message(&authurlv1.ExplainAuthUrlRequest{Network: "instagram"})
 		if path == batchPath {
@@ -234,8 +234,18 @@ func TestOtherMethodsAre405WithWhatIsAllowed(t *testing.T) {
 		}
 		expectEnvelope(t, test[1], r)
 	}
+	// Browsers are told nothing that would let a page of another site call.
+	r := send(t, "OPTIONS", g.url+authURLPath, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST")
+	if r.status != 405 {
+		t.Error(r)
+	}
+	for name := range r.header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			t.Errorf("the reply has %s", name)
+		}
+	}
 	// No way around by a header or a form.
-	r := send(t, "POST", g.url+authURLPath, "", "X-HTTP-Method-Override", "GET")
+	r = send(t, "POST", g.url+authURLPath, "", "X-HTTP-Method-Override", "GET")
 	if r.status != 200 {
 		t.Error(r)
 	}
@@ -337,7 +347,7 @@ func TestAKeyIsAskedForBeforeTheBodyIsRead(t *testing.T) {
 	if server.seen() != 0 {
 		t.Errorf("%d of them reached the server", server.seen())
 	}
-	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER "} {
+	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  ", "Bearer     "} {
 		if r := send(t, "POST", g.url+authURLPath, "", "Authorization", scheme+testKey); r.status != 200 {
 			t.Error(r)
 		}
@@ -603,7 +613,7 @@ func TestTheDocumentAndItsPageAreServed(t *testing.T) {
 	}
 	r = send(t, "GET", g.url+"/docs", "")
 	for _, word := range []string{"Get an authorization URL", "/v1/social-networks/{network}/auth-url",
-		"/v1/social-networks/{network}/auth-url:explain", "/v1/auth-urls:batch", "/v1/networks", "tenant_id", "STORAGE_UNAVAILABLE", "ROLE_MINT"} {
+		"/v1/social-networks/{network}/auth-url:explain", "/v1/auth-urls:batch", "/v1/networks", "/v1/social-accounts/pending/{session_token}/finalize", "selectedPageIds", "tenant_id", "STORAGE_UNAVAILABLE", "ROLE_MINT"} {
 		if !strings.Contains(r.body, word) {
 			t.Errorf("the page does not have %s", word)
 		}

@@ -12,11 +12,11 @@ import (
 
 const (
 	maxDepth = 32
-	// The longest list of any request has 100 entries (networks), the largest object 32 (extra_params). Some room is
+	// The longest list of any request has 500 entries (choice_ids), the largest object 32 (extra_params). Some room is
 	// left for those who miscount: the server tells them better what is wrong.
-	maxItems   = 128
+	maxItems   = 640
 	maxMembers = 64
-	// The largest request has some 300.
+	// The largest request has some 500.
 	maxValues = 1024
 )
 

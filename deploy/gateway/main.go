@@ -107,7 +107,11 @@ func handlerFor(c config, upstream *pool, k *clients, log *slog.Logger, draining
 	if err != nil {
 		return nil, err
 	}
-	all, err := newHandler(api, upstream, draining)
+	hosted, err := newCallback(c, upstream, k)
+	if err != nil {
+		return nil, err
+	}
+	all, err := newHandler(api, hosted, upstream, draining)
 	if err != nil {
 		return nil, err
 	}

@@ -16,12 +16,13 @@ import (
 const healthTimeout = 900 * time.Millisecond
 
 // newHandler serves everything: the API, and beside it what the gateway answers itself.
-func newHandler(api http.Handler, server grpc.ClientConnInterface, draining *atomic.Bool) (http.Handler, error) {
+func newHandler(api http.Handler, hosted callback, server grpc.ClientConnInterface, draining *atomic.Bool) (http.Handler, error) {
 	docs, err := docsPage()
 	if err != nil {
 		return nil, err
 	}
-	// The closed list of what strangers are answered. Everything else asks for an API key (admit).
+	// With the callback and the API's keyless routes (routes.go) the closed list of what strangers are answered. Everything
+	// else asks for an API key (admit).
 	keyless := map[string]http.HandlerFunc{
 		"/healthz":      healthz,
 		"/readyz":       readyz(grpc_health_v1.NewHealthClient(server), draining),
@@ -31,6 +32,8 @@ func newHandler(api http.Handler, server grpc.ClientConnInterface, draining *ato
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page := keyless[r.URL.Path]
 		switch {
+		case hosted.takes(r):
+			hosted.ServeHTTP(w, r)
 		case page == nil || r.URL.EscapedPath() != r.URL.Path:
 			api.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:

@@ -54,13 +54,19 @@ func setFromText(message protoreflect.Message, field protoreflect.FieldDescripto
 		number, err := strconv.ParseInt(text, 10, 32)
 		message.Set(field, protoreflect.ValueOfInt32(int32(number)))
 		return err == nil
+	case protoreflect.BoolKind:
+		message.Set(field, protoreflect.ValueOfBool(text == "true"))
+		return text == "true" || text == "false"
 	}
 	return false
 }
 
 func expectedText(field protoreflect.FieldDescriptor) string {
-	if field.Kind() == protoreflect.Int32Kind {
+	switch field.Kind() {
+	case protoreflect.Int32Kind:
 		return "a whole number from -2147483648 to 2147483647"
+	case protoreflect.BoolKind:
+		return "true or false"
 	}
 	return "text in UTF-8"
 }
@@ -68,6 +74,7 @@ func expectedText(field protoreflect.FieldDescriptor) string {
 // Of the calls without a body, those whose query grpc-gateway reads: the others have no field that it could set.
 var pathsWithQuery = map[string]bool{
 	"/v1/social-networks":                   true,
+	"/v1/social-accounts":                   true,
 	"/v1/organizations":                     true,
 	"/v1/organizations/{org_id=*}/api-keys": true,
 	"/v1/api-keys":                          true,

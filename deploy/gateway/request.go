@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"authurl/deploy/gateway/gen/authurlv1"
@@ -174,9 +176,12 @@ func (d *decoder) single(newValue func() protoreflect.Value, field protoreflect.
 		return d.enum(field.Enum(), value, path)
 	case protoreflect.MessageKind:
 		message := newValue()
-		if mask, ok := message.Message().Interface().(*fieldmaskpb.FieldMask); ok {
-			d.fieldMask(mask, field.ContainingMessage(), value, path)
-		} else {
+		switch target := message.Message().Interface().(type) {
+		case *fieldmaskpb.FieldMask:
+			d.fieldMask(target, field.ContainingMessage(), value, path)
+		case *durationpb.Duration:
+			d.duration(target, value, path)
+		default:
 			d.message(message.Message(), value, path)
 		}
 		return message, true
@@ -240,8 +245,27 @@ func (d *decoder) fieldMask(mask *fieldmaskpb.FieldMask, of protoreflect.Message
 	}
 }
 
+// duration reads "900s", proto3 JSON's form.
+func (d *decoder) duration(target *durationpb.Duration, value jsonValue, path string) {
+	if !d.expect("string", value, path) {
+		return
+	}
+	if err := protojson.Unmarshal(appendJSONString(nil, value.text), target); err != nil {
+		d.fault(path, `Expected seconds such as "900s", received %s`, quoted(value.text))
+	}
+}
+
+// Names that fields have in Outstand's public API, for clients that were written for it.
+var otherNames = map[protoreflect.FullName]map[string]protoreflect.Name{
+	"authurl.v1.ListSocialAccountsRequest":        {"limit": "page_size"},
+	"authurl.v1.FinalizePendingConnectionRequest": {"selectedPageIds": "choice_ids"},
+}
+
 // findField knows a field by its name and by its lowerCamelCase spelling.
 func findField(message protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if other, found := otherNames[message.FullName()][name]; found {
+		return message.Fields().ByName(other)
+	}
 	if field := message.Fields().ByName(protoreflect.Name(name)); field != nil {
 		return field
 	}

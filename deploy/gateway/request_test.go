@@ -238,8 +238,8 @@ func TestFaultsBeyondAHandfulAreNotShown(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`{"extra_params":{` + strings.Repeat(`"a":"",`, maxMembers) + `"b":""}}`: `{"extra_params":{"_errors":["must have at most 64 members; the largest objects of the API have fewer"]}}`,
-		items(maxItems + 1):                          `{"scopes":{"_errors":["must have at most 128 entries; the longest lists of the API have fewer"]}}`,
-		`{"scopes":["a",` + items(maxItems+1) + `]}`: `{"scopes":{"1":{"scopes":{"_errors":["must have at most 128 entries; the longest lists of the API have fewer"]}}}}`,
+		items(maxItems + 1):                          `{"scopes":{"_errors":["must have at most 640 entries; the longest lists of the API have fewer"]}}`,
+		`{"scopes":["a",` + items(maxItems+1) + `]}`: `{"scopes":{"1":{"scopes":{"_errors":["must have at most 640 entries; the longest lists of the API have fewer"]}}}}`,
 		`{"scopes":[` + strings.Repeat("["+strings.Repeat("1,", 99)+"1],", 12) + `1]}`: `{"_errors":["The body has more than 1024 values: send fewer"]}`,
 	} {
 		if got := decoded(t, body, &authurlv1.GetAuthUrlRequest{}); got != want {
@@ -254,6 +254,7 @@ func TestEveryFieldOfTheAPIHasATypeThatIsKnown(t *testing.T) {
 	for _, file := range []protoreflect.FileDescriptor{
 		authurlv1.File_authurl_v1_auth_url_service_proto,
 		authurlv1.File_authurl_v1_organization_service_proto,
+		authurlv1.File_authurl_v1_social_account_service_proto,
 		authurlv1.File_authurl_v1_social_network_service_proto,
 	} {
 		expectKnownTypes(t, file.Messages())
@@ -280,14 +281,14 @@ func isKnownType(field protoreflect.FieldDescriptor, ofRequest bool) bool {
 	switch field.Kind() {
 	case protoreflect.StringKind, protoreflect.BoolKind, protoreflect.Int32Kind, protoreflect.EnumKind:
 		return true
-	case protoreflect.Uint32Kind:
+	case protoreflect.Uint32Kind, protoreflect.Int64Kind:
 		return !ofRequest
 	case protoreflect.MessageKind:
 		switch field.Message().ParentFile().Package() {
 		case "authurl.v1":
 			return true
 		case "google.protobuf":
-			return !ofRequest || field.Message().Name() == "FieldMask"
+			return !ofRequest || field.Message().Name() == "FieldMask" || field.Message().Name() == "Duration"
 		}
 		return field.FullName() == "authurl.v1.BatchGetAuthUrlsResponse.Result.error"
 	}

@@ -20,6 +20,7 @@ var masks = map[*regexp.Regexp]string{
 	regexp.MustCompile(`code_challenge=[A-Za-z0-9_-]{43}`):          "code_challenge=CHALLENGE",
 	regexp.MustCompile(`id":"sn_[A-Za-z0-9]+"`):                     `id":"ID"`,
 	regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`): `"TIME"`,
+	regexp.MustCompile(`"flow_id":"[A-Za-z0-9_-]+"`):                `"flow_id":"FLOW"`,
 }
 
 func masked(body string) string {
@@ -168,8 +169,8 @@ func TestSeveralConfigurationsOfOneNetwork(t *testing.T) {
 	expectApp("key-b", `{"configuration":"brand_b"}`)
 	expectApp("key-a", `{"configuration":"`+a+`"}`)
 	for _, test := range [][2]string{{"brand_b", "brand_b"}, {b, "brand_b"}} {
-		want := `"social_network_id":"` + b + `","configuration_name":"` + test[1] + `"}}`
-		if r := call("POST", explainPath, `{"configuration":"`+test[0]+`"}`); r.status != 200 || !strings.HasSuffix(r.body, want) {
+		want := `"social_network_id":"` + b + `","configuration_name":"` + test[1] + `",`
+		if r := call("POST", explainPath, `{"configuration":"`+test[0]+`"}`); r.status != 200 || !strings.Contains(r.body, want) {
 			t.Errorf("%s: %v", test[0], r)
 		}
 	}
@@ -180,13 +181,13 @@ func TestSeveralConfigurationsOfOneNetwork(t *testing.T) {
 	expectGolden(t, "is_default_invalid", 400, call("PATCH", "/v1/social-networks/"+b, `{"is_default":false}`))
 	for i, spelling := range []string{"is_default", "isDefault"} {
 		id, key := []string{b, a}[i], []string{"key-b", "key-a"}[i]
-		if r := call("PATCH", "/v1/social-networks/"+id, `{"`+spelling+`":true}`); r.status != 200 || !strings.Contains(r.body, `"is_default":true}}`) {
+		if r := call("PATCH", "/v1/social-networks/"+id, `{"`+spelling+`":true}`); r.status != 200 || !strings.Contains(r.body, `"is_default":true,"allowed_return_uris":[],`) {
 			t.Error(r)
 		}
 		expectApp(key, ``)
 	}
 	if list := call("GET", "/v1/social-networks", "").body; strings.Count(list, `"network":"instagram"`) != 3 ||
-		strings.Count(list, `"is_default":true`) != 1 || !strings.Contains(list, `"name":"brand_a","is_default":true}`) {
+		strings.Count(list, `"is_default":true`) != 1 || !strings.Contains(list, `"name":"brand_a","is_default":true,`) {
 		t.Error(list)
 	}
 
@@ -283,12 +284,16 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	call(400, `{"client_key":{"_errors":["Required"]},"client_secret":{"_errors":["Required"]}`, "POST", "/v1/social-networks", `{"network":"linkedin"}`, org)
 	call(400, `"extra_params":{"state":{"_errors":[`, "POST", "/v1/social-networks", `{"network":"linkedin","client_key":"1","client_secret":"2","extra_params":{"state":"x"}}`, org)
 	call(200, `"network":"instagram"`, "GET", "/v1/social-networks/"+id, "", org)
-	call(200, `"client_key":"new"`, "PATCH", "/v1/social-networks/"+id, `{"client_key":"new"}`, org)
+	changed := call(200, `"client_key":"new"`, "PATCH", "/v1/social-networks/"+id, `{"client_key":"new"}`, org)
+	updatedAt := regexp.MustCompile(`"updated_at":"[^"]+"`).FindString(changed)
+	for _, nothing := range []string{"{}", "", `{"client_key":"new"}`} {
+		call(200, updatedAt, "PATCH", "/v1/social-networks/"+id, nothing, org)
+	}
 	call(200, `"scopes":["a","b"],"extra_params":{"c":"d"}`, "PATCH", "/v1/social-networks/"+id, `{"scopes":["a","b"],"extra_params":{"c":"d"}}`, org)
 	call(200, `"scopes":[],"extra_params":{"c":"d"}`, "PATCH", "/v1/social-networks/"+id, `{"scopes":[]}`, org)
 	call(200, `"client_key":"newer","default_redirect_uri":"https://app.example.com/cb","allowed_redirect_uris":[],"scopes":[],"extra_params":{}`,
 		"PATCH", "/v1/social-networks/"+id, `{"client_key":"newer","extra_params":{}}`, org)
-	call(400, `"update_mask":{"_errors":["Has 30001 names; there are only 12 fields"]}`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"`+strings.Repeat("a,", 30_000)+`a"}`, org)
+	call(400, `"update_mask":{"_errors":["Has 30001 names; there are only 16 fields"]}`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"`+strings.Repeat("a,", 30_000)+`a"}`, org)
 	call(200, `"default_redirect_uri":"",`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"default_redirect_uri"}`, org)
 	call(409, `"NO_REDIRECT_URI"`, "POST", authURLPath, "", org)
 	call(409, `"NO_REDIRECT_URI"`, "POST", explainPath, "", org)
@@ -296,6 +301,13 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	for _, variant := range []string{"", "none"} {
 		call(400, `{"variant":{"_errors":[`, "PATCH", "/v1/social-networks/"+id, `{"variant":"`+variant+`"}`, org)
 	}
+	call(200, `"allowed_return_uris":["https://app.example.com/connected"],"default_return_uri":"https://app.example.com/","session_binding_policy":"SESSION_BINDING_POLICY_REQUIRED","return_profile":true`,
+		"PATCH", "/v1/social-networks/"+id, `{"allowedReturnUris":["https://app.example.com/connected"],"default_return_uri":"https://app.example.com/","sessionBindingPolicy":"SESSION_BINDING_POLICY_REQUIRED","return_profile":true}`, org)
+	call(400, `{"session_binding":{"_errors":["Required by the configuration's session_binding_policy"]}}`, "POST", authURLPath, "", org)
+	call(400, `{"session_binding_policy":{"_errors":["Expected one of SESSION_BINDING_POLICY_OPTIONAL, SESSION_BINDING_POLICY_REQUIRED`,
+		"PATCH", "/v1/social-networks/"+id, `{"session_binding_policy":"REQUIRED"}`, org)
+	call(200, `"allowed_return_uris":[],"default_return_uri":"","session_binding_policy":"SESSION_BINDING_POLICY_OPTIONAL","return_profile":false`,
+		"PATCH", "/v1/social-networks/"+id, `{"update_mask":"allowed_return_uris,default_return_uri,session_binding_policy,returnProfile"}`, org)
 	call(200, `"variant":"facebook_login"`, "PATCH", "/v1/social-networks/"+id, `{"variant":"facebook_login"}`, org)
 	call(200, `"variant":""`, "PATCH", "/v1/social-networks/"+id, `{"update_mask":"variant"}`, org)
 	call(404, `"SOCIAL_NETWORK_NOT_FOUND"`, "GET", "/v1/social-networks/sn_nothing", "", org)
@@ -321,6 +333,8 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	serviceKey := regexp.MustCompile(`"key":"(auk_[^"]+)"`).FindStringSubmatch(service)[1]
 	call(200, `"data":[]`, "GET", "/v1/social-networks", "", []string{"Authorization", bearer(serviceKey), "X-Org-Id", "acme"})
 	call(404, `"ORGANIZATION_NOT_FOUND"`, "GET", "/v1/social-networks", "", []string{"Authorization", bearer(serviceKey), "X-Org-Id", "other"})
+	call(400, `{"x-org-id":{"_errors":["Required with a key of role ROLE_SERVICE: the organisation that it acts for"]}}`,
+		"GET", "/v1/social-networks", "", []string{"Authorization", bearer(serviceKey)})
 	serviceID := strings.Split(serviceKey, "_")[1]
 	call(200, `{"success":true,"message":"The API key was revoked"}`, "DELETE", "/v1/api-keys/"+serviceID, "", admin)
 	keyID := strings.Split(key, "_")[1]

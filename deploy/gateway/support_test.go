@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"authurl/deploy/gateway/gen/authurlv1"
 )
@@ -152,19 +153,25 @@ func send(t *testing.T, method, url, body string, headers ...string) reply {
 
 const jsonType = "application/json"
 
-// fakeServer answers GetAuthUrl and BatchGetAuthUrls as a test wants, and remembers what it was asked.
+// fakeServer answers GetAuthUrl, BatchGetAuthUrls and what is about social accounts as a test wants, and remembers what it
+// was asked.
 type fakeServer struct {
 	authurlv1.UnimplementedAuthUrlServiceServer
+	authurlv1.UnimplementedSocialAccountServiceServer
 	authurlv1.UnimplementedSocialNetworkServiceServer
 	authurlv1.UnimplementedOrganizationServiceServer
 	grpc_health_v1.UnimplementedHealthServer
 
 	answer  func(context.Context, *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error)
 	results []*authurlv1.BatchGetAuthUrlsResponse_Result
+	hosted  func(context.Context, *authurlv1.CompleteHostedAuthRequest) (*authurlv1.CompleteHostedAuthResponse, error)
 
 	mutex    sync.Mutex
 	metadata metadata.MD
 	requests []any
+	// Of SocialAccountService, for the call that it is the reply of; the others get an empty one. Or the error for all.
+	social      proto.Message
+	socialError error
 }
 
 func (f *fakeServer) remember(ctx context.Context, request any) {
@@ -178,6 +185,88 @@ func (f *fakeServer) seen() int {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	return len(f.requests)
+}
+
+// last is the latest request, and how many there were.
+func (f *fakeServer) last() (any, int) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if len(f.requests) == 0 {
+		return nil, 0
+	}
+	return f.requests[len(f.requests)-1], len(f.requests)
+}
+
+func (f *fakeServer) answerSocial(reply proto.Message, err error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.social, f.socialError = reply, err
+}
+
+func socialReply[Reply any](ctx context.Context, f *fakeServer, request any) (*Reply, error) {
+	f.remember(ctx, request)
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if reply, ok := any(f.social).(*Reply); ok && f.socialError == nil {
+		return reply, nil
+	}
+	return new(Reply), f.socialError
+}
+
+func (f *fakeServer) CompleteHostedAuth(ctx context.Context, request *authurlv1.CompleteHostedAuthRequest) (*authurlv1.CompleteHostedAuthResponse, error) {
+	if f.hosted != nil {
+		f.remember(ctx, request)
+		return f.hosted(ctx, request)
+	}
+	return socialReply[authurlv1.CompleteHostedAuthResponse](ctx, f, request)
+}
+
+func (f *fakeServer) CompleteAuth(ctx context.Context, request *authurlv1.CompleteAuthRequest) (*authurlv1.CompleteAuthResponse, error) {
+	return socialReply[authurlv1.CompleteAuthResponse](ctx, f, request)
+}
+
+func (f *fakeServer) OpenAuthResponse(ctx context.Context, request *authurlv1.OpenAuthResponseRequest) (*authurlv1.OpenAuthResponseResponse, error) {
+	return socialReply[authurlv1.OpenAuthResponseResponse](ctx, f, request)
+}
+
+func (f *fakeServer) GetAuthFlow(ctx context.Context, request *authurlv1.GetAuthFlowRequest) (*authurlv1.GetAuthFlowResponse, error) {
+	return socialReply[authurlv1.GetAuthFlowResponse](ctx, f, request)
+}
+
+func (f *fakeServer) GetPendingConnection(ctx context.Context, request *authurlv1.GetPendingConnectionRequest) (*authurlv1.GetPendingConnectionResponse, error) {
+	return socialReply[authurlv1.GetPendingConnectionResponse](ctx, f, request)
+}
+
+func (f *fakeServer) FinalizePendingConnection(ctx context.Context, request *authurlv1.FinalizePendingConnectionRequest) (*authurlv1.FinalizePendingConnectionResponse, error) {
+	return socialReply[authurlv1.FinalizePendingConnectionResponse](ctx, f, request)
+}
+
+func (f *fakeServer) ListSocialAccounts(ctx context.Context, request *authurlv1.ListSocialAccountsRequest) (*authurlv1.ListSocialAccountsResponse, error) {
+	return socialReply[authurlv1.ListSocialAccountsResponse](ctx, f, request)
+}
+
+func (f *fakeServer) GetSocialAccount(ctx context.Context, request *authurlv1.GetSocialAccountRequest) (*authurlv1.GetSocialAccountResponse, error) {
+	return socialReply[authurlv1.GetSocialAccountResponse](ctx, f, request)
+}
+
+func (f *fakeServer) CheckSocialAccount(ctx context.Context, request *authurlv1.CheckSocialAccountRequest) (*authurlv1.CheckSocialAccountResponse, error) {
+	return socialReply[authurlv1.CheckSocialAccountResponse](ctx, f, request)
+}
+
+func (f *fakeServer) DeleteSocialAccount(ctx context.Context, request *authurlv1.DeleteSocialAccountRequest) (*authurlv1.DeleteSocialAccountResponse, error) {
+	return socialReply[authurlv1.DeleteSocialAccountResponse](ctx, f, request)
+}
+
+func (f *fakeServer) DeleteSocialAccounts(ctx context.Context, request *authurlv1.DeleteSocialAccountsRequest) (*authurlv1.DeleteSocialAccountsResponse, error) {
+	return socialReply[authurlv1.DeleteSocialAccountsResponse](ctx, f, request)
+}
+
+func (f *fakeServer) GetAccessToken(ctx context.Context, request *authurlv1.GetAccessTokenRequest) (*authurlv1.GetAccessTokenResponse, error) {
+	return socialReply[authurlv1.GetAccessTokenResponse](ctx, f, request)
+}
+
+func (f *fakeServer) CreateTenantToken(ctx context.Context, request *authurlv1.CreateTenantTokenRequest) (*authurlv1.CreateTenantTokenResponse, error) {
+	return socialReply[authurlv1.CreateTenantTokenResponse](ctx, f, request)
 }
 
 func (f *fakeServer) GetAuthUrl(ctx context.Context, request *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error) {
@@ -223,6 +312,7 @@ func (f *fakeServer) start(t *testing.T, options ...grpc.ServerOption) string {
 	}
 	server := grpc.NewServer(options...)
 	authurlv1.RegisterAuthUrlServiceServer(server, f)
+	authurlv1.RegisterSocialAccountServiceServer(server, f)
 	authurlv1.RegisterSocialNetworkServiceServer(server, f)
 	authurlv1.RegisterOrganizationServiceServer(server, f)
 	grpc_health_v1.RegisterHealthServer(server, f)

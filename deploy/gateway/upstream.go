@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,14 +23,20 @@ import (
 // Calls that change nothing that matters: they are made again when a server leaves in the middle of them.
 var safeCalls = map[string]bool{
 	// These two may store states: another one does no harm.
-	authurlv1.AuthUrlService_GetAuthUrl_FullMethodName:               true,
-	authurlv1.AuthUrlService_BatchGetAuthUrls_FullMethodName:         true,
-	authurlv1.AuthUrlService_ExplainAuthUrl_FullMethodName:           true,
-	authurlv1.AuthUrlService_ListNetworks_FullMethodName:             true,
-	authurlv1.SocialNetworkService_ListSocialNetworks_FullMethodName: true,
-	authurlv1.SocialNetworkService_GetSocialNetwork_FullMethodName:   true,
-	authurlv1.OrganizationService_ListOrganizations_FullMethodName:   true,
-	authurlv1.OrganizationService_ListApiKeys_FullMethodName:         true,
+	authurlv1.AuthUrlService_GetAuthUrl_FullMethodName:                 true,
+	authurlv1.AuthUrlService_BatchGetAuthUrls_FullMethodName:           true,
+	authurlv1.AuthUrlService_ExplainAuthUrl_FullMethodName:             true,
+	authurlv1.AuthUrlService_ListNetworks_FullMethodName:               true,
+	authurlv1.SocialNetworkService_ListSocialNetworks_FullMethodName:   true,
+	authurlv1.SocialNetworkService_GetSocialNetwork_FullMethodName:     true,
+	authurlv1.SocialAccountService_GetAuthFlow_FullMethodName:          true,
+	authurlv1.SocialAccountService_GetPendingConnection_FullMethodName: true,
+	authurlv1.SocialAccountService_ListSocialAccounts_FullMethodName:   true,
+	authurlv1.SocialAccountService_GetSocialAccount_FullMethodName:     true,
+	// Stores nothing.
+	authurlv1.SocialAccountService_CreateTenantToken_FullMethodName: true,
+	authurlv1.OrganizationService_ListOrganizations_FullMethodName:  true,
+	authurlv1.OrganizationService_ListApiKeys_FullMethodName:        true,
 }
 
 const (
@@ -127,13 +134,13 @@ func (p *pool) Invoke(ctx context.Context, method string, args, reply any, optio
 }
 
 // isWorthRepeating: a server that is stopping has done nothing of what it refused, and a call that changes nothing can't
-// do harm twice. What storage can't do it won't be able to do a moment later.
+// do harm twice. What storage or a network can't do it won't be able to do a moment later.
 func isWorthRepeating(method string, err error) bool {
 	if status.Code(err) != codes.Unavailable {
 		return false
 	}
 	reason := failureOf(err).code
-	return reason == "SHUTTING_DOWN" || safeCalls[method] && reason != "STORAGE_UNAVAILABLE"
+	return reason == "SHUTTING_DOWN" || safeCalls[method] && reason != "STORAGE_UNAVAILABLE" && !strings.HasPrefix(reason, "NETWORK_")
 }
 
 func (p *pool) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
