@@ -37,7 +37,7 @@ int Fail(const absl::Status& status, int exit_code) {
 void ForbidCoreDumps() {
   const rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__)  // Its leak checker reads the process as a debugger does.
+#if !defined(AUTHURL_ASAN)  // Its leak checker reads the process as a debugger does.
   prctl(PR_SET_DUMPABLE, 0);
 #endif
 }

@@ -200,7 +200,7 @@ absl::StatusOr<bool> GrantStore::MarkDead(const CallContext& context, absl::stri
 absl::StatusOr<std::vector<GrantStore::OwnedGrant>> GrantStore::ListDue(const CallContext& context,
                                                                         absl::Time now, int limit) {
   const absl::StatusOr<std::vector<Row>> due =
-      records_.backend().ListDue(context, kGrants, absl::ToUnixMillis(now) + 1, limit);
+      records_.backend().ListDue(context, kGrants, absl::ToUnixMillis(now + absl::Milliseconds(1)), limit);
   if (!due.ok()) return due.status();
   std::vector<OwnedGrant> grants;
   for (const Row& row : *due) grants.push_back({row.org_id, row.id});

@@ -17,13 +17,14 @@
 #include "storage/credential_store.h"
 #include "tests/storage/child_process.h"
 #include "tests/storage/store_fixture.h"
+#include "tests/support/build_kind.h"
 
 namespace authurl::testing {
 namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
 
-constexpr int kFlips = 10'000;
+constexpr int kFlips = kSanitized ? 2'000 : 10'000;
 constexpr int kLogFlips = 300;
 // Writes wait for the disk, so not every flip gets them.
 constexpr int kFlipsPerWrite = 20;

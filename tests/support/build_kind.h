@@ -10,10 +10,9 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
-// GCC has no sign of UndefinedBehaviorSanitizer; the preset asan has both. To tell whether an
-// object can be read, it opens a pipe: where a test leaves no file descriptors, it takes all for
-// broken.
-#if defined(__SANITIZE_ADDRESS__)
+// To tell whether an object can be read, UndefinedBehaviorSanitizer, which the preset asan has too,
+// opens a pipe: where a test leaves no file descriptors, it takes all for broken.
+#if defined(AUTHURL_ASAN)
 inline constexpr bool kNeedsFileDescriptors = true;
 #else
 inline constexpr bool kNeedsFileDescriptors = false;

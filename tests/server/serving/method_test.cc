@@ -90,8 +90,8 @@ class KeptEnding final : public Answerable {
 
 class MethodTest : public ::testing::Test {
  protected:
-  const Echo echo_;
-  const Caller caller_;
+  Echo echo_;
+  Caller caller_;
   KeptReply reply_;
 };
 
