@@ -27,7 +27,8 @@ Config ConfigFor(const Deployment& deployment, const NetworkProcess& network) {
   // There, so that they cost what they cost, and never reached.
   config.rate_limit_key = 10'000'000;
   config.rate_limit_organization = 10'000'000;
-  // One organisation may have half of the smaller one at one host.
+  // More than wait at a time. One organisation may have half of the smaller one at one host.
+  config.max_outbound_calls = 4096;
   config.max_outbound_calls_per_host = config.max_outbound_calls;
   config.max_outbound_calls_per_organization = config.max_outbound_calls;
   return config;

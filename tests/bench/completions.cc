@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/bench/app_process.h"
@@ -35,6 +36,8 @@ ABSL_FLAG(int, rounds, 5, "how often to measure each case");
 ABSL_FLAG(absl::Duration, duration, absl::Seconds(2),
           "measured time of completions and of libcurl");
 ABSL_FLAG(absl::Duration, warmup, absl::Milliseconds(500), "time before any measured time");
+ABSL_FLAG(absl::Duration, distance, absl::Milliseconds(100),
+          "how long the exchange takes at a network as far as real ones are");
 ABSL_FLAG(double, reads_per_second, 3000, "the rate of GetAuthUrl beside which flows wait");
 ABSL_FLAG(
     absl::Duration, network_takes, absl::Seconds(5),
@@ -131,12 +134,14 @@ void PrintCompletions(const std::array<Rounds, kContenders.size()>& results) {
   }
 }
 
-absl::Status CompareCompletions(Figures& figures) {
+// At a network whose exchange takes that long. The figures' names end in `suffix`.
+absl::Status CompareCompletions(absl::Duration exchange_takes, absl::string_view suffix,
+                                Figures& figures) {
   const testing::TempDir folder;
   const auto deployment = Deployment::Make(folder.File("completions"), {});
   if (!deployment.ok()) return deployment.status();
   // One for all rounds: another one would give the same persons again.
-  const auto network = NetworkProcess::Start();
+  const auto network = NetworkProcess::Start(exchange_takes);
   if (!network.ok()) return network.status();
   double most_per_second = 0;
   for (const CurlFrame frame : {CurlFrame::kMulti, CurlFrame::kThreads}) {
@@ -168,6 +173,7 @@ absl::Status CompareCompletions(Figures& figures) {
                     (*network)->connections() - connections_before, 100 * result->ShareOfOthers());
     }
   }
+  absl::PrintF("The exchange takes %s:\n\n", absl::FormatDuration(exchange_takes));
   PrintCompletions(results);
   const Rounds& completed = results[IndexOf(Contender::kCompleteAuth)];
   const auto ratio_to = [&](Contender base) {
@@ -176,10 +182,13 @@ absl::Status CompareCompletions(Figures& figures) {
   const double to_multi = ratio_to(Contender::kCurlMulti);
   const double to_threads = ratio_to(Contender::kCurlThreads);
   // To the faster one.
-  figures.emplace_back("completion_ratio", std::min(to_multi, to_threads));
-  figures.emplace_back("completion_ratio_to_multi", to_multi);
-  figures.emplace_back("completion_ratio_to_threads", to_threads);
-  figures.emplace_back("completions_per_second", Median(Of(completed, PerSecond)));
+  const auto add = [&](absl::string_view name, double value) {
+    figures.emplace_back(absl::StrCat(name, suffix), value);
+  };
+  add("completion_ratio", std::min(to_multi, to_threads));
+  add("completion_ratio_to_multi", to_multi);
+  add("completion_ratio_to_threads", to_threads);
+  add("completions_per_second", Median(Of(completed, PerSecond)));
   return absl::OkStatus();
 }
 
@@ -323,7 +332,13 @@ absl::Status CompareUrls(Figures& figures) {
 
 absl::Status Measure() {
   Figures figures;
-  if (absl::Status status = CompareCompletions(figures); !status.ok()) return status;
+  if (absl::Status status = CompareCompletions(absl::ZeroDuration(), "", figures); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = CompareCompletions(absl::GetFlag(FLAGS_distance), "_far", figures);
+      !status.ok()) {
+    return status;
+  }
   if (absl::Status status = CompareUrls(figures); !status.ok()) return status;
   figures.emplace_back("share_of_others", ShareOfOthersSoFar());
   PrintFigures(figures);

@@ -101,6 +101,7 @@ table() {
   row 9 "p99 beside 200 writes/s ÷ alone" "≤ 1.3" "$(value writes read_p99_ratio_beside_writes)"
   row "" "p99 during a write of 7 s ÷ before it" "≤ 1.2" "$(value writes read_p99_ratio_during_slow_write)"
   row 10 "flows/s completed ÷ those of bare libcurl" "≥ 0.7" "$(value completions completion_ratio)"
+  row 10 "the same, of a network whose exchange takes 100 ms" "≥ 0.7" "$(value completions completion_ratio_far)"
   row 11 "p99 beside 500 completions that wait ÷ alone" "≤ 1.2" "$(value completions url_p99_ratio_beside_waiting)"
   row "" "calls/s with metrics and access log ÷ without" "≥ 0.97" "$(value observation qps_ratio)"
   echo
