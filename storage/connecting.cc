@@ -35,8 +35,13 @@ LookupValues IdentityOf(const SocialAccount& account) {
 }
 
 // Whether two accounts are one at the network, maybe of two tenants.
-bool IsSameAtNetwork(const SocialAccount& a, const SocialAccount& b) {
-  return a.account_type() == b.account_type() && a.network_unique_id() == b.network_unique_id();
+// The one that is the same as `account` at the network, or null.
+const NewAccount* FindSame(absl::Span<const NewAccount> known, const SocialAccount& account) {
+  const auto same = std::find_if(known.begin(), known.end(), [&](const NewAccount& each) {
+    return each.account.account_type() == account.account_type() &&
+           each.account.network_unique_id() == account.network_unique_id();
+  });
+  return same == known.end() ? nullptr : &*same;
 }
 
 }  // namespace
@@ -295,13 +300,11 @@ absl::Status ConnectionBatch::RenewOthers(absl::Span<const NewAccount> known) {
   return ForEachAccount(
       grant_.id(), [&](SocialAccount& account, uint64_t version, absl::string_view) {
         if (put_.contains(account.id())) return;
-        const auto same = std::find_if(known.begin(), known.end(), [&](const NewAccount& each) {
-          return IsSameAtNetwork(each.account, account);
-        });
+        const NewAccount* same = FindSame(known, account);
         const bool is_active = account.status() == record::v1::ACCOUNT_STATUS_ACTIVE;
         // One whose token is its own, and was not given again, has lost nothing and won nothing.
-        if (same == known.end() && (is_active || account.has_own_token())) return;
-        const absl::string_view token = same == known.end() ? "" : same->access_token;
+        if (same == nullptr && (is_active || account.has_own_token())) return;
+        const absl::string_view token = same == nullptr ? "" : same->access_token;
         account.set_status(record::v1::ACCOUNT_STATUS_ACTIVE);
         account.clear_status_reason();
         account.set_has_own_token(!token.empty());
@@ -311,17 +314,15 @@ absl::Status ConnectionBatch::RenewOthers(absl::Span<const NewAccount> known) {
 }
 
 absl::Status ConnectionBatch::RenewTokens(absl::string_view grant_id,
-                                          absl::Span<const RenewedToken> tokens) {
-  if (tokens.empty()) return absl::OkStatus();
-  return ForEachAccount(grant_id, [&](SocialAccount& account, uint64_t version, absl::string_view) {
-    for (const RenewedToken& renewed : tokens) {
-      if (renewed.account_id != account.id()) continue;
-      account.set_has_own_token(!renewed.access_token.empty());
-      account.set_updated_at_ms(absl::ToUnixMillis(now_));
-      PutAccount(account, renewed.access_token, version);
-      return;
-    }
-  });
+                                          absl::Span<const NewAccount> known) {
+  return ForEachAccount(
+      grant_id, [&](SocialAccount& account, uint64_t version, absl::string_view token) {
+        const NewAccount* same = FindSame(known, account);
+        if (same == nullptr || same->access_token.empty() || same->access_token == token) return;
+        account.set_has_own_token(true);
+        account.set_updated_at_ms(absl::ToUnixMillis(now_));
+        PutAccount(account, same->access_token, version);
+      });
 }
 
 absl::Status ConnectionBatch::MarkAccounts(absl::string_view grant_id, absl::string_view reason) {

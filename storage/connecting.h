@@ -51,12 +51,6 @@ struct NewAccount {
   absl::string_view access_token;
 };
 
-// An account's own token after its grant was refreshed.
-struct RenewedToken {
-  std::string account_id;
-  absl::string_view access_token;
-};
-
 struct Connected {
   std::vector<record::v1::SocialAccount> accounts;
   std::string grant_id;
@@ -113,9 +107,9 @@ class ConnectionBatch final {
   absl::Status RenewOthers(absl::Span<const NewAccount> known);
   // Removes accounts of one grant; with the last one it is disconnected. Rows as they are now.
   absl::Status RemoveAccounts(absl::string_view grant_id, absl::Span<const Row> accounts);
-  // Accounts of a grant have new tokens of their own; those that are not its accounts are passed
-  // over.
-  absl::Status RenewTokens(absl::string_view grant_id, absl::Span<const RenewedToken> tokens);
+  // The grant's accounts have the tokens of those among `known` that are the same at the network;
+  // the others stay as they are.
+  absl::Status RenewTokens(absl::string_view grant_id, absl::Span<const NewAccount> known);
   // All accounts of a grant need to be reconnected.
   absl::Status MarkAccounts(absl::string_view grant_id, absl::string_view reason);
   // Disconnects a grant that has no account, unless another consent came since so many (nothing:

@@ -124,7 +124,6 @@ absl::StatusOr<Grant> GrantStore::StoreRefreshed(const CallContext& context,
                                                  absl::string_view org_id,
                                                  absl::string_view grant_id,
                                                  absl::string_view holder, const TokenSet& tokens,
-                                                 absl::Span<const RenewedToken> own_tokens,
                                                  std::optional<absl::Time> due_at, absl::Time now) {
   const RecordLocks::Lease lock = connector_.LockGrant(context, org_id, grant_id);
   if (lock == nullptr) return context.WhyEnded();
@@ -151,10 +150,28 @@ absl::StatusOr<Grant> GrantStore::StoreRefreshed(const CallContext& context,
         Wipe(bytes);
         batch.Add(Update{&kGrants, std::move(row), version});
         stored = grant;
-        return batch.RenewTokens(grant_id, own_tokens);
+        return absl::OkStatus();
       });
   if (!status.ok()) return status;
   return stored;
+}
+
+absl::Status GrantStore::RenewOwnTokens(const CallContext& context, absl::string_view org_id,
+                                        absl::string_view grant_id, uint64_t generation,
+                                        absl::Span<const NewAccount> known, absl::Time now) {
+  const RecordLocks::Lease lock = connector_.LockGrant(context, org_id, grant_id);
+  if (lock == nullptr) return context.WhyEnded();
+  return connector_.Commit(context, org_id, now, [&](ConnectionBatch& batch) -> absl::Status {
+    const absl::StatusOr<Fetched> fetched = Fetch(context, org_id, grant_id);
+    if (!fetched.ok()) return fetched.status();
+    const Grant& grant = fetched->opened.grant;
+    if (grant.generation() != generation || grant.disconnected_at_ms() != 0) {
+      return absl::OkStatus();
+    }
+    // So that no other tokens come in between.
+    batch.Add(PutBack(*fetched, batch.generation()));
+    return batch.RenewTokens(grant_id, known);
+  });
 }
 
 absl::Status GrantStore::EndLease(const CallContext& context, absl::string_view org_id,
@@ -199,8 +216,8 @@ absl::StatusOr<bool> GrantStore::MarkDead(const CallContext& context, absl::stri
 
 absl::StatusOr<std::vector<GrantStore::OwnedGrant>> GrantStore::ListDue(const CallContext& context,
                                                                         absl::Time now, int limit) {
-  const absl::StatusOr<std::vector<Row>> due =
-      records_.backend().ListDue(context, kGrants, absl::ToUnixMillis(now + absl::Milliseconds(1)), limit);
+  const absl::StatusOr<std::vector<Row>> due = records_.backend().ListDue(
+      context, kGrants, absl::ToUnixMillis(now + absl::Milliseconds(1)), limit);
   if (!due.ok()) return due.status();
   std::vector<OwnedGrant> grants;
   for (const Row& row : *due) grants.push_back({row.org_id, row.id});

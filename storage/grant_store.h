@@ -69,14 +69,21 @@ class GrantStore final {
   absl::StatusOr<Lease> TakeLease(const CallContext& context, absl::string_view org_id,
                                   absl::string_view grant_id, absl::string_view holder,
                                   absl::Time now);
-  // Stores what a refresh gave, with the accounts' own tokens, and ends the lease. Returns the
-  // grant as it is now; so does a second call of the same holder, who did not hear of the end of
-  // the first. ABORTED, without reason, where `holder` has lost the lease: then the tokens are of
-  // no use.
-  absl::StatusOr<record::v1::Grant> StoreRefreshed(
-      const CallContext& context, absl::string_view org_id, absl::string_view grant_id,
-      absl::string_view holder, const TokenSet& tokens, absl::Span<const RenewedToken> own_tokens,
-      std::optional<absl::Time> due_at, absl::Time now);
+  // Stores what a refresh gave, and ends the lease. Returns the grant as it is now; so does a
+  // second call of the same holder, who did not hear of the end of the first. ABORTED, without
+  // reason, where `holder` has lost the lease: then the tokens are of no use.
+  absl::StatusOr<record::v1::Grant> StoreRefreshed(const CallContext& context,
+                                                   absl::string_view org_id,
+                                                   absl::string_view grant_id,
+                                                   absl::string_view holder, const TokenSet& tokens,
+                                                   std::optional<absl::Time> due_at,
+                                                   absl::Time now);
+  // Stores the own tokens of the grant's accounts that the tokens of `generation` gave. `known`:
+  // accounts by type and id at the network; the grant's others stay as they are. Does nothing where
+  // the grant has other tokens by now.
+  absl::Status RenewOwnTokens(const CallContext& context, absl::string_view org_id,
+                              absl::string_view grant_id, uint64_t generation,
+                              absl::Span<const NewAccount> known, absl::Time now);
   // Ends the lease of a refresh that gave nothing, and says when the next one is due, if ever.
   // ABORTED likewise.
   absl::Status EndLease(const CallContext& context, absl::string_view org_id,

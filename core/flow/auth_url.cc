@@ -217,6 +217,7 @@ void FillState(const AuthRequest& request, const record::v1::SocialNetworkSettin
   if (asked.has_reconnect_account_id()) {
     state.set_reconnect_account_id(asked.reconnect_account_id());
   }
+  state.set_has_nonce(TakesNonce(*request.network, ChooseScopes(request, settings)));
 }
 
 absl::string_view NameOf(v1::ParameterSource source) {
@@ -358,7 +359,7 @@ absl::StatusOr<AuthUrl> MintAuthUrl(const Sealer& sealer, const AuthRequest& req
     challenge = CodeChallenge(DeriveCodeVerifier(key, nonce), network.pkce().challenge_encoding());
   }
   std::string id_token_nonce;
-  if (TakesNonce(network, ChooseScopes(request, settings))) {
+  if (state.has_nonce()) {
     const SecretKey& key = *sealer.keys().Find(sealer.keys().primary_id(), Purpose::kIdTokenNonce);
     id_token_nonce = DeriveIdTokenNonce(key, nonce);
   }

@@ -52,6 +52,11 @@ NewAccount AccountOf(const SocialAccount& common, const ProfileData& profile,
 
 }  // namespace
 
+record::v1::AccountType ListedAccountType(const catalog::v1::Network& network) {
+  return network.accounts().organizations() ? record::v1::ACCOUNT_TYPE_ORGANIZATION
+                                            : record::v1::ACCOUNT_TYPE_PERSONAL;
+}
+
 absl::StatusOr<Connection> ConnectionOf(const OpenedResponse& opened, const Consent& consent,
                                         const SocialAccount* reconnected) {
   const state::v1::AuthState& state = opened.opened.state;
@@ -72,9 +77,8 @@ absl::StatusOr<Connection> ConnectionOf(const OpenedResponse& opened, const Cons
   common.set_tenant_id(reconnected == nullptr ? state.tenant_id() : reconnected->tenant_id());
   SetScopes(opened, consent, common);
   const bool is_person = consent.accounts.empty();
-  common.set_account_type(!is_person && opened.network->accounts().organizations()
-                              ? record::v1::ACCOUNT_TYPE_ORGANIZATION
-                              : record::v1::ACCOUNT_TYPE_PERSONAL);
+  common.set_account_type(is_person ? record::v1::ACCOUNT_TYPE_PERSONAL
+                                    : ListedAccountType(*opened.network));
   if (is_person) connection.accounts.push_back(AccountOf(common, consent.person, ""));
   for (const AccountChoice& choice : consent.accounts) {
     connection.accounts.push_back(AccountOf(common, choice.profile, choice.access_token));

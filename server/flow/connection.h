@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "authurl/catalog/v1/network.pb.h"
 #include "authurl/record/v1/record.pb.h"
 #include "server/flow/open_response.h"
 #include "server/flow/read_consent.h"
@@ -21,6 +22,9 @@ struct Connection {
   bool needs_choice = false;
   record::v1::PendingConnection pending;
 };
+
+// What the accounts are that are chosen from the network's list.
+record::v1::AccountType ListedAccountType(const catalog::v1::Network& network);
 
 // The person is the account, unless the network connects others; of these the only one is
 // connected, and of several somebody chooses. Where it came to the hosted callback and the flow has

@@ -97,9 +97,7 @@ std::string OpenedResponse::CodeVerifier(const Sealer& sealer) const {
 }
 
 std::string OpenedResponse::IdTokenNonce(const Sealer& sealer) const {
-  ScopeList asked;
-  asked.Add(scopes.begin(), scopes.end());
-  if (!TakesNonce(*network, asked)) return "";
+  if (!opened.state.has_nonce()) return "";
   return DeriveIdTokenNonce(*sealer.keys().Find(opened.key_id, Purpose::kIdTokenNonce),
                             opened.nonce);
 }

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <set>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/crypto/crypto.h"
@@ -17,6 +15,7 @@
 #include "core/flow/request_builder.h"
 #include "core/flow/token_request.h"
 #include "server/flow/grant_client.h"
+#include "server/flow/list_accounts.h"
 
 namespace authurl {
 namespace {
@@ -121,63 +120,25 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
     if (!person.ok()) return Fail(person.status());
     consent_.person = *std::move(person);
     if (network_.accounts().when() != Accounts::WHEN_CONNECTING) return Succeed();
-    if (!network_.accounts().has_parents()) return ReadAccounts();
-    ReadParents();
-  }
-
-  void ReadParents() {
-    if (!MayList()) return OnListed();
-    SendForList(BuildParentsRequest(network_, client(), LaterValues(), Next()),
-                &ConsentReader::OnParents);
-  }
-  void OnParents(const HttpResponse& response) {
-    absl::StatusOr<ParentsPage> page = ParseParents(
-        network_, asked_, response, Seen(network_.accounts().parents().paging()), secrets());
-    if (!page.ok()) return Fail(page.status());
-    for (ParentAccount& parent : page->parents) parents_.push_back(std::move(parent));
-    next_ = std::move(page->next);
-    if (next_.has_value()) return ReadParents();
-    ReadAccountsOfNext();
-  }
-  // Of the next value of the next parent.
-  void ReadAccountsOfNext() {
-    if (parent_ < parents_.size() && parent_value_ >= parents_[parent_].values.size()) {
-      ++parent_;
-      parent_value_ = 0;
-    }
-    if (parent_ >= parents_.size()) return OnListed();
     ReadAccounts();
   }
 
   void ReadAccounts() {
-    if (!MayList()) return OnListed();
-    FlowValues values = LaterValues();
-    if (!parents_.empty()) values.Set("parent", parents_[parent_].values[parent_value_]);
-    SendForList(BuildAccountsRequest(network_, client(), values, Next()),
-                &ConsentReader::OnAccounts);
+    ListAccounts(http_,
+                 {.network = network_,
+                  .target = target(),
+                  .client = client(),
+                  .values = LaterValues(),
+                  .around = sources(),
+                  .secrets = secrets()},
+                 context_, [self = shared_from_this()](absl::StatusOr<ListedAccounts> listed) {
+                   self->OnListed(std::move(listed));
+                 });
   }
-  void OnAccounts(const HttpResponse& response) {
-    Sources around = sources();
-    if (!parents_.empty()) around.parent = &parents_[parent_].element;
-    absl::StatusOr<AccountsPage> page = ParseAccounts(
-        network_, asked_, response, Seen(network_.accounts().paging()), around, secrets());
-    if (!page.ok()) return Fail(page.status());
-    for (AccountChoice& account : page->accounts) {
-      // Somebody with two roles at a page has it twice.
-      if (!ids_.insert(account.profile.id).second) continue;
-      if (consent_.accounts.size() == kMaxConsentAccounts) {
-        consent_.has_more_accounts = true;
-        return OnListed();
-      }
-      consent_.accounts.push_back(std::move(account));
-    }
-    next_ = std::move(page->next);
-    if (next_.has_value()) return ReadAccounts();
-    if (parents_.empty()) return OnListed();
-    ++parent_value_;
-    ReadAccountsOfNext();
-  }
-  void OnListed() {
+  void OnListed(absl::StatusOr<ListedAccounts> listed) {
+    if (!listed.ok()) return Fail(listed.status());
+    consent_.accounts = std::move(listed->accounts);
+    consent_.has_more_accounts = listed->has_more;
     if (!consent_.accounts.empty()) return Succeed();
     const Accounts& accounts = network_.accounts();
     Fail(MakeError(absl::StatusCode::kFailedPrecondition, "NO_ACCOUNT",
@@ -198,35 +159,12 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
 
   void Send(absl::StatusOr<HttpRequest> request, Step then) {
     if (!request.ok()) return Fail(request.status());
-    http_.Send(*std::move(request), TargetOf(network_, code_.settings.org_id()), context_,
+    http_.Send(*std::move(request), target(), context_,
                [self = shared_from_this(), then](absl::StatusOr<HttpAnswer> answer) {
                  if (!answer.ok()) return self->Fail(answer.status());
                  ((*self).*then)(answer->response());
                });
   }
-  void SendForList(absl::StatusOr<HttpRequest> request, Step then) {
-    if (request.ok()) {
-      Wipe(asked_.url);
-      asked_.url = request->url;
-    }
-    ++list_requests_;
-    Send(std::move(request), then);
-  }
-
-  // Whether one more request for a list may be sent.
-  bool MayList() {
-    if (list_requests_ < kMaxListRequests) return true;
-    consent_.has_more_accounts = true;
-    return false;
-  }
-  const NextPage* Next() const { return next_.has_value() ? &*next_ : nullptr; }
-  // How many elements the pages before had, where pages go on by number.
-  size_t Seen(const Accounts::Paging& paging) const {
-    size_t seen = 0;
-    if (paging.offset_param().empty() || !next_.has_value()) return 0;
-    return absl::SimpleAtoi(next_->cursor, &seen) ? seen : 0;
-  }
-
   // Whether the person granted it, as far as is known.
   bool Granted(absl::string_view scope) const {
     const std::vector<std::string>& scopes =
@@ -242,6 +180,7 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
   }
 
   TokenSet& tokens() { return token_->tokens; }
+  CallTarget target() const { return TargetOf(network_, code_.settings.org_id()); }
   OAuthClient client() const { return {.settings = code_.settings, .secret = shown_secret_}; }
   Sources sources() const {
     return {.token = &token_->answer,
@@ -282,15 +221,6 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
   std::optional<Answer> claims_;
   Answer kept_;
   Consent consent_;
-
-  // Of the lists.
-  HttpRequest asked_;  // Its URL alone.
-  int list_requests_ = 0;
-  std::optional<NextPage> next_;
-  std::vector<ParentAccount> parents_;
-  size_t parent_ = 0;
-  size_t parent_value_ = 0;
-  std::set<std::string> ids_;
 };
 
 }  // namespace

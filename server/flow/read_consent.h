@@ -1,13 +1,12 @@
 // read_consent.h: what a person's consent gives: from the code that came back to the tokens, to who
 // connected, and to the accounts that can be connected.
 //
-//   exchange → second exchange → ID token → profile → accounts, page by page
+//   exchange → second exchange → ID token → profile → accounts
 //
 // Each step's request is built and its answer read by core/flow, as the network's entry has it;
 // here they are sent, in order. Nothing is stored.
 #pragma once
 
-#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,11 +58,6 @@ struct Consent {
   // The person has more of them.
   bool has_more_accounts = false;
 };
-
-// More accounts are not read, and more requests for lists not sent: each takes its time, and the
-// whole flow has twenty seconds.
-inline constexpr size_t kMaxConsentAccounts = 500;
-inline constexpr int kMaxListRequests = 20;
 
 struct ConsentResult {
   // Or the first error: those of core/flow and of the HTTP client, and FAILED_PRECONDITION

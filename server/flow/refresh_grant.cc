@@ -8,7 +8,9 @@
 #include "core/api_key.h"
 #include "core/errors.h"
 #include "core/flow/token_request.h"
+#include "server/flow/connection.h"
 #include "server/flow/grant_client.h"
+#include "server/flow/list_accounts.h"
 #include "server/flow/needs_reconnect.h"
 #include "server/observe/log.h"
 #include "storage/store_errors.h"
@@ -54,6 +56,12 @@ bool CanRefresh(const Network& network, const TokenSet& tokens) {
   if (!network.has_refresh()) return false;
   return network.refresh().rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN ||
          !tokens.refresh_token.empty();
+}
+
+// Whether the accounts that are chosen from a list come with tokens of their own.
+bool GivesOwnTokens(const Network& network) {
+  return network.accounts().when() == catalog::v1::Accounts::WHEN_CONNECTING &&
+         !network.accounts().access_token().empty();
 }
 
 // Whether sending the same again may be the second use of what can be used once.
@@ -313,7 +321,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     const absl::Time now = tools_.clock();
     const std::optional<absl::Time> due_at = NextRefresh(network_, tokens, now);
     absl::StatusOr<Grant> stored = Insist<Grant>(storing_context_, [&] {
-      return grants().StoreRefreshed(storing_context_, org_id(), grant_id(), holder_, tokens, {},
+      return grants().StoreRefreshed(storing_context_, org_id(), grant_id(), holder_, tokens,
                                      due_at, now);
     });
     // The person connected anew meanwhile, or the last account was removed.
@@ -331,7 +339,49 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     auto opened = std::make_shared<OpenedGrant>();
     opened->grant = *std::move(stored);
     opened->tokens = std::move(tokens);
-    End(std::shared_ptr<const OpenedGrant>(std::move(opened)));
+    refreshed_ = std::move(opened);
+    ReadOwnTokens();
+  }
+
+  void ReadOwnTokens() {
+    if (!GivesOwnTokens(network_)) return End(refreshed_);
+    kept_ = Answer::OfParameters(refreshed_->tokens.kept);
+    FlowValues values = ValuesOf(refreshed_->tokens);
+    values.Set("subject", refreshed_->grant.subject());
+    ListAccounts(tools_.http,
+                 {.network = network_,
+                  .target = client_->Target(),
+                  .client = client_->Shown(),
+                  .values = std::move(values),
+                  .around = {.kept = &kept_},
+                  .secrets = SecretsOf(*client_, refreshed_->tokens)},
+                 context_, [self = shared_from_this()](absl::StatusOr<ListedAccounts> listed) {
+                   self->tools_.pool.Run([self, got = std::move(listed)] { self->OnListed(got); });
+                 });
+  }
+  // Those that can't be read stay as they are until the next refresh: the grant's own is good.
+  void OnListed(const absl::StatusOr<ListedAccounts>& listed) {
+    const absl::Status status = listed.ok() ? RenewOwnTokens(listed->accounts) : listed.status();
+    if (!status.ok()) {
+      Log(LogLevel::kWarning, "own_tokens_not_renewed",
+          {{"network", network_.id()},
+           {"org_id", org_id()},
+           {"grant", grant_id()},
+           {"cause", CauseOf(status)}});
+    }
+    End(refreshed_);
+  }
+  absl::Status RenewOwnTokens(const std::vector<AccountChoice>& choices) {
+    std::vector<NewAccount> accounts;
+    accounts.reserve(choices.size());
+    for (const AccountChoice& choice : choices) {
+      NewAccount& account = accounts.emplace_back();
+      account.account.set_account_type(ListedAccountType(network_));
+      account.account.set_network_unique_id(choice.profile.id);
+      account.access_token = choice.access_token;
+    }
+    return grants().RenewOwnTokens(storing_context_, org_id(), grant_id(),
+                                   refreshed_->grant.generation(), accounts, tools_.clock());
   }
 
   // The grant is dead, with the tokens that it had. `why`: as WhyReconnect().
@@ -383,6 +433,8 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   std::optional<GrantClient> client_;
   std::shared_ptr<const OpenedGrant> leased_;
   int sent_ = 0;
+  std::shared_ptr<const OpenedGrant> refreshed_;
+  Answer kept_;
 };
 
 GrantRefresher::GrantRefresher(const FlowTools& tools) : tools_(tools) {}

@@ -1,15 +1,17 @@
 // refresh_grant.h: an access token that is good, refreshed where the one at hand ends too soon.
 //
-//   account and grant → good enough? → lease → refresh → stored → answered
+//   account and grant → good enough? → lease → refresh → stored → own tokens → answered
 //
 // A grant is refreshed once at a time: callers in this process share a refresh, and of several
 // processes one has the lease (GrantStore::TakeLease). The new tokens are stored before anybody
 // gets them. A refresh token that works once is not sent again where its answer was lost: nobody
 // could tell whether it was used.
 //
-// Left out: an account's own token, as that of a page, is given as it is. None of the catalog has
-// an end of its own, so the grant is not refreshed for it, and after a refresh of the grant it is
-// not read anew. And nothing is refreshed that nobody asks for: NextRefresh() tells whoever does.
+// An account's own token, as that of a page, is made from the grant's: after a refresh it is read
+// anew, from the list that the account was chosen from. It is given as it is, and the grant is not
+// refreshed for it, as none of the catalog has an end of its own.
+//
+// Left out: nothing is refreshed that nobody asks for: NextRefresh() tells whoever does.
 #pragma once
 
 #include <cstdint>

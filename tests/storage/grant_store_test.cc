@@ -35,10 +35,9 @@ class GrantStoreTest : public ConnectionsTest {
   }
 
   absl::StatusOr<record::v1::Grant> StoreRefreshed(absl::string_view holder,
-                                                   absl::string_view label,
-                                                   const std::vector<RenewedToken>& own = {}) {
+                                                   absl::string_view label) {
     const TokenSet tokens = TestTokens(label);
-    return grants().StoreRefreshed(kNoLimit, "acme", grant_id_, holder, tokens, own,
+    return grants().StoreRefreshed(kNoLimit, "acme", grant_id_, holder, tokens,
                                    kNow + absl::Hours(2), kNow);
   }
 
@@ -56,22 +55,45 @@ TEST_F(GrantStoreTest, OneHolderAtATimeRefreshes) {
   EXPECT_EQ(second.opened.grant.lease_holder(), "h1");
   EXPECT_THAT(StoreRefreshed("h2", "b"), StatusIs(absl::StatusCode::kAborted, _));
 
-  ASSERT_OK_AND_ASSIGN(const auto refreshed,
-                       StoreRefreshed("h1", "b", {{account_id_, "own of b"}, {"sa_no", "own"}}));
+  ASSERT_OK_AND_ASSIGN(const auto refreshed, StoreRefreshed("h1", "b"));
   EXPECT_EQ(refreshed.generation(), 2u);
   EXPECT_EQ(refreshed.consents(), 1u);
   EXPECT_EQ(refreshed.lease_holder(), "");
   EXPECT_EQ(refreshed.due_at_ms(), absl::ToUnixMillis(kNow + absl::Hours(2)));
   EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-b");
-  ASSERT_OK_AND_ASSIGN(const AccountWithToken found,
-                       store_->accounts().GetWithToken(kNoLimit, "acme", account_id_));
-  EXPECT_EQ(found.access_token, "own of b");
   // Who did not hear of it may ask again, and changes nothing.
   ASSERT_OK_AND_ASSIGN(const auto again, StoreRefreshed("h1", "c"));
   EXPECT_THAT(again, EqualsProto(refreshed));
   EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-b");
   ASSERT_OK_AND_ASSIGN(const GrantStore::Lease third, TakeLease("h2"));
   EXPECT_TRUE(third.is_taken);
+}
+
+TEST_F(GrantStoreTest, OwnTokensAreThoseOfTheGrantsTokensOfNow) {
+  const auto own_token = [this] {
+    const auto found = store_->accounts().GetWithToken(kNoLimit, "acme", account_id_);
+    return found.ok() ? found->access_token : std::string(found.status().message());
+  };
+  const auto renew = [this](uint64_t generation, absl::string_view token) {
+    return grants().RenewOwnTokens(kNoLimit, "acme", grant_id_, generation,
+                                   {{TestAccount("page-1"), token}, {TestAccount("page-9"), "x"}},
+                                   kNow);
+  };
+  ASSERT_OK(renew(1, "own of a"));
+  EXPECT_EQ(own_token(), "own of a");
+  // What the list does not name has lost nothing.
+  ASSERT_OK(renew(1, ""));
+  EXPECT_EQ(own_token(), "own of a");
+  ASSERT_OK(TakeLease("h1"));
+  ASSERT_OK(StoreRefreshed("h1", "b"));
+  ASSERT_OK(renew(1, "of tokens before"));
+  EXPECT_EQ(own_token(), "own of a");
+  ASSERT_OK(renew(2, "own of b"));
+  EXPECT_EQ(own_token(), "own of b");
+  ASSERT_OK_AND_ASSIGN(const auto accounts,
+                       grants().ListAccounts(kNoLimit, "acme", grant_id_, "", {.rows = 10}));
+  ASSERT_THAT(accounts.records, SizeIs(2));
+  EXPECT_TRUE(accounts.records[0].has_own_token() != accounts.records[1].has_own_token());
 }
 
 TEST_F(GrantStoreTest, ALeaseEndsByItselfOrByItsHolder) {
@@ -161,10 +183,13 @@ TEST_F(GrantStoreTest, AGrantIsNotAnotherOrganizations) {
   EXPECT_THAT(grants().GetWithTokens(kNoLimit, "other", grant_id_).status(), not_found);
   EXPECT_THAT(grants().TakeLease(kNoLimit, "other", grant_id_, "h", kNow).status(), not_found);
   EXPECT_THAT(
-      grants().StoreRefreshed(kNoLimit, "other", grant_id_, "h", tokens, {}, kNow, kNow).status(),
+      grants().StoreRefreshed(kNoLimit, "other", grant_id_, "h", tokens, kNow, kNow).status(),
       not_found);
   EXPECT_THAT(grants().EndLease(kNoLimit, "other", grant_id_, "h", kNow), not_found);
   EXPECT_THAT(grants().MarkDead(kNoLimit, "other", grant_id_, 1, "R", kNow), not_found);
+  EXPECT_THAT(grants().RenewOwnTokens(kNoLimit, "other", grant_id_, 1,
+                                      {{TestAccount("page-1"), "own"}}, kNow),
+              not_found);
   EXPECT_OK(grants().Delete(kNoLimit, "other", grant_id_));
   ASSERT_OK_AND_ASSIGN(const auto accounts,
                        grants().ListAccounts(kNoLimit, "other", grant_id_, "", {.rows = 10}));

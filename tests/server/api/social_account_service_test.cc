@@ -344,6 +344,29 @@ TEST_F(SocialAccountTest, ACodeIsHandedToWhoeverExchangesItThemselves) {
   EXPECT_EQ(simulator_.requests(), 0);
 }
 
+// Whether the ID token must repeat a nonce is what the URL said, not what a later one would say.
+TEST_F(SocialAccountTest, ScopesThatChangeDuringAFlowChangeNothingOfItsNonce) {
+  SimulatedNetwork& network = Configured(VectorNamed("google"));
+  for (const bool is_openid : {true, false}) {
+    SCOPED_TRACE(is_openid);
+    const auto set_scopes = [&](bool has_openid) {
+      v1::UpdateSocialNetworkRequest update;
+      update.set_id(id_);
+      if (has_openid) update.add_scopes("openid");
+      update.add_scopes("profile");
+      update.add_scopes("email");
+      update.mutable_update_mask()->add_paths("scopes");
+      EXPECT_OK(Ask<v1::UpdateSocialNetworkResponse>("UpdateSocialNetwork", update));
+    };
+    set_scopes(is_openid);
+    const v1::GetAuthUrlResponse url = UrlFor(network);
+    EXPECT_EQ(absl::StrContains(url.auth_url(), "nonce="), is_openid);
+    const PersonReturned returned = Consented(network, url);
+    set_scopes(!is_openid);
+    EXPECT_OK(Complete(returned));
+  }
+}
+
 TEST_F(SocialAccountTest, AChoiceIsSeenByItsTokenAloneAndMadeByItsOrganization) {
   SimulatedNetwork& network = Configured(VectorNamed("facebook"));
   network.SetPages(2, 3);

@@ -25,6 +25,7 @@
 #include "core/flow/auth_url.h"
 #include "core/flow/id_token.h"
 #include "core/flow/token_request.h"
+#include "server/flow/list_accounts.h"
 #include "server/flow/read_consent.h"
 #include "tests/core/flow/vectors.h"
 #include "tests/support/fixed_random.h"

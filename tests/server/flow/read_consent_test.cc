@@ -163,7 +163,7 @@ TEST(ReadConsentListsTest, EndAtFiveHundredAccounts) {
   http.AnswerAlways([&](int) { return Pages(from += 100, 100, true); });
   const ConsentResult result = Read(http, CodeOf(flow));
   ASSERT_OK(result.consent);
-  EXPECT_THAT(result.consent->accounts, SizeIs(kMaxConsentAccounts));
+  EXPECT_THAT(result.consent->accounts, SizeIs(kMaxListedAccounts));
   EXPECT_TRUE(result.consent->has_more_accounts);
 }
 

@@ -491,6 +491,31 @@ TEST_F(RefreshGrantTest, AnAccountsOwnTokenIsGivenAsItIs) {
   EXPECT_THAT(http_.sent(), IsEmpty());
 }
 
+TEST_F(RefreshGrantTest, OwnTokensAreReadAnewAfterARefresh) {
+  UseEntry(absl::StrCat("refresh { rotation: ROTATION_ALWAYS }", kListPart));
+  Connect(Tokens("a"), {"page-1", "page-2"}, "own-canary-a");
+  const std::vector<std::string> pages = account_ids_;
+  Connect(Tokens("a"), {"blog"});
+  const auto own_token = [this](const std::string& id) {
+    const auto account = store_->accounts().GetWithToken(kNoLimit, "acme", id);
+    return account.ok() ? account->access_token : account.status().ToString();
+  };
+  Advance(absl::Hours(2));
+  http_.Answer(200, TokensBody("b"));
+  http_.Answer(200, R"({"data":[{"id":"page-1","access_token":"own-canary-b"},
+                                {"id":"page-3","access_token":"own-canary-c"}]})");
+  EXPECT_EQ(TokenOrReason(), "access-canary-b");
+  EXPECT_EQ(own_token(pages[0]), "own-canary-b");
+  EXPECT_EQ(own_token(pages[1]), "own-canary-a");
+
+  // Where the list can't be read, the refresh has been made all the same.
+  Advance(absl::Hours(2));
+  http_.Answer(200, TokensBody("c"));
+  http_.Answer(500, "own-canary-d");
+  EXPECT_EQ(TokenOrReason(), "access-canary-c");
+  EXPECT_EQ(own_token(pages[0]), "own-canary-b");
+}
+
 TEST_F(RefreshGrantTest, ARefusedTokenIsRefreshedThoughItHasNotEnded) {
   Connect(Tokens("a"));
   http_.Answer(200, TokensBody("b"));
