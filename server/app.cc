@@ -293,7 +293,8 @@ absl::Status App::StartServing() {
                            .catalog = catalog_,
                            .pool = *flow_threads_,
                            .clock = clock_,
-                           .random = random_};
+                           .random = random_,
+                           .metrics = flow_metrics_};
   auth_completer_ = std::make_unique<AuthCompleter>(
       tools, sealer_, AuthCompleter::Options{.max_flows = config_.max_outbound_calls});
   grant_refresher_ = std::make_unique<GrantRefresher>(tools);
@@ -408,7 +409,7 @@ absl::Status App::StartMetrics() {
   source_metrics_ = std::make_unique<SourceMetrics>(SourcesOfMetrics());
   auto exposer = MetricsExposer::Start(
       *std::exchange(metrics_sockets_, std::nullopt),
-      {&metrics_, source_metrics_.get(), &process_metrics_, &outbound_metrics_});
+      {&metrics_, source_metrics_.get(), &process_metrics_, &outbound_metrics_, &flow_metrics_});
   if (!exposer.ok()) return exposer.status();
   exposer_ = *std::move(exposer);
   Log(LogLevel::kInfo, "serving_metrics", {{"address", exposer_->address()}});

@@ -24,6 +24,7 @@
 #include "server/api/social_network_service.h"
 #include "server/config.h"
 #include "server/flow/complete_auth.h"
+#include "server/flow/flow_metrics.h"
 #include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_due.h"
 #include "server/observe/metric_sources.h"
@@ -117,6 +118,7 @@ class App final {
   RateLimits rate_limits_;
   Metrics metrics_;
   OutboundMetrics outbound_metrics_;
+  FlowMetrics flow_metrics_;
   const ProcessMetrics process_metrics_;
   std::atomic<StoreHealth> store_health_ = StoreHealth::kGood;
   std::unique_ptr<Lanes> lanes_;

@@ -20,7 +20,8 @@ namespace {
 using catalog::v1::Meaning;
 using catalog::v1::Network;
 
-constexpr size_t kMaxWordsBytes = 200;
+// Some begin with a sentence of the RFC, and say last what is wrong.
+constexpr size_t kMaxWordsBytes = 400;
 // Shorter ones are words of the language rather than secrets.
 constexpr size_t kMinSecretBytes = 4;
 

@@ -20,8 +20,8 @@
 #include "server/api/left_networks.h"
 #include "server/observe/metrics.h"
 #include "server/serving/method.h"
-#include "server/serving/token_buckets.h"
 #include "server/system/clock.h"
+#include "server/system/token_buckets.h"
 #include "storage/credential_store.h"
 
 namespace authurl {

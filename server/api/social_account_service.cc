@@ -27,6 +27,7 @@
 #include "server/flow/needs_reconnect.h"
 #include "server/flow/return_location.h"
 #include "server/serving/detached_work.h"
+#include "server/system/address_block.h"
 #include "storage/store_errors.h"
 
 namespace authurl {
@@ -375,7 +376,8 @@ void SocialAccountService::CompleteHostedAuth(
   }
   if (request.parameters().empty()) violations.Add("parameters", "Required");
   if (!violations.empty()) return completion(violations.ToStatus());
-  const absl::Duration retry_after = browsers_.TryTake(request.client_address(), 1, tools_.clock());
+  const absl::Duration retry_after =
+      browsers_.TryTake(AddressBlock(request.client_address()), 1, tools_.clock());
   if (retry_after > absl::ZeroDuration()) {
     return completion(MakeRetryableError(absl::StatusCode::kResourceExhausted, "RATE_LIMITED",
                                          "Too many responses come from this address; try again",

@@ -14,7 +14,7 @@
 #include "server/flow/revoke_grant.h"
 #include "server/serving/admission.h"
 #include "server/serving/method.h"
-#include "server/serving/token_buckets.h"
+#include "server/system/token_buckets.h"
 #include "storage/credential_store.h"
 
 namespace authurl {

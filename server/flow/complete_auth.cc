@@ -75,6 +75,11 @@ absl::Status WithoutItsEnd(const absl::Status& error, const std::string& network
       absl::StrCat(network, " did not answer in time, and may have taken the code: begin again"));
 }
 
+std::string ReasonToCount(const absl::Status& status) {
+  std::string reason = ReasonOf(status);
+  return reason.empty() ? "INTERNAL" : reason;
+}
+
 }  // namespace
 
 // One response on its way. It lives as long as anything of it is under way.
@@ -104,6 +109,7 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
     absl::Status status = completer_.opener_.Open(*context_, received_, opened_);
     TellWhatIsKnown();
     if (!status.ok()) return Finish(std::move(status));
+    if (absl::Status admitted = AdmitHosted(); !admitted.ok()) return Finish(std::move(admitted));
     if (opened_.has_expired) return TellWhatCameOfIt();
 
     // Before the state is spent: a secret that is gone is no reason to spend it.
@@ -134,6 +140,7 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
 
   // Tells whoever waits, once.
   void Finish(absl::Status status) {
+    Count(status);
     if (!done_) return;
     result_.status = std::move(status);
     Done done = std::exchange(done_, nullptr);
@@ -144,13 +151,44 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
   bool StoreAgain() {
     const absl::Status status = TryToStore();
     if (MayBeStoredLater(status)) return false;
-    if (!status.ok()) Fail(status);
+    if (!status.ok()) {
+      Fail(status);
+    } else {
+      Count(status);
+    }
     return true;
   }
   const std::string& flow_id() const { return opened_.flow.id(); }
 
  private:
   const state::v1::AuthState& state() const { return opened_.opened.state; }
+
+  absl::Status AdmitHosted() {
+    if (!received_.is_hosted()) return absl::OkStatus();
+    const absl::Duration retry_after =
+        completer_.hosted_flows_.TryTake(state().org_id(), 1, tools_.clock());
+    if (retry_after == absl::ZeroDuration()) return absl::OkStatus();
+    return MakeRetryableError(absl::StatusCode::kResourceExhausted, "RATE_LIMITED",
+                              "Too many responses come to the callback of this organisation; try "
+                              "again",
+                              retry_after);
+  }
+
+  // How it ended, as opposed to how an earlier call did, or that it goes on.
+  void Count(const absl::Status& status) {
+    const std::string reason = ReasonToCount(status);
+    if (result_.is_replayed || reason == "COMPLETION_IN_PROGRESS") return;
+    const WayBack way = !received_.is_hosted()                   ? WayBack::kOwn
+                        : state().session_binding_hash().empty() ? WayBack::kHostedUnbound
+                                                                 : WayBack::kHosted;
+    if (status.ok()) {
+      tools_.metrics.FlowEnded(
+          state().network(), way,
+          result_.pending ? FlowOutcome::kNeedsChoice : FlowOutcome::kConnected);
+    } else {
+      tools_.metrics.FlowEnded(state().network(), way, FlowOutcome::kFailed, reason);
+    }
+  }
 
   // For whoever has to send a browser on, whatever comes.
   void TellWhatIsKnown() {
@@ -319,9 +357,12 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
 };
 
 AuthCompleter::AuthCompleter(const FlowTools& tools, const Sealer& sealer, Options options)
-    : tools_(tools), sealer_(sealer), opener_(tools, sealer), options_(options), keeper_([this] {
-        StoreWhatIsKept();
-      }) {}
+    : tools_(tools),
+      sealer_(sealer),
+      opener_(tools, sealer),
+      options_(options),
+      hosted_flows_(options.hosted_flows),
+      keeper_([this] { StoreWhatIsKept(); }) {}
 
 AuthCompleter::~AuthCompleter() {
   {
@@ -344,6 +385,18 @@ void AuthCompleter::Complete(ReceivedResponse received, std::shared_ptr<const Ca
 
 absl::Status AuthCompleter::HandOut(const CallContext& context, const ReceivedResponse& received,
                                     OpenedResponse& opened) {
+  const absl::Status status = TryToHandOut(context, received, opened);
+  const std::string& network = opened.opened.state.network();
+  if (status.ok()) {
+    tools_.metrics.FlowEnded(network, WayBack::kOwn, FlowOutcome::kHandedOut);
+  } else {
+    tools_.metrics.FlowEnded(network, WayBack::kOwn, FlowOutcome::kFailed, ReasonToCount(status));
+  }
+  return status;
+}
+
+absl::Status AuthCompleter::TryToHandOut(const CallContext& context,
+                                         const ReceivedResponse& received, OpenedResponse& opened) {
   absl::Status status = opener_.Open(context, received, opened);
   if (!status.ok()) return status;
   if (opened.has_expired) return ExpiredState();

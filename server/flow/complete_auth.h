@@ -31,6 +31,7 @@
 #include "core/crypto/sealer.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/open_response.h"
+#include "server/system/token_buckets.h"
 
 namespace authurl {
 
@@ -67,6 +68,9 @@ class AuthCompleter final {
   struct Options {
     // How many flows may be under way.
     int max_flows = 1024;
+    // Of each organisation by the hosted callback, for which nobody shows a key: in the long run,
+    // and at once.
+    TokenBuckets::Limit hosted_flows = {.per_second = 100, .capacity = 1000};
   };
 
   // `sealer` must outlive this.
@@ -94,6 +98,8 @@ class AuthCompleter final {
  private:
   class Completing;
 
+  absl::Status TryToHandOut(const CallContext& context, const ReceivedResponse& received,
+                            OpenedResponse& opened);
   // Takes what could not be stored; false where there is too much of it.
   bool Keep(std::shared_ptr<Completing> completing);
   void StoreWhatIsKept();
@@ -102,6 +108,7 @@ class AuthCompleter final {
   const Sealer& sealer_;
   const ResponseOpener opener_;
   const Options options_;
+  TokenBuckets hosted_flows_;  // By organisation.
   std::atomic<int> under_way_ = 0;
 
   mutable std::mutex mutex_;

@@ -3,6 +3,7 @@
 
 #include "core/catalog/network_catalog.h"
 #include "core/crypto/crypto.h"
+#include "server/flow/flow_metrics.h"
 #include "server/outbound/http_client.h"
 #include "server/system/clock.h"
 #include "server/system/thread_pool.h"
@@ -20,6 +21,7 @@ struct FlowTools {
   ThreadPool& pool;
   const Clock& clock;
   const RandomSource& random;
+  FlowMetrics& metrics;
 };
 
 }  // namespace authurl

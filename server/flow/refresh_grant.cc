@@ -393,6 +393,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     });
     if (!is_dead.ok() && !absl::IsNotFound(is_dead.status())) return End(is_dead.status());
     if (!is_dead.ok() || !*is_dead) return End(RefreshInProgress());
+    died_of_ = std::string(reason);
     Log(LogLevel::kInfo, "connection_dead",
         {{"network", network_.id()},
          {"org_id", org_id()},
@@ -416,7 +417,19 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   void EndLease(std::optional<absl::Time> due_at) {
     grants().EndLease(storing_context_, org_id(), grant_id(), holder_, due_at).IgnoreError();
   }
-  void End(const Result& result) { owner_.Land(key_, result); }
+  void End(const Result& result) {
+    if (sent_ > 0) Count(result.status());
+    owner_.Land(key_, result);
+  }
+  void Count(const absl::Status& status) {
+    FlowMetrics& metrics = tools_.metrics;
+    if (status.ok()) return metrics.RefreshEnded(network_.id(), RefreshOutcome::kRefreshed);
+    if (!died_of_.empty())
+      return metrics.RefreshEnded(network_.id(), RefreshOutcome::kDead, died_of_);
+    const std::string reason = ReasonOf(status);
+    metrics.RefreshEnded(network_.id(), RefreshOutcome::kFailed,
+                         reason.empty() ? "INTERNAL" : reason);
+  }
 
   GrantRefresher& owner_;
   const FlowTools& tools_;
@@ -434,6 +447,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   std::shared_ptr<const OpenedGrant> leased_;
   int sent_ = 0;
   std::shared_ptr<const OpenedGrant> refreshed_;
+  std::string died_of_;  // A status_reason; empty while it lives.
   Answer kept_;
 };
 

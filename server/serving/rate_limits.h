@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/serving/api_keys.h"
-#include "server/serving/token_buckets.h"
+#include "server/system/token_buckets.h"
 
 namespace authurl {
 

@@ -96,7 +96,7 @@ TEST_F(NetworkErrorTest, TheNetworksWordsAreShownWithoutSecretsAndControlCharact
               AllOf(HasSubstr("Full refused the exchange of the code"),
                     HasSubstr("(it says \"x: code …  of   abc\"), HTTP status 400"),
                     Not(HasSubstr("hush"))));
-  EXPECT_THAT(CleanWords(std::string(5000, 'w'), {}), AllOf(SizeIs(200), EndsWith("…")));
+  EXPECT_THAT(CleanWords(std::string(5000, 'w'), {}), AllOf(SizeIs(400), EndsWith("…")));
   EXPECT_EQ(CleanWords("\xff!", {}), "?!");
   // As requests have them, of which networks quote parts.
   const std::vector<absl::string_view> secrets = {"4/0Asecret+", "s3cret/+1"};

@@ -55,7 +55,7 @@ class CompleteAuthTest : public ConnectionsTest {
   }
   void TearDown() override { End(); }
 
-  void StartAnew(int max_flows = 1024) {
+  void StartAnew(AuthCompleter::Options options = {}) {
     End();
     pool_.emplace(4);
     const FlowTools tools = {.http = http_,
@@ -63,9 +63,9 @@ class CompleteAuthTest : public ConnectionsTest {
                              .catalog = catalog_,
                              .pool = *pool_,
                              .clock = clock_,
-                             .random = shared_random_};
-    completer_ = std::make_unique<AuthCompleter>(tools, keys_.sealer,
-                                                 AuthCompleter::Options{.max_flows = max_flows});
+                             .random = shared_random_,
+                             .metrics = metrics_};
+    completer_ = std::make_unique<AuthCompleter>(tools, keys_.sealer, options);
   }
   void End() {
     if (pool_) pool_->Stop();
@@ -157,6 +157,20 @@ class CompleteAuthTest : public ConnectionsTest {
   CompletedAuth Complete(ReceivedResponse received) { return Begin(std::move(received)).get(); }
   CompletedAuth Complete(const std::string& text) { return Complete(Received(text)); }
 
+  // "network callback outcome reason: count".
+  std::vector<std::string> Counted() const {
+    std::vector<std::string> lines;
+    const std::vector<prometheus::MetricFamily> families = metrics_.Collect();
+    for (const prometheus::ClientMetric& metric : families[0].metric) {
+      std::string line;
+      for (const auto& label : metric.label) {
+        if (!label.value.empty()) absl::StrAppend(&line, line.empty() ? "" : " ", label.value);
+      }
+      lines.push_back(absl::StrCat(line, ": ", metric.counter.value));
+    }
+    return lines;
+  }
+
   void ScriptX() {
     http_.Answer(200, kXTokens);
     http_.Answer(200, kXPerson);
@@ -166,6 +180,7 @@ class CompleteAuthTest : public ConnectionsTest {
   std::atomic<int64_t> now_ms_ = absl::ToUnixMillis(kNow);
   const Clock clock_ = [this] { return absl::FromUnixMillis(now_ms_.load()); };
   const RandomSource shared_random_ = FillRandom;
+  FlowMetrics metrics_;
   ScriptedClient http_;
   std::optional<ThreadPool> pool_;
   std::unique_ptr<AuthCompleter> completer_;
@@ -211,6 +226,7 @@ TEST_F(CompleteAuthTest, TheSameResponseAgainHasTheSameOutcomeAndSendsNothing) {
     ASSERT_THAT(again.accounts, SizeIs(1));
     EXPECT_EQ(again.accounts[0].id(), first.accounts[0].id());
   }
+  EXPECT_THAT(Counted(), ElementsAre("x own connected: 1"));
   EXPECT_THAT(Complete(minted.Response("another")).status, HasReason("STATE_ALREADY_USED"));
   ReceivedResponse by_another_role = Received(minted.Response("c"));
   by_another_role.role = record::v1::ROLE_ORG;
@@ -411,9 +427,30 @@ TEST_F(CompleteAuthTest, TheHostedCallbackCompletesItsOwnFlowsAndSendsTheBrowser
                    completed.accounts[0].id(), "&flow_id=", minted.flow_id, "&return_state=a%2Fb"));
   // A flow of the organisation's own redirect URI is none of its business.
   EXPECT_THAT(Complete(ReceivedHosted(Mint(), "c")).status, HasReason("STATE_INVALID"));
+  EXPECT_THAT(Counted(), ElementsAre("x hosted_unbound connected: 1",
+                                     "x hosted_unbound failed STATE_INVALID: 1"));
   ReceivedResponse elsewhere = ReceivedHosted(MintHosted(), "c");
   elsewhere.redirect_uri += "/ctx";
   EXPECT_THAT(Complete(elsewhere).status, HasReason("STATE_INVALID"));
+}
+
+TEST_F(CompleteAuthTest, AnOrganizationsHostedResponsesAreBoundedAndSpendNothingBeyond) {
+  StartAnew({.hosted_flows = {.per_second = 1, .capacity = 2}});
+  for (int i = 0; i < 2; ++i) {
+    ScriptX();
+    EXPECT_OK(Complete(ReceivedHosted(MintHosted(), "c")).status);
+  }
+  const Minted minted = MintHosted();
+  const CompletedAuth refused = Complete(ReceivedHosted(minted, "c"));
+  EXPECT_THAT(refused.status, HasReason("RATE_LIMITED"));
+  EXPECT_EQ(RetryAfterOf(refused.status), absl::Seconds(1));
+  EXPECT_EQ(Rows(), "2 flows, 1 grants, 1 social_accounts, 0 pending_connections");
+  // Those with an API key have its limits.
+  ScriptX();
+  EXPECT_OK(Complete(Mint().Response("c")).status);
+  now_ms_ += 1000;
+  ScriptX();
+  EXPECT_OK(Complete(ReceivedHosted(minted, "c")).status);
 }
 
 TEST_F(CompleteAuthTest, AReturnUriThatIsNoLongerAllowedIsNotGoneTo) {
@@ -518,7 +555,7 @@ TEST_F(CompleteAuthTest, AConsentThatCannotBeStoredIsKeptUntilItCan) {
 }
 
 TEST_F(CompleteAuthTest, NoMoreFlowsAreUnderWayThanMay) {
-  StartAnew(/*max_flows=*/1);
+  StartAnew({.max_flows = 1});
   ScriptX();
   http_.Hold();
   auto first = Begin(Received(Mint().Response("c")));

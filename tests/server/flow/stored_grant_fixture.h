@@ -26,6 +26,7 @@
 #include "core/crypto/sealer.h"
 #include "core/errors.h"
 #include "core/flow/token_response.h"
+#include "server/flow/flow_metrics.h"
 #include "server/flow/flow_tools.h"
 #include "server/system/clock.h"
 #include "server/system/thread_pool.h"
@@ -179,7 +180,7 @@ class StoredGrantTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(catalog_, NetworkCatalog::Parse(text));
   }
 
-  FlowTools Tools() { return {http_, *store_, catalog_, pool_, clock_, random_}; }
+  FlowTools Tools() { return {http_, *store_, catalog_, pool_, clock_, random_, metrics_}; }
 
   absl::Time Now() const { return absl::FromUnixMillis(now_ms_); }
   void Advance(absl::Duration by) { now_ms_ += absl::ToInt64Milliseconds(by); }
@@ -286,6 +287,7 @@ class StoredGrantTest : public ::testing::Test {
   std::atomic<int64_t> now_ms_ = absl::ToUnixMillis(kStart);
   const Clock clock_ = [this] { return Now(); };
   ThreadPool pool_{4};
+  FlowMetrics metrics_;
 
   int flows_ = 0;
   std::string grant_id_;

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/flow/flow_metrics.h"
 #include "server/observe/metric_sources.h"
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_exposer.h"
@@ -62,11 +63,14 @@ absl::StatusOr<MetricsPage> ScrapeAll() {
   OutboundMetrics outbound;
   outbound.AddNetwork("x");
   outbound.CallStarted("x");
+  FlowMetrics flows;
+  flows.FlowEnded("x", WayBack::kOwn, FlowOutcome::kFailed, "CLIENT_REJECTED");
+  flows.RefreshEnded("x", RefreshOutcome::kFailed, "CLIENT_REJECTED");
   const SourceMetrics sources(AllSources());
   const ProcessMetrics process;
   const auto exposer =
       MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
-                            {&metrics, &sources, &process, &outbound});
+                            {&metrics, &sources, &process, &outbound, &flows});
   if (!exposer.ok()) return exposer.status();
   return ScrapeMetrics((*exposer)->address());
 }

@@ -1,4 +1,4 @@
-#include "server/serving/token_buckets.h"
+#include "server/system/token_buckets.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,44 @@
+#include "server/flow/flow_metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+namespace authurl::testing {
+namespace {
+
+// "name{value,value}" of every label, and the count.
+std::map<std::string, double> Counts(const FlowMetrics& metrics) {
+  std::map<std::string, double> counts;
+  for (const prometheus::MetricFamily& family : metrics.Collect()) {
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      std::string name = family.name + "{";
+      for (const auto& label : metric.label) name += label.name + "=" + label.value + ",";
+      counts[name + "}"] = metric.counter.value;
+    }
+  }
+  return counts;
+}
+
+TEST(FlowMetricsTest, EachEndIsCountedUnderItsLabels) {
+  FlowMetrics metrics;
+  EXPECT_TRUE(Counts(metrics).empty());
+  metrics.FlowEnded("x", WayBack::kOwn, FlowOutcome::kConnected);
+  metrics.FlowEnded("x", WayBack::kOwn, FlowOutcome::kConnected);
+  metrics.FlowEnded("x", WayBack::kHostedUnbound, FlowOutcome::kFailed, "USER_DENIED");
+  metrics.FlowEnded("", WayBack::kHosted, FlowOutcome::kFailed, "STATE_INVALID");
+  metrics.RefreshEnded("x", RefreshOutcome::kRefreshed);
+  metrics.RefreshEnded("x", RefreshOutcome::kDead, "REFRESH_DEAD");
+  const std::map<std::string, double> expected = {
+      {"authurl_flows_total{network=x,callback=own,outcome=connected,reason=,}", 2},
+      {"authurl_flows_total{network=x,callback=hosted_unbound,outcome=failed,reason=USER_DENIED,}",
+       1},
+      {"authurl_flows_total{network=,callback=hosted,outcome=failed,reason=STATE_INVALID,}", 1},
+      {"authurl_refreshes_total{network=x,outcome=refreshed,reason=,}", 1},
+      {"authurl_refreshes_total{network=x,outcome=dead,reason=REFRESH_DEAD,}", 1}};
+  EXPECT_EQ(Counts(metrics), expected);
+}
+
+}  // namespace
+}  // namespace authurl::testing
