@@ -47,6 +47,7 @@ gateway=(
   protobuf-compiler
 )
 checks=(
+  chromium
   clang
   clang-format
   clang-tidy
