@@ -66,6 +66,8 @@ PendingConnectionStore::PendingConnectionStore(RecordStore& records, Connector& 
                                                int64_t max_pending)
     : records_(records), connector_(connector), pending_(kPendingConnections, max_pending) {}
 
+std::string PendingConnectionId(absl::string_view session_token) { return DigestId(session_token); }
+
 absl::Status PendingConnectionStore::Offer(const CallContext& context, absl::string_view org_id,
                                            absl::string_view flow_id,
                                            absl::string_view session_token,
@@ -73,7 +75,7 @@ absl::Status PendingConnectionStore::Offer(const CallContext& context, absl::str
                                            absl::Span<const NewAccount> accounts, absl::Time now) {
   if (accounts.size() > static_cast<size_t>(kMaxChoices)) return TooManyChoices(kMaxChoices);
   const Grant& made = grant.grant;
-  pending.set_id(DigestId(session_token));
+  pending.set_id(PendingConnectionId(session_token));
   pending.set_org_id(org_id.data(), org_id.size());
   pending.set_flow_id(flow_id.data(), flow_id.size());
   pending.set_social_network_id(made.social_network_id());
@@ -131,9 +133,8 @@ absl::Status PendingConnectionStore::Offer(const CallContext& context, absl::str
 }
 
 absl::StatusOr<PendingConnectionStore::Opened> PendingConnectionStore::Open(
-    const CallContext& context, absl::string_view session_token, absl::Time now, size_t parts) {
-  absl::StatusOr<Row> row =
-      records_.FetchOwned(context, kPendingConnections, "", DigestId(session_token), parts);
+    const CallContext& context, absl::string_view id, absl::Time now, size_t parts) {
+  absl::StatusOr<Row> row = records_.FetchOwned(context, kPendingConnections, "", id, parts);
   if (!row.ok()) return Explain(row.status(), absl::StatusCode::kNotFound, SessionNotFound());
   absl::StatusOr<PendingConnection> pending = records_.sealer().Open<PendingConnection>(*row);
   if (!pending.ok()) return pending.status();
@@ -142,15 +143,15 @@ absl::StatusOr<PendingConnectionStore::Opened> PendingConnectionStore::Open(
 }
 
 absl::StatusOr<PendingConnection> PendingConnectionStore::Get(const CallContext& context,
-                                                              absl::string_view session_token,
+                                                              absl::string_view id,
                                                               absl::Time now) {
-  absl::StatusOr<Opened> opened = Open(context, session_token, now, 1);
+  absl::StatusOr<Opened> opened = Open(context, id, now, 1);
   if (!opened.ok()) return opened.status();
   return std::move(opened->pending);
 }
 
 absl::StatusOr<PendingConnectionStore::Finalized> PendingConnectionStore::Finalize(
-    const CallContext& context, absl::string_view org_id, absl::string_view session_token,
+    const CallContext& context, absl::string_view org_id, absl::string_view id,
     absl::string_view session_binding_hash, absl::Span<const std::string> chosen_ids,
     absl::Time now) {
   std::vector<std::string> chosen(chosen_ids.begin(), chosen_ids.end());
@@ -160,8 +161,7 @@ absl::StatusOr<PendingConnectionStore::Finalized> PendingConnectionStore::Finali
   const absl::Status status =
       connector_.Commit(context, org_id, now, [&](ConnectionBatch& batch) -> absl::Status {
         finalized = {};
-        absl::StatusOr<Opened> opened =
-            Open(context, session_token, now, kPendingConnections.parts.size());
+        absl::StatusOr<Opened> opened = Open(context, id, now, kPendingConnections.parts.size());
         if (!opened.ok()) return opened.status();
         const PendingConnection& pending = opened->pending;
         if (pending.org_id() != org_id) return SessionNotFound();
@@ -231,6 +231,7 @@ absl::Status PendingConnectionStore::PrepareChosen(const Opened& opened,
   if (flow->has_completed()) return batch.Overtaken();
   if (flow->needs_choice().session_digest() != pending.id()) return SessionNotFound();
   SetCompleted(*flow, batch.connected(), batch.now());
+  flow->mutable_completed()->set_session_digest(pending.id());
   batch.Add(FlowUpdate(records_, *flow, batch.generation(), row->version));
 
   PendingConnection done = pending;

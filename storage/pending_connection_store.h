@@ -30,6 +30,9 @@ inline constexpr int kMaxChoices = 500;
 // Of all choices, and of all their tokens.
 inline constexpr size_t kMaxChoicesBytes = size_t{1} << 20;
 
+// What the flow and the rest of this class know the pending connection of a session token by.
+std::string PendingConnectionId(absl::string_view session_token);
+
 // Safe to use from many threads at once.
 class PendingConnectionStore final {
  public:
@@ -59,18 +62,16 @@ class PendingConnectionStore final {
                      absl::string_view flow_id, absl::string_view session_token,
                      record::v1::PendingConnection pending, const NewGrant& grant,
                      absl::Span<const NewAccount> accounts, absl::Time now);
-  // What there is to choose. Needs no organisation: the token is the credential. SESSION_NOT_FOUND,
-  // SESSION_EXPIRED.
+  // What there is to choose. Needs no organisation: whoever knows the session token may see it.
+  // SESSION_NOT_FOUND, SESSION_EXPIRED.
   absl::StatusOr<record::v1::PendingConnection> Get(const CallContext& context,
-                                                    absl::string_view session_token,
-                                                    absl::Time now);
+                                                    absl::string_view id, absl::Time now);
   // Connects what is chosen, and completes the flow. Whoever chooses the same again is told the
   // same. Errors: besides those of Get() and TOO_MANY_ACCOUNTS, SESSION_NOT_FOUND also where it is
   // another organisation's or its grant is gone, SESSION_BINDING_MISMATCH, CHOICE_NOT_FOUND where
   // an id is not offered or there is none, SESSION_ALREADY_USED where others were chosen before.
   absl::StatusOr<Finalized> Finalize(const CallContext& context, absl::string_view org_id,
-                                     absl::string_view session_token,
-                                     absl::string_view session_binding_hash,
+                                     absl::string_view id, absl::string_view session_binding_hash,
                                      absl::Span<const std::string> chosen_ids, absl::Time now);
 
   // Removes at most `limit` that have expired, each in a small transaction. A flow that still
@@ -83,8 +84,8 @@ class PendingConnectionStore final {
     Row row;
     record::v1::PendingConnection pending;
   };
-  absl::StatusOr<Opened> Open(const CallContext& context, absl::string_view session_token,
-                              absl::Time now, size_t parts);
+  absl::StatusOr<Opened> Open(const CallContext& context, absl::string_view id, absl::Time now,
+                              size_t parts);
   // Puts what connects the chosen accounts into a batch.
   absl::Status PrepareChosen(const Opened& opened, const std::vector<std::string>& chosen,
                              ConnectionBatch& batch);

@@ -75,6 +75,11 @@ func TestShapesOfSocialAccounts(t *testing.T) {
 			&authurlv1.GetAuthFlowResponse{Status: authurlv1.GetAuthFlowResponse_STATUS_COMPLETED, AccountIds: []string{"sa_1", "sa_2"}}, &authurlv1.GetAuthFlowRequest{FlowId: "AQG5"}},
 		{"auth_flow_failed", "GET", "/v1/auth-flows/AQG5", "",
 			&authurlv1.GetAuthFlowResponse{Status: authurlv1.GetAuthFlowResponse_STATUS_FAILED, Reason: "USER_DENIED", Message: "The person said no"}, &authurlv1.GetAuthFlowRequest{FlowId: "AQG5"}},
+		{"auth_flow_choice", "GET", "/v1/auth-flows/AQG5", "",
+			&authurlv1.GetAuthFlowResponse{Status: authurlv1.GetAuthFlowResponse_STATUS_NEEDS_CHOICE, Pending: someChoice()}, &authurlv1.GetAuthFlowRequest{FlowId: "AQG5"}},
+		{"finalized", "POST", "/v1/auth-flows/AQG5/finalize", `{"choice_ids":["17841400000000000123","2"]}`,
+			&authurlv1.FinalizePendingConnectionResponse{Accounts: []*authurlv1.SocialAccount{somePage(), somePerson()}},
+			&authurlv1.FinalizePendingConnectionRequest{FlowId: "AQG5", ChoiceIds: []string{"17841400000000000123", "2"}}},
 		{"social_accounts", "GET", accountsPath, "",
 			&authurlv1.ListSocialAccountsResponse{Accounts: []*authurlv1.SocialAccount{somePage(), somePerson()}, NextPageToken: "n", UnreadableIds: []string{"sa_2"}, Total: proto.Int64(5_000_000_000)},
 			&authurlv1.ListSocialAccountsRequest{CountTotal: true}},
@@ -435,7 +440,7 @@ func TestMethodsOfSocialAccounts(t *testing.T) {
 	for _, test := range [][3]string{
 		{"POST", accountsPath, "DELETE, GET"}, {"GET", accountsPath + ":complete", "POST"}, {"POST", accountsPath + "/sa_1", "DELETE, GET"}, {"POST", pendingPath, "GET"},
 		{"GET", finalizePath, "POST"}, {"POST", accountsPath + "/sa_1/health", "GET"}, {"GET", accountsPath + "/sa_1/access-token", "POST"},
-		{"GET", "/v1/auth-responses:open", "POST"}, {"POST", "/v1/auth-flows/a", "GET"}, {"GET", "/v1/tenant-tokens", "POST"},
+		{"GET", "/v1/auth-responses:open", "POST"}, {"POST", "/v1/auth-flows/a", "GET"}, {"GET", "/v1/auth-flows/a/finalize", "POST"}, {"GET", "/v1/tenant-tokens", "POST"},
 	} {
 		if r := send(t, test[0], g.url+test[1], ""); r.status != 405 || r.header.Get("Allow") != test[2] {
 			t.Errorf("%v: %v", test, r)

@@ -26,7 +26,7 @@ func corsHeaders(header http.Header) map[string]string {
 var callsOfPages = [][2]string{{"POST", authURLPath}, {"GET", accountsPath}, {"GET", accountsPath + "?limit=10&offset=0&tenantId=t"}, {"GET", accountsPath + "/sa_1"}, {"DELETE", accountsPath + "/sa_1"},
 	{"GET", pendingPath}, {"POST", finalizePath}}
 var otherCalls = [][2]string{{"POST", accountsPath + "/sa_1/access-token"}, {"GET", accountsPath + "/sa_1/health"}, {"POST", accountsPath + ":complete"}, {"DELETE", accountsPath + "?tenantId=t"},
-	{"POST", "/v1/auth-responses:open"}, {"POST", "/v1/tenant-tokens"}, {"GET", "/v1/auth-flows/a"}, {"POST", explainPath}, {"POST", batchPath}, {"GET", "/v1/networks"}, {"GET", "/v1/api-keys"},
+	{"POST", "/v1/auth-responses:open"}, {"POST", "/v1/tenant-tokens"}, {"GET", "/v1/auth-flows/a"}, {"POST", "/v1/auth-flows/a/finalize"}, {"POST", explainPath}, {"POST", batchPath}, {"GET", "/v1/networks"}, {"GET", "/v1/api-keys"},
 	{"POST", "/v1/organizations"}}
 
 func TestWhoMayReadRepliesInABrowser(t *testing.T) {

@@ -23,6 +23,7 @@ var traitsOfRoutes = map[string]traits{
 	"DELETE /v1/social-accounts/{id=*}":                           {forPages: true, asksNetwork: true},
 	"GET /v1/social-accounts/pending/{session_token=*}":           {forPages: true, keyless: true},
 	"POST /v1/social-accounts/pending/{session_token=*}/finalize": {forPages: true, asksNetwork: true},
+	"POST /v1/auth-flows/{flow_id=*}/finalize":                    {asksNetwork: true},
 	"POST /v1/social-accounts:complete":                           {asksNetwork: true},
 	"GET /v1/social-accounts/{id=*}/health":                       {asksNetwork: true},
 	"POST /v1/social-accounts/{account_id=*}/access-token":        {asksNetwork: true},

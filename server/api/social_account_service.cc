@@ -17,7 +17,6 @@
 #include "core/api_key.h"
 #include "core/errors.h"
 #include "core/field_rules.h"
-#include "core/flow/flow_id.h"
 #include "core/flow/hosted_callback.h"
 #include "core/flow/session_token.h"
 #include "core/tenant_token.h"
@@ -235,6 +234,12 @@ absl::StatusOr<v1::CompleteHostedAuthResponse> ToldToBrowser(CompletedAuth& comp
   return response;
 }
 
+// What the flow's choice is stored as; empty where it has none.
+const std::string& PendingIdOf(const record::v1::Flow& flow) {
+  return flow.has_completed() ? flow.completed().session_digest()
+                              : flow.needs_choice().session_digest();
+}
+
 void TellFlow(const std::optional<record::v1::Flow>& flow, absl::Time expires_at, absl::Time now,
               v1::GetAuthFlowResponse& response) {
   using Response = v1::GetAuthFlowResponse;
@@ -417,12 +422,8 @@ absl::Status SocialAccountService::OpenAuthResponse(const Caller& caller,
 absl::Status SocialAccountService::GetAuthFlow(const Caller& caller,
                                                const v1::GetAuthFlowRequest& request,
                                                v1::GetAuthFlowResponse& response) const {
-  const absl::StatusOr<OpenedFlowId> opened = OpenFlowId(sealer_, request.flow_id(), caller.org_id);
-  if (!opened.ok()) {
-    FieldViolations violations;
-    violations.Add("flow_id", request.flow_id().empty() ? "Required" : opened.status().message());
-    return violations.ToStatus();
-  }
+  const absl::StatusOr<OpenedFlowId> opened = ReadFlowId(caller, request.flow_id());
+  if (!opened.ok()) return opened.status();
   const auto flow =
       store_.flows().Find(*caller.context, caller.org_id, HexEncode(opened->nonce_digest));
   if (!flow.ok()) return flow.status();
@@ -432,6 +433,18 @@ absl::Status SocialAccountService::GetAuthFlow(const Caller& caller,
     response.Clear();
     response.set_status(v1::GetAuthFlowResponse::STATUS_COMPLETING);
   }
+  if (response.status() != v1::GetAuthFlowResponse::STATUS_NEEDS_CHOICE) return absl::OkStatus();
+  const auto pending =
+      store_.pending_connections().Get(*caller.context, PendingIdOf(**flow), tools_.clock());
+  // The time for it is over, and the purge has not come by yet.
+  if (absl::IsNotFound(pending.status()) || absl::IsFailedPrecondition(pending.status())) {
+    response.set_status(v1::GetAuthFlowResponse::STATUS_FAILED);
+    response.set_reason(ReasonOf(pending.status()));
+    response.set_message(std::string(pending.status().message()));
+    return absl::OkStatus();
+  }
+  if (!pending.ok()) return pending.status();
+  Copy(*pending, *response.mutable_pending());
   return absl::OkStatus();
 }
 
@@ -439,11 +452,36 @@ absl::Status SocialAccountService::GetPendingConnection(
     const Caller& caller, const v1::GetPendingConnectionRequest& request,
     v1::GetPendingConnectionResponse& response) const {
   if (!IsSessionToken(request.session_token())) return SessionNotFound();
-  const auto pending =
-      store_.pending_connections().Get(*caller.context, request.session_token(), tools_.clock());
+  const auto pending = store_.pending_connections().Get(
+      *caller.context, PendingConnectionId(request.session_token()), tools_.clock());
   if (!pending.ok()) return pending.status();
   Copy(*pending, *response.mutable_pending());
   return absl::OkStatus();
+}
+
+absl::StatusOr<OpenedFlowId> SocialAccountService::ReadFlowId(const Caller& caller,
+                                                              absl::string_view flow_id) const {
+  absl::StatusOr<OpenedFlowId> opened = OpenFlowId(sealer_, flow_id, caller.org_id);
+  if (opened.ok()) return opened;
+  FieldViolations violations;
+  violations.Add("flow_id", flow_id.empty() ? "Required" : opened.status().message());
+  return violations.ToStatus();
+}
+
+absl::StatusOr<std::string> SocialAccountService::FindPending(
+    const Caller& caller, const v1::FinalizePendingConnectionRequest& request) const {
+  if (request.flow_id().empty()) {
+    if (!IsSessionToken(request.session_token())) return SessionNotFound();
+    return PendingConnectionId(request.session_token());
+  }
+  const absl::StatusOr<OpenedFlowId> opened = ReadFlowId(caller, request.flow_id());
+  if (!opened.ok()) return opened.status();
+  const auto flow =
+      store_.flows().Find(*caller.context, caller.org_id, HexEncode(opened->nonce_digest));
+  if (!flow.ok()) return flow.status();
+  const std::string id = flow->has_value() ? PendingIdOf(**flow) : "";
+  if (id.empty()) return SessionNotFound();
+  return id;
 }
 
 absl::Status SocialAccountService::FinalizePendingConnection(
@@ -457,19 +495,22 @@ absl::Status SocialAccountService::FinalizePendingConnection(
     violations.Add("choice_ids", absl::StrCat("has ", request.choice_ids_size(), " ids; there are ",
                                               kMaxChoices, " choices at most"));
   }
+  if (!request.flow_id().empty() && !request.session_token().empty()) {
+    violations.Add("flow_id", "is for those who have no session_token: give one of the two");
+  }
   if (!violations.empty()) return violations.ToStatus();
-  if (!IsSessionToken(request.session_token())) return SessionNotFound();
+  const absl::StatusOr<std::string> id = FindPending(caller, request);
+  if (!id.ok()) return id.status();
   if (caller.tenant_id.has_value()) {
-    const auto pending =
-        store_.pending_connections().Get(*caller.context, request.session_token(), tools_.clock());
+    const auto pending = store_.pending_connections().Get(*caller.context, *id, tools_.clock());
     if (!pending.ok()) return pending.status();
     if (absl::Status status = CheckTenant(caller, *pending); !status.ok()) return status;
   }
   const std::string binding_hash =
       request.has_session_binding() ? std::string(AsChars(Sha256(request.session_binding()))) : "";
   const std::vector<std::string> ids(request.choice_ids().begin(), request.choice_ids().end());
-  const auto finalized = store_.pending_connections().Finalize(
-      *caller.context, caller.org_id, request.session_token(), binding_hash, ids, tools_.clock());
+  const auto finalized = store_.pending_connections().Finalize(*caller.context, caller.org_id, *id,
+                                                               binding_hash, ids, tools_.clock());
   if (!finalized.ok()) return finalized.status();
   TokenEnds ends(store_, *caller.context, caller.org_id);
   for (const SocialAccount& account : finalized->connected.accounts) {

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "authurl/v1/social_account_service.pb.h"
 #include "core/crypto/sealer.h"
+#include "core/flow/flow_id.h"
 #include "server/flow/check_account.h"
 #include "server/flow/complete_auth.h"
 #include "server/flow/flow_tools.h"
@@ -69,6 +70,11 @@ class SocialAccountService final {
   std::vector<Method> Methods() const;
 
  private:
+  // INVALID_PAYLOAD where it is none of the caller's organisation.
+  absl::StatusOr<OpenedFlowId> ReadFlowId(const Caller& caller, absl::string_view flow_id) const;
+  // The id of what is to be finalized. SESSION_NOT_FOUND.
+  absl::StatusOr<std::string> FindPending(
+      const Caller& caller, const v1::FinalizePendingConnectionRequest& request) const;
   absl::Status CountInto(const CallContext& context, const Caller& caller,
                          const AccountFilter& filter, const v1::ListSocialAccountsRequest& request,
                          v1::ListSocialAccountsResponse& response) const;

@@ -330,7 +330,7 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
 
   absl::Status TellChoices(const CallContext& context, const std::string& token) {
     absl::StatusOr<record::v1::PendingConnection> pending =
-        tools_.store.pending_connections().Get(context, token, tools_.clock());
+        tools_.store.pending_connections().Get(context, PendingConnectionId(token), tools_.clock());
     if (!pending.ok()) return pending.status();
     result_.pending = *std::move(pending);
     result_.session_token = token;

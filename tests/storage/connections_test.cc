@@ -94,8 +94,9 @@ TEST_F(AllConnectionsTest, ADeletedOrganizationTakesAllOfThemAndALaterOneMeetsNo
                 HasReason("GRANT_NOT_FOUND"));
     EXPECT_THAT(store_->accounts().Get(kNoLimit, "other", id),
                 HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
-    EXPECT_THAT(store_->pending_connections().Get(kNoLimit, "session-canary", kNow),
-                HasReason("SESSION_NOT_FOUND"));
+    EXPECT_THAT(
+        store_->pending_connections().Get(kNoLimit, PendingConnectionId("session-canary"), kNow),
+        HasReason("SESSION_NOT_FOUND"));
     ASSERT_OK_AND_ASSIGN(const auto listed,
                          store_->accounts().List(kNoLimit, "other", {}, "", {.rows = 10}));
     EXPECT_THAT(listed.records, IsEmpty());
@@ -133,8 +134,9 @@ TEST_F(AllConnectionsTest, AfterAKeyRotationAllIsSealedAnewButWhatExpiresSoon) {
   const Keys new_only(lines[0] + "\n");
   ASSERT_OK_AND_ASSIGN(store_, OpenStore(new_only));
   ExpectAllReadable();
-  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, "session-canary", kNow),
-              StatusIs(absl::StatusCode::kInternal, HasSubstr("key")));
+  EXPECT_THAT(
+      store_->pending_connections().Get(kNoLimit, PendingConnectionId("session-canary"), kNow),
+      StatusIs(absl::StatusCode::kInternal, HasSubstr("key")));
 }
 
 TEST_F(AllConnectionsTest, TheClientOfAConfigurationCantBeChangedWhileItIsInUse) {
@@ -245,7 +247,8 @@ TEST_F(AllConnectionsTest, ADamagedFileYieldsErrorsOrTheTruth) {
         })) << account.ShortDebugString();
       }
     }
-    const auto pending = (*store)->pending_connections().Get(kNoLimit, "session-canary", kNow);
+    const auto pending =
+        (*store)->pending_connections().Get(kNoLimit, PendingConnectionId("session-canary"), kNow);
     if (pending.ok()) {
       ++right;
       EXPECT_EQ(pending->choices(0).network_unique_id(), "p3");

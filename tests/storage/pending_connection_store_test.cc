@@ -50,13 +50,14 @@ class PendingConnectionStoreTest : public ConnectionsTest {
   }
 
   static std::string Token(absl::string_view name) { return absl::StrCat("session of ", name); }
+  static std::string IdOf(absl::string_view name) { return PendingConnectionId(Token(name)); }
 
   absl::StatusOr<PendingConnectionStore::Finalized> Finalize(absl::string_view name,
                                                              const std::vector<std::string>& ids,
                                                              absl::string_view binding = "",
                                                              absl::string_view org = "acme",
                                                              absl::Time now = kNow) {
-    return store_->pending_connections().Finalize(kNoLimit, org, Token(name), binding, ids, now);
+    return store_->pending_connections().Finalize(kNoLimit, org, IdOf(name), binding, ids, now);
   }
 };
 
@@ -66,7 +67,7 @@ TEST_F(PendingConnectionStoreTest, WhatIsOfferedIsConnectedOnceItIsChosen) {
   EXPECT_EQ(waiting.needs_choice().session_digest(), DigestId(Token("a")));
   Reopen();
   ASSERT_OK_AND_ASSIGN(const auto pending,
-                       store_->pending_connections().Get(kNoLimit, Token("a"), kNow));
+                       store_->pending_connections().Get(kNoLimit, IdOf("a"), kNow));
   EXPECT_EQ(pending.org_id(), "acme");
   EXPECT_EQ(pending.network(), "google");
   EXPECT_EQ(pending.expires_at_ms(), absl::ToUnixMillis(kExpired));
@@ -130,10 +131,10 @@ TEST_F(PendingConnectionStoreTest, OnlyWhatIsOfferedToTheOrganizationAndSessionC
   EXPECT_THAT(Finalize("a", {"page-1", "page-2"}, "binding"), HasReason("CHOICE_NOT_FOUND"));
   EXPECT_THAT(Finalize("a", {}, "binding"), HasReason("CHOICE_NOT_FOUND"));
   EXPECT_THAT(Finalize("a", {"page-1"}, "binding", "acme", kExpired), HasReason("SESSION_EXPIRED"));
-  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, Token("a"), kExpired),
+  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, IdOf("a"), kExpired),
               HasReason("SESSION_EXPIRED"));
   // Whoever reads the database has no token.
-  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, DigestId(Token("a")), kNow),
+  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, Token("a"), kNow),
               HasReason("SESSION_NOT_FOUND"));
   EXPECT_OK(Finalize("a", {"page-1"}, "binding"));
 }
@@ -141,7 +142,7 @@ TEST_F(PendingConnectionStoreTest, OnlyWhatIsOfferedToTheOrganizationAndSessionC
 TEST_F(PendingConnectionStoreTest, AnOfferThatNobodyTakesGoesWithItsGrant) {
   ASSERT_OK(Offer("a", {"page-1"}));
   ASSERT_OK_AND_ASSIGN(const auto pending,
-                       store_->pending_connections().Get(kNoLimit, Token("a"), kNow));
+                       store_->pending_connections().Get(kNoLimit, IdOf("a"), kNow));
   ASSERT_OK_AND_ASSIGN(auto purged, store_->pending_connections().Purge(kExpired, 10));
   EXPECT_EQ(purged.removed, 0);
   const absl::Time later = kExpired + absl::Milliseconds(1);
@@ -213,7 +214,7 @@ TEST_F(PendingConnectionStoreTest, NothingIsConnectedWhereWhatItNeedsIsGone) {
   EXPECT_THAT(Finalize("b", {"page-1"}, "", "other"), HasReason("SOCIAL_NETWORK_NOT_FOUND"));
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "other", kNow));
   EXPECT_THAT(Finalize("b", {"page-1"}, "", "other"), HasReason("ORGANIZATION_NOT_FOUND"));
-  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, Token("b"), kNow),
+  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, IdOf("b"), kNow),
               HasReason("SESSION_NOT_FOUND"));
   // What expired is purged all the same.
   ASSERT_OK_AND_ASSIGN(const auto purged,
@@ -235,11 +236,11 @@ TEST_F(PendingConnectionStoreTest, WhatIsDamagedIsToldAndPurgedAndSpoilsNothingE
   ASSERT_OK(Offer("b", {"page-1"}, "person-2"));
   Edit(absl::StrCat("UPDATE pending_connections SET tokens = choices WHERE id = '",
                     DigestId(Token("a")), "'"));
-  EXPECT_OK(store_->pending_connections().Get(kNoLimit, Token("a"), kNow));
+  EXPECT_OK(store_->pending_connections().Get(kNoLimit, IdOf("a"), kNow));
   EXPECT_THAT(Finalize("a", {"page-1"}), StatusIs(absl::StatusCode::kInternal, _));
   Edit(absl::StrCat("UPDATE pending_connections SET choices = x'0001' WHERE id = '",
                     DigestId(Token("a")), "'"));
-  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, Token("a"), kNow),
+  EXPECT_THAT(store_->pending_connections().Get(kNoLimit, IdOf("a"), kNow),
               StatusIs(absl::StatusCode::kInternal, _));
   EXPECT_OK(Finalize("b", {"page-1"}));
   ASSERT_OK_AND_ASSIGN(const auto purged,

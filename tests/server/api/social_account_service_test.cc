@@ -412,6 +412,77 @@ TEST_F(SocialAccountTest, AChoiceIsSeenByItsTokenAloneAndMadeByItsOrganization) 
   EXPECT_THAT(List(), IsEmpty());
 }
 
+// A customer without a page of its own: the browser ends at authurl's, and its backend asks.
+TEST_F(SocialAccountTest, AChoiceIsMadeByTheFlowWhereNoBrowserReturns) {
+  SimulatedNetwork& network = Configured(VectorNamed("facebook"));
+  network.SetPages(1, 3);
+  v1::GetAuthUrlRequest request;
+  request.set_tenant_id("customer_42");
+  request.set_redirect_uri(absl::StrCat(kBaseUrl, "/v1/social-networks/facebook/callback"));
+  const v1::GetAuthUrlResponse url = UrlFor(network, request);
+  const PersonReturned returned = Consented(network, url);
+  v1::CompleteHostedAuthRequest hosted;
+  hosted.set_path("/v1/social-networks/facebook/callback");
+  hosted.set_parameters(returned.parameters);
+  const auto completed =
+      Ask<v1::CompleteHostedAuthResponse>("CompleteHostedAuth", hosted, RawMetadata());
+  ASSERT_OK(completed);
+  EXPECT_EQ(completed->outcome(), v1::CompleteHostedAuthResponse::OUTCOME_NEEDS_CHOICE);
+  EXPECT_EQ(completed->location(), "");
+
+  v1::GetAuthFlowRequest ask;
+  ask.set_flow_id(url.flow_id());
+  const auto flow = Ask<v1::GetAuthFlowResponse>("GetAuthFlow", ask, AsMint());
+  ASSERT_OK(flow);
+  EXPECT_EQ(flow->status(), v1::GetAuthFlowResponse::STATUS_NEEDS_CHOICE);
+  ASSERT_THAT(flow->pending().choices(), SizeIs(3));
+  EXPECT_EQ(flow->pending().session_token(), "");
+
+  ASSERT_OK(Admin().CreateOrganization("other"));
+  v1::FinalizePendingConnectionRequest finalize;
+  finalize.set_flow_id(url.flow_id());
+  finalize.add_choice_ids(flow->pending().choices(1).id());
+  EXPECT_THAT(Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize,
+                                                         AsService("other")),
+              HasReason("INVALID_PAYLOAD"));
+  finalize.set_session_token("aus_" + std::string(43, 'x'));
+  EXPECT_THAT(
+      Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize, AsMint()),
+      HasReason("INVALID_PAYLOAD"));
+  finalize.clear_session_token();
+  // The same again has the same outcome.
+  for (int i = 0; i < 2; ++i) {
+    const auto finalized =
+        Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize, AsMint());
+    ASSERT_OK(finalized);
+    ASSERT_THAT(finalized->accounts(), SizeIs(1));
+    EXPECT_EQ(finalized->accounts(0).network_unique_id(), finalize.choice_ids(0));
+  }
+  const auto after = Ask<v1::GetAuthFlowResponse>("GetAuthFlow", ask, AsMint());
+  ASSERT_OK(after);
+  EXPECT_EQ(after->status(), v1::GetAuthFlowResponse::STATUS_COMPLETED);
+  EXPECT_FALSE(after->has_pending());
+  // One without a choice has none to be finalized.
+  finalize.set_flow_id(UrlFor(network).flow_id());
+  EXPECT_THAT(
+      Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize, AsMint()),
+      HasReason("SESSION_NOT_FOUND"));
+}
+
+TEST_F(SocialAccountTest, AChoiceThatNobodyMadeInTimeHasFailed) {
+  SimulatedNetwork& network = Configured(VectorNamed("facebook"));
+  network.SetPages(1, 2);
+  const v1::GetAuthUrlResponse url = UrlFor(network);
+  ASSERT_OK(Complete(Consented(network, url)));
+  server_->SetTime(server_->now() + absl::Minutes(31));
+  v1::GetAuthFlowRequest ask;
+  ask.set_flow_id(url.flow_id());
+  const auto flow = Ask<v1::GetAuthFlowResponse>("GetAuthFlow", ask);
+  ASSERT_OK(flow);
+  EXPECT_EQ(flow->status(), v1::GetAuthFlowResponse::STATUS_FAILED);
+  EXPECT_EQ(flow->reason(), "SESSION_EXPIRED");
+}
+
 TEST_F(SocialAccountTest, ListsAreFilteredPagedAndCounted) {
   SimulatedNetwork& network = Configured(VectorNamed("facebook"));
   network.SetPages(1, 10);
