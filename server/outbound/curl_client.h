@@ -1,5 +1,5 @@
-// curl_client.h: the HttpClient that asks, by libcurl. curl_client.cc is the only file that knows
-// libcurl.
+// curl_client.h: the HttpClient that asks, by libcurl. The files curl_* are the only ones that know
+// libcurl; but for this one, their headers are for them alone.
 //
 // There are two of everything, for the catalog's hosts and for those of strangers: a thread with
 // its connections, a resolver, limits, breakers. So a stranger's host costs the others nothing, and
@@ -24,44 +24,19 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/outbound/address_guard.h"
-#include "server/outbound/circuit_breaker.h"
+#include "core/call_context.h"
+#include "core/http_message.h"
 #include "server/outbound/http_client.h"
 #include "server/outbound/outbound_metrics.h"
-#include "server/outbound/resolver.h"
+#include "server/outbound/outbound_options.h"
 
 namespace authurl {
 
+class CurlPool;
+
 class CurlClient final : public HttpClient {
  public:
-  struct Options {
-    std::string version;  // For the User-Agent, which is "authurl/<version>".
-    // PEM file of the authorities that are trusted in place of the system's. Empty: the system's.
-    std::string ca_file;
-    // "http://host:port"; everything goes through it, but for plain http. Empty: none.
-    std::string proxy;
-    // The proxy lets nobody reach addresses that are not public. Without it, hosts of strangers are
-    // refused where there is a proxy: their addresses are not seen here then.
-    bool proxy_is_guarded = false;
-    Nat64Prefix nat64;
-    // Hosts of strangers may be on this machine or in a private network, on any port, and on this
-    // machine may be asked by plain http.
-    bool allow_local = false;
-
-    // Of each of the two kinds.
-    int max_calls = 1024;
-    int max_calls_per_host = 256;
-    int max_calls_per_organization = 256;
-    BreakerOptions breaker;
-    absl::Duration connect_timeout = absl::Seconds(3);
-    absl::Duration timeout = absl::Seconds(10);
-
-    // For tests alone: no flag sets what follows.
-    Resolver::Lookup lookup = LookUpHost;
-    // "127.0.0.1:port": what is connected to whatever the URL says. No name is looked up then; TLS,
-    // limits, breakers and what addresses are allowed stay as they are.
-    std::string connect_to;
-  };
+  using Options = OutboundOptions;
 
   // An error is one sentence for the operator that continues the name of a flag. `metrics` outlives
   // the client.
@@ -82,12 +57,10 @@ class CurlClient final : public HttpClient {
   int under_way() const;
 
  private:
-  class Pool;
-
   CurlClient(const Options& options, OutboundMetrics& metrics);
 
-  const std::unique_ptr<Pool> catalog_;
-  const std::unique_ptr<Pool> strangers_;
+  const std::unique_ptr<CurlPool> catalog_;
+  const std::unique_ptr<CurlPool> strangers_;
 };
 
 }  // namespace authurl
