@@ -14,7 +14,8 @@
 //               of libcurl comes from the environment.
 //   Time        connect_timeout for the name, as much for the connection, timeout for it all, and
 //               never more than the context has.
-//   Sent twice  nothing but GET: where a connection that was used before turns out to be dead,
+//   Sent twice  nothing but GET and HEAD: where a connection that was used before turns out to be
+//   dead,
 //               libcurl would send a request again.
 //   Secrets     what libcurl frees is wiped, and so are requests and answers.
 #pragma once

@@ -44,9 +44,11 @@ CallFailure FailureOfCode(CURLcode code, bool was_sent) {
 CallFailure FailureOf(const CurlTransfer& transfer, CURLcode code) {
   const bool was_sent = transfer.may_have_been_sent();
   if (transfer.is_too_large || (was_sent && IsForALongLine(code))) return CallFailure::kTooLarge;
-  if (code == CURLE_COULDNT_CONNECT && transfer.is_refused_address) return CallFailure::kNotAllowed;
-  if (transfer.has_no_room && (was_sent || code == CURLE_COULDNT_CONNECT)) {
-    return CallFailure::kTooManyCalls;
+  if (transfer.has_no_room && was_sent) return CallFailure::kTooManyCalls;
+  // What could be tried of a host's addresses says more than what could not.
+  if (code == CURLE_COULDNT_CONNECT && !transfer.has_opened_socket) {
+    if (transfer.is_refused_address) return CallFailure::kNotAllowed;
+    if (transfer.has_no_room) return CallFailure::kTooManyCalls;
   }
   return FailureOfCode(code, was_sent);
 }

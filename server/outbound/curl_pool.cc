@@ -32,6 +32,13 @@ constexpr int kResolverThreadsForStrangers = 32;
 // Hosts that are known to fail.
 constexpr size_t kMaxBreakers = 4096;
 
+CallFailure FailureOfLookup(const absl::Status& status) {
+  if (absl::IsNotFound(status)) return CallFailure::kNameNotFound;
+  // Too many names are being looked up.
+  if (absl::IsResourceExhausted(status)) return CallFailure::kTooManyCalls;
+  return CallFailure::kNameUnknown;
+}
+
 }  // namespace
 
 CurlPool::CurlPool(HostTrust trust, const OutboundOptions& options, OutboundMetrics& metrics)
@@ -152,9 +159,7 @@ void CurlPool::Run() {
       if (resolved.addresses.ok()) {
         Begin(*found->second, *resolved.addresses);
       } else {
-        Fail(*found->second,
-             absl::IsNotFound(resolved.addresses.status()) ? CallFailure::kNameNotFound
-                                                           : CallFailure::kNameUnknown,
+        Fail(*found->second, FailureOfLookup(resolved.addresses.status()),
              resolved.addresses.status().message());
       }
     }
@@ -273,7 +278,9 @@ void CurlPool::Fail(CurlTransfer& transfer, CallFailure failure, absl::string_vi
   End(transfer,
       NetworkUnavailable(failure, {.network = target.network,
                                    .host = transfer.to.host,
-                                   .why = "it has no public address",
+                                   .why = transfer.to.is_https
+                                              ? "it has no public address"
+                                              : "its URL is not https, and it is not this machine",
                                    .may_have_been_sent = transfer.may_have_been_sent()}),
       HostResultOf(failure));
 }

@@ -42,8 +42,12 @@ curl_socket_t CurlTransfer::OpenSocket(void* self, curlsocktype /*purpose*/,
     return CURL_SOCKET_BAD;
   }
   const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  // Not the host's fault. A family that this machine does not have is none of ours either.
-  if (fd < 0) transfer.has_no_room = errno != EAFNOSUPPORT;
+  if (fd >= 0) {
+    transfer.has_opened_socket = true;
+  } else if (errno != EAFNOSUPPORT) {
+    // Not the host's fault. A family that this machine does not have is none of ours either.
+    transfer.has_no_room = true;
+  }
   return fd;
 }
 

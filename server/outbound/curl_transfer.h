@@ -57,7 +57,9 @@ struct CurlTransfer {
   int sendings = 0;
   bool is_head_whole = false;
   bool is_too_large = false;
+  // Of the addresses that were tried, with has_no_room: one was refused, and one was gone on with.
   bool is_refused_address = false;
+  bool has_opened_socket = false;
   bool has_no_room = false;  // Of ours.
 
   bool is_begun() const { return easy != nullptr; }

@@ -90,7 +90,8 @@ class HttpClient {
 
   // Waits for nothing. `callback` is called once: on a thread of the client's, which it must not
   // hold up, or, where the call is refused at once, on this one before Send() returns. Until then
-  // `context` must stay; when it ends, the call does. The request is wiped by then.
+  // `context` must stay; when it ends, the call does. The request is wiped by then or,
+  // where it was not sent, right after.
   virtual void Send(HttpRequest request, CallTarget target, const CallContext& context,
                     Callback callback) = 0;
 };
