@@ -15,16 +15,17 @@
 //
 // Where two steps are the same request, such as Tumblr's profile and list of blogs, the answer is
 // both of the vector's in one, and a grant's first request counts as the former step.
+//
+// request_shape.h tells what a request is; consent_page.h, simulated_token_endpoint.h and
+// simulated_api.h answer it, by simulated_grants.h and vector_answers.h; network_fault.h is what
+// goes wrong.
 #pragma once
 
 #include <condition_variable>
-#include <cstdint>
+#include <cstddef>
 #include <map>
-#include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -32,84 +33,20 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
-#include "core/http_message.h"
 #include "server/system/clock.h"
 #include "tests/core/flow/vectors.h"
+#include "tests/support/consent_page.h"
+#include "tests/support/network_fault.h"
+#include "tests/support/network_step.h"
+#include "tests/support/request_shape.h"
+#include "tests/support/served_message.h"
+#include "tests/support/simulated_api.h"
+#include "tests/support/simulated_grants.h"
+#include "tests/support/simulated_token_endpoint.h"
+#include "tests/support/vector_answers.h"
+#include "tests/support/vector_text.h"
 
 namespace authurl::testing {
-
-enum class NetworkStep {
-  kExchange,
-  kLongLived,
-  kProfile,
-  kParents,
-  kAccounts,
-  kRefresh,
-  kRevocation,
-};
-// "exchange", "long_lived", as vectors have it.
-absl::string_view NameOfStep(NetworkStep step);
-
-enum class NetworkFault {
-  kNone,
-
-  // In place of an answer: nothing is done, so codes and tokens stay as good as they are. The first
-  // of the vector's list, or what the RFCs say where that is empty.
-  kGrantRejected,  // code_rejected, refresh_dead, token_rejected
-  kClientRejected,
-  kScopeMissing,
-  kTryAgain,
-  kRefused,
-  kNotAnAccount,
-  // As kGrantRejected, with status 200.
-  kErrorWithStatus200,
-  kStatus500,
-  // To another path of the same host.
-  kRedirect,
-
-  // What is asked for is done, and this becomes of the answer.
-  kHang,  // None comes before Release(). It counts when it comes.
-  kByteByByte,
-  kHuge,  // 64 MiB, unless the client hangs up.
-  kBrokenJson,
-  kWrongContentType,
-  kHangUp,
-
-  // The TLS handshake fails, for new connections to the step's host, whatever they are for: nothing
-  // was sent. What comes by an older connection is hung up on, and nothing done.
-  kRefuseConnection,
-};
-
-// What the person's browser does when it leaves the network.
-struct PersonReturned {
-  std::string redirect_uri;
-  // name=value&…
-  std::string parameters;
-  // They are the body of a POST to the redirect URI.
-  bool is_form_post = false;
-
-  // Where it goes; with the parameters, unless they are a form's.
-  std::string url() const;
-  // What ParseAuthorizationResponse() takes.
-  std::string response() const { return is_form_post ? parameters : url(); }
-};
-
-// A request as it came.
-struct ServedRequest {
-  std::string method;
-  std::string host;    // Lower case, without a port.
-  std::string target;  // Path and query.
-  std::vector<HttpHeader> headers;
-  std::string body;
-};
-
-struct ServedAnswer {
-  enum class Manner { kWhole, kByteByByte, kEndless, kNone };
-  int status = 200;
-  std::vector<HttpHeader> headers;
-  std::string body;
-  Manner manner = Manner::kWhole;
-};
 
 // Safe to use from many threads at once.
 class SimulatedNetwork final {
@@ -132,7 +69,6 @@ class SimulatedNetwork final {
 
   // `vector` outlives it.
   SimulatedNetwork(const Vector& vector, Options options);
-  ~SimulatedNetwork();
   SimulatedNetwork(const SimulatedNetwork&) = delete;
   SimulatedNetwork& operator=(const SimulatedNetwork&) = delete;
 
@@ -193,90 +129,36 @@ class SimulatedNetwork final {
   void Stop();
 
  private:
-  struct Shape;
-  struct AuthUrlAsked;
-  struct Recognized;
-
-  struct Grant {
-    std::string redirect_uri;
-    std::string state;
-    std::string code_challenge;
-    std::string nonce;
-    std::vector<std::string> scopes;
-    bool code_was_used = false;
-    bool profile_was_asked = false;
-    bool has_ended = false;
-    std::string refresh_token;  // The one that was handed out last.
-  };
-  struct Token {
-    size_t grant = 0;
-    bool is_refresh_token = false;
-    // To be exchanged for one that lives long.
-    bool is_short_lived = false;
-    bool is_dead = false;
-  };
   struct Planned {
     NetworkFault fault = NetworkFault::kNone;
     int times = kAlways;
   };
-  using Values = std::map<std::string, std::string>;
-
-  const Json* JsonOf(NetworkStep step) const;
-  const Json& SuccessOf(NetworkStep step) const;
-  Json BodyOf(NetworkStep step) const;
-  void AddShape(NetworkStep step);
-
-  absl::StatusOr<AuthUrlAsked> ReadAuthUrl(absl::string_view auth_url) const;
-  PersonReturned Return(const AuthUrlAsked& asked,
-                        std::vector<std::pair<std::string, std::string>> parameters,
-                        bool packed) const;
 
   // What follows is called with mutex_ held.
-  Recognized Recognize(const ServedRequest& request) const;
+  RecognizedRequest Recognize(const ServedRequest& request) const;
   NetworkFault TakeFault(NetworkStep step);
-  ServedAnswer InPlaceOfAnswer(const Recognized& what, NetworkFault fault) const;
-  ServedAnswer Process(const Recognized& what, const ServedRequest& request);
-  ServedAnswer Exchange(const Recognized& what);
-  ServedAnswer LongLived(const Recognized& what);
-  ServedAnswer Refresh(const Recognized& what);
-  ServedAnswer Profile(const Recognized& what);
-  ServedAnswer List(const Recognized& what, const ServedRequest& request);
-  ServedAnswer Revocation(const Recognized& what);
-  // The step's error of that list of the vector's.
-  ServedAnswer ErrorOf(NetworkStep step, const std::string& list) const;
+  ServedAnswer Process(const RecognizedRequest& what, const ServedRequest& request);
+  bool ClientIsRight(const FoundValues& values) const;
   ServedAnswer Complain(NetworkStep step, absl::string_view fault);
-  // A success with fresh tokens of the grant. `shown`: the refresh token that was refreshed.
-  ServedAnswer HandOut(NetworkStep step, size_t grant, Token* shown);
-  bool ClientIsRight(const Values& values) const;
-  // The token that the request shows, if it is good; where requests of the step show none, one of
-  // the newest grant.
-  Token* LiveToken(const Recognized& what);
-  Token* FindToken(absl::string_view text);
-  bool IsGood(const Token& token) const;
-  std::string IdTokenFor(const Grant& grant) const;
-  std::string Fresh(absl::string_view kind);
 
   const VectorFlow flow_;
   const Options options_;
   const std::string title_;
   record::v1::SocialNetworkSettings settings_;
   std::string client_secret_;
-  std::vector<std::unique_ptr<Shape>> shapes_;
+  std::vector<RequestShape> shapes_;
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   // All that follows is guarded by mutex_.
   bool is_stopping_ = false;
   int releases_ = 0;
-  int made_ = 0;  // Codes and tokens.
   std::map<NetworkStep, Planned> faults_;
-  std::map<NetworkStep, size_t> answers_;
   std::map<NetworkStep, int> requests_;
-  int pages_ = 0;
-  int accounts_per_page_ = 0;
-  std::vector<Grant> grants_;
-  std::map<std::string, size_t, std::less<>> codes_;
-  std::map<std::string, Token, std::less<>> tokens_;
+  SimulatedGrants grants_;
+  VectorAnswers answers_;
+  SimulatedTokenEndpoint token_endpoint_;
+  SimulatedApi api_;
   std::vector<Received> received_;
   std::vector<std::string> complaints_;
 };
