@@ -131,7 +131,7 @@ func (l listing) count() (int64, bool) {
 // appendAccountsReply writes those replies of SocialAccountService that are neither a resource nor a plain list, up to
 // their last brace. It is false of all others.
 //
-//	{"success":true,"data":{"accounts":[…],"pending":null,…}}                       a flow was completed
+//	{"success":true,"data":{"accounts":[…],"pending":null,…}}                       a flow was completed, or how one stands
 //	{"success":true,"data":[…],"next_page_token":"…",…,"count":1,"limit":100,"offset":0}
 //	{"success":true,"data":{"connectedAccounts":[…]},"connectedAccounts":[…]}       choices were connected
 //	{"success":true,"message":"…","revocation":"REVOCATION_RESULT_REVOKED"}         an account was deleted
@@ -149,8 +149,8 @@ func appendAccountsReply(out []byte, source any) ([]byte, bool, error) {
 		}
 		out = strconv.AppendInt(append(out, `,"limit":`...), int64(reply.limit()), 10)
 		out = strconv.AppendInt(append(out, `,"offset":`...), int64(reply.request.GetOffset()), 10)
-	case *authurlv1.CompleteAuthResponse:
-		out, err = appendMembers(append(out, `"data":{`...), reply.ProtoReflect())
+	case *authurlv1.CompleteAuthResponse, *authurlv1.GetAuthFlowResponse:
+		out, err = appendMembers(append(out, `"data":{`...), reply.(proto.Message).ProtoReflect())
 		out = append(out, '}')
 	case *authurlv1.FinalizePendingConnectionResponse:
 		var accounts []byte
