@@ -234,7 +234,11 @@ absl::StatusOr<nlohmann::json> Line(const NetworkCatalog& catalog, const Sealer&
                                     const Case& of, uint32_t seed) {
   const absl::StatusOr<Minted> minted = Mint(catalog, sealer, of, seed);
   if (!minted.ok()) return minted.status();
-  std::string state = SealAuthState(sealer, minted->nonce, ExpectedState(of));
+  const std::vector<std::string> asked = ScopesOf(of);
+  const bool takes_nonce = TakesNonce(of.network, {asked.begin(), asked.end()});
+  state::v1::AuthState expected = ExpectedState(of);
+  expected.set_has_nonce(takes_nonce);
+  std::string state = SealAuthState(sealer, minted->nonce, expected);
   const auto& stored = minted->auth_url.to_store;
   if (stored.has_value() != MustBeStored(of.network, state)) {
     return absl::InternalError("the state is stored and need not be, or the other way round");
@@ -247,8 +251,7 @@ absl::StatusOr<nlohmann::json> Line(const NetworkCatalog& catalog, const Sealer&
                                    of.network.pkce().challenge_encoding());
   }
   std::string nonce;
-  const std::vector<std::string> asked = ScopesOf(of);
-  if (TakesNonce(of.network, {asked.begin(), asked.end()})) {
+  if (takes_nonce) {
     nonce = DeriveIdTokenNonce(*sealer.keys().Find(1, Purpose::kIdTokenNonce), minted->nonce);
   }
   return nlohmann::json{{"network", of.network.id()},

@@ -326,7 +326,7 @@ TEST_F(CurlClientTest, PlainHttpStaysOnThisMachine) {
       EXPECT_OK(Ask(Get(plain.Url("/", host)), target)) << host;
     }
     EXPECT_THAT(Ask(Get(plain.Url("/", "far.localhost")), target),
-                IsUnavailable("it has no public address"));
+                IsUnavailable("its URL is not https, and it is not this machine"));
     EXPECT_THAT(Ask(Get(plain.Url("/", "network.example")), target),
                 IsUnavailable("its URL is not https"));
   }
