@@ -226,7 +226,11 @@ absl::Status App::Open(const OpenBackend& open_backend) {
   if (!backend.ok()) return backend.status();
   absl::StatusOr<std::unique_ptr<CredentialStore>> store = CredentialStore::Open(
       *std::move(backend), sealer_, FillRandom, static_cast<size_t>(config_.cache_mib) << 20,
-      {.configurations = config_.max_configurations, .api_keys = config_.max_api_keys});
+      {.configurations = config_.max_configurations,
+       .api_keys = config_.max_api_keys,
+       .accounts = config_.max_accounts,
+       .unfinished_flows = config_.max_unfinished_flows,
+       .pending_connections = config_.max_pending_connections});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   CheckRollback();

@@ -83,6 +83,13 @@ AUTHURL_FLAG(int, max_configurations,
              "Configurations that one organisation may have; 0 for any number");
 AUTHURL_FLAG(int, max_api_keys,
              "API keys that one organisation may have, revoked ones among them; 0 for any number");
+AUTHURL_FLAG(int, max_accounts,
+             "Connected accounts that one organisation may have; 0 for any number");
+AUTHURL_FLAG(int, max_unfinished_flows,
+             "Flows of one organisation that came back and failed, or are under way, until ten "
+             "minutes after their states expire; 0 for any number");
+AUTHURL_FLAG(int, max_pending_connections,
+             "Flows of one organisation in which accounts are to be chosen; 0 for any number");
 AUTHURL_FLAG(int, max_stored_states,
              "OAuth states of one organisation that may be stored at a time, for networks that "
              "carry short ones only; 0 for any number");
@@ -136,6 +143,9 @@ absl::Status VerifyNumbers(const Config& config) {
       {"rate_limit_organization", config.rate_limit_organization, 0, 10'000'000},
       {"max_configurations", config.max_configurations, 0, 100'000'000},
       {"max_api_keys", config.max_api_keys, 0, 100'000'000},
+      {"max_accounts", config.max_accounts, 0, 100'000'000},
+      {"max_unfinished_flows", config.max_unfinished_flows, 0, 100'000'000},
+      {"max_pending_connections", config.max_pending_connections, 0, 100'000'000},
       {"max_stored_states", config.max_stored_states, 0, 100'000'000},
       {"max_outbound_calls", config.max_outbound_calls, 1, 100'000},
       {"max_outbound_calls_per_host", config.max_outbound_calls_per_host, 1, 100'000},
@@ -309,6 +319,9 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.rate_limit_organization = absl::GetFlag(FLAGS_rate_limit_organization);
   config.max_configurations = absl::GetFlag(FLAGS_max_configurations);
   config.max_api_keys = absl::GetFlag(FLAGS_max_api_keys);
+  config.max_accounts = absl::GetFlag(FLAGS_max_accounts);
+  config.max_unfinished_flows = absl::GetFlag(FLAGS_max_unfinished_flows);
+  config.max_pending_connections = absl::GetFlag(FLAGS_max_pending_connections);
   config.max_stored_states = absl::GetFlag(FLAGS_max_stored_states);
   config.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
   config.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);

@@ -76,6 +76,10 @@ struct Config {
   // Of one organisation. 0: any number.
   int max_configurations = 10'000;
   int max_api_keys = 10'000;  // Revoked ones among them.
+  int max_accounts = 1'000'000;
+  // That came back and were not completed: they failed, or are under way.
+  int max_unfinished_flows = 16'000;
+  int max_pending_connections = 10'000;
   // OAuth states that are good and stored because the network carries short ones only.
   int max_stored_states = 10'000;
 

@@ -74,6 +74,12 @@ LookupValues GrantsOfConfiguration(absl::string_view org_id, absl::string_view s
           .values = {std::string(social_network_id), int64_t{1}}};
 }
 
+LookupValues DisconnectedGrantsOf(absl::string_view org_id, absl::string_view social_network_id) {
+  return {.lookup = GrantLookup::kByConfiguration,
+          .org_id = std::string(org_id),
+          .values = {std::string(social_network_id), int64_t{0}}};
+}
+
 absl::StatusOr<std::string> OpenOwnToken(const RecordSealer& sealer, const Row& row) {
   absl::StatusOr<std::string> bytes =
       sealer.OpenPart(kSocialAccounts, SocialAccountPart::kToken, row);
@@ -86,7 +92,7 @@ absl::StatusOr<std::string> OpenOwnToken(const RecordSealer& sealer, const Row& 
 
 void MarkAsDisconnected(Grant& grant, absl::Time now) {
   grant.set_disconnected_at_ms(absl::ToUnixMillis(now));
-  grant.set_due_at_ms(absl::ToUnixMillis(now));
+  grant.set_due_at_ms(kDueToBeRevoked);
   grant.clear_lease_holder();
   grant.clear_lease_until_ms();
 }

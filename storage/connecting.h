@@ -65,11 +65,17 @@ absl::StatusOr<Connected> FetchConnected(RecordStore& records, const CallContext
                                          absl::Span<const std::string> account_ids);
 
 LookupValues AccountsOfGrant(absl::string_view org_id, absl::string_view grant_id);
+// Those that are connected, and those that are to be revoked.
 LookupValues GrantsOfConfiguration(absl::string_view org_id, absl::string_view social_network_id);
+LookupValues DisconnectedGrantsOf(absl::string_view org_id, absl::string_view social_network_id);
 
 // The own token of an account, of its row with all its parts; empty where it has none. The caller
 // wipes it.
 absl::StatusOr<std::string> OpenOwnToken(const RecordSealer& sealer, const Row& row);
+
+// When grants are due that are to be revoked: before all that are to be refreshed, so that these
+// hold up none of them.
+inline constexpr int64_t kDueToBeRevoked = 0;
 
 // A grant that has lost its last account: to be revoked.
 void MarkAsDisconnected(record::v1::Grant& grant, absl::Time now);

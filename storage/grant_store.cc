@@ -142,8 +142,7 @@ absl::StatusOr<Grant> GrantStore::StoreRefreshed(const CallContext& context,
         grant.set_generation(grant.generation() + 1);
         grant.set_updated_at_ms(absl::ToUnixMillis(now));
         ClearLease(grant);
-        // One that was disconnected meanwhile is to be revoked, by its newest tokens.
-        if (grant.disconnected_at_ms() == 0) SetDue(due_at, grant);
+        SetDue(due_at, grant);
         std::string bytes = SerializeTokens(tokens);
         const uint64_t version = fetched->row.version;
         Row row = records_.sealer().Seal(grant, batch.generation(), version + 1, bytes);
@@ -222,6 +221,11 @@ absl::StatusOr<std::vector<GrantStore::OwnedGrant>> GrantStore::ListDue(const Ca
   std::vector<OwnedGrant> grants;
   for (const Row& row : *due) grants.push_back({row.org_id, row.id});
   return grants;
+}
+
+absl::StatusOr<std::vector<GrantStore::OwnedGrant>> GrantStore::ListDisconnected(
+    const CallContext& context, int limit) {
+  return ListDue(context, absl::FromUnixMillis(kDueToBeRevoked), limit);
 }
 
 absl::Status GrantStore::Delete(const CallContext& context, absl::string_view org_id,

@@ -96,9 +96,12 @@ class GrantStore final {
                                 absl::string_view reason, absl::Time now);
 
   // Those that something is to be done about: to be refreshed or, where they are disconnected, to
-  // be revoked. Of all organisations, those that are due first first.
+  // be revoked. Of all organisations, those that are due first first; before all of them those that
+  // are to be revoked.
   absl::StatusOr<std::vector<OwnedGrant>> ListDue(const CallContext& context, absl::Time now,
                                                   int limit);
+  // Those that are to be revoked alone.
+  absl::StatusOr<std::vector<OwnedGrant>> ListDisconnected(const CallContext& context, int limit);
   // Deletes one that is disconnected, or that does not open: it was revoked, or never can be. OK
   // where there is none; FAILED_PRECONDITION, without reason, where it is connected (again).
   absl::Status Delete(const CallContext& context, absl::string_view org_id,

@@ -113,7 +113,11 @@ absl::Status PendingConnectionStore::Offer(const CallContext& context, absl::str
     absl::StatusOr<Flow> flow = records_.sealer().Open<Flow>(*row);
     if (!flow.ok()) return flow.status();
     // By a commit of this very call, which did not hear of its end.
-    if (flow->needs_choice().session_digest() == pending.id()) return absl::OkStatus();
+    // Somebody may have chosen since.
+    if (flow->needs_choice().session_digest() == pending.id() ||
+        flow->completed().session_digest() == pending.id()) {
+      return absl::OkStatus();
+    }
     if (flow->outcome_case() != Flow::OUTCOME_NOT_SET) return StateAlreadyUsed();
     absl::Status prepared = batch.ExpectConfiguration(made);
     if (prepared.ok()) prepared = batch.PutGrant(grant);
@@ -252,9 +256,10 @@ absl::StatusOr<PendingConnectionStore::Purged> PendingConnectionStore::Purge(abs
       records_.backend().ListDue(context, kPendingConnections, absl::ToUnixMillis(now), limit);
   if (!due.ok()) return due.status();
   Purged purged;
-  for (const Row& row : *due) {
-    if (absl::Status status = PurgeOne(context, row, now, purged); !status.ok()) return status;
-  }
+  // One that can't be removed must not hold up the others.
+  absl::Status first_error;
+  for (const Row& row : *due) first_error.Update(PurgeOne(context, row, now, purged));
+  if (purged.removed == 0 && !first_error.ok()) return first_error;
   return purged;
 }
 

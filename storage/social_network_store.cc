@@ -383,14 +383,18 @@ absl::Status SocialNetworkStore::DeleteUnused(const CallContext& context, absl::
     Batch batch;
     if (!keeps_accounts) {
       batch.emplace_back(ExpectAtMost{&kGrants, GrantsOfConfiguration(org_id, id), 0});
+      // No other client can revoke their tokens.
+      batch.emplace_back(ExpectAtMost{&kGrants, DisconnectedGrantsOf(org_id, id), 0});
     }
     batch.emplace_back(authurl::Delete{&kSocialNetworks, row->org_id, row->id, row->version});
-    const absl::Status status = records_.Commit(context, batch, KeysOf(*row)).status;
+    const CommitResult result = records_.Commit(context, batch, KeysOf(*row));
+    const absl::Status& status = result.status;
     if (absl::IsAborted(status)) continue;
     if (absl::IsResourceExhausted(status)) {
+      if (result.refused == 1) return RevocationInProgress(id);
       return ConfigurationInUse(id,
-                                "accounts are connected by it; say what shall become of them, or "
-                                "disconnect them first");
+                                "accounts are connected by it, or wait for a choice; say in "
+                                "`accounts` what shall become of them, or delete them first");
     }
     return Explain(status, absl::StatusCode::kNotFound, SocialNetworkNotFound(id));
   }

@@ -41,9 +41,11 @@ class SocialNetworkStore final {
 
   // What becomes of the grants and accounts of a configuration that is deleted.
   enum class Accounts {
-    kRefuse,      // Where there are any it is not deleted.
-    kDisconnect,  // They are removed first; the grants are due to be revoked (GrantStore::ListDue).
-    kKeep,        // They stay, as long as their tokens are good.
+    kRefuse,  // Where there are any it is not deleted.
+    // They are removed. It is not deleted before their grants are revoked (GrantStore::ListDue):
+    // until then ABORTED REVOCATION_IN_PROGRESS.
+    kDisconnect,
+    kKeep,  // They stay, as long as their tokens are good.
   };
 
   // Both must outlive this. `max_per_organization` 0: any number.

@@ -1,5 +1,5 @@
-// states_not_before.h: a time, kept in the database, before which no state is good: whoever
-// restores an older copy sets it, as that has forgotten which states were spent since.
+// states_not_before.h: a time, kept in the database, before which no state is good: for whoever
+// restores an older copy, as that has forgotten which states were spent since. Nothing sets it yet.
 #pragma once
 
 #include "absl/status/status.h"

@@ -158,6 +158,15 @@ absl::Status TooManyUnfinishedFlows(int64_t limit) {
       absl::Seconds(10));
 }
 
+absl::Status RevocationInProgress(absl::string_view id) {
+  return MakeRetryableError(
+      absl::StatusCode::kAborted, "REVOCATION_IN_PROGRESS",
+      absl::StrCat("the accounts of the configuration ", Quoted(id),
+                   " are disconnected, and their consents are being revoked at the network; ask "
+                   "again"),
+      absl::Seconds(5));
+}
+
 absl::Status SessionNotFound() {
   return MakeError(kNotFound, "SESSION_NOT_FOUND",
                    "the session is unknown or is over; start the authorization again");

@@ -46,6 +46,7 @@ absl::Status CompletionUnknown();
 absl::Status TooManyUnfinishedFlows(int64_t limit);
 
 // Neither quotes the session token.
+absl::Status RevocationInProgress(absl::string_view id);
 absl::Status SessionNotFound();
 absl::Status SessionExpired();
 absl::Status SessionAlreadyUsed();

@@ -187,7 +187,7 @@ absl::Status CheckNetworkError(const Network& network, const AuthorizationRespon
   const auto& denied = network.callback().denied();
   if (error.empty() || means_denied("access_denied") ||
       std::any_of(denied.begin(), denied.end(), means_denied)) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "USER_DENIED",
+    return MakeError(absl::StatusCode::kPermissionDenied, "USER_DENIED",
                      absl::StrCat("The person did not allow the connection at ", name));
   }
   const std::array<absl::string_view, 2> secrets = {response.Get("code"), response.Get("state")};

@@ -355,7 +355,7 @@ func TestErrorsOfSocialAccountsKeepTheirCode(t *testing.T) {
 		{rpcError(codes.PermissionDenied, "m", "USER_DENIED"), 403, `{"success":false,"error":"Forbidden","message":"m","code":"USER_DENIED"}`},
 		{rpcError(codes.FailedPrecondition, "m", "STATE_EXPIRED"), 409, `{"success":false,"error":"Conflict","message":"m","code":"STATE_EXPIRED"}`},
 		{rpcError(codes.Aborted, "m", "COMPLETION_IN_PROGRESS"), 409, `{"success":false,"error":"Conflict","message":"m","code":"COMPLETION_IN_PROGRESS"}`},
-		{rpcError(codes.ResourceExhausted, "m", "TOO_MANY_FLOWS"), 429, `{"success":false,"error":"Too many requests","message":"m","code":"TOO_MANY_FLOWS"}`},
+		{rpcError(codes.ResourceExhausted, "m", "RATE_LIMITED"), 429, `{"success":false,"error":"Too many requests","message":"m","code":"RATE_LIMITED"}`},
 		{rpcError(codes.Unavailable, "m", "NETWORK_UNAVAILABLE"), 503, `{"success":false,"error":"Service unavailable","message":"m","code":"NETWORK_UNAVAILABLE"}`},
 	} {
 		server.answerSocial(nil, test.err)

@@ -40,6 +40,8 @@ constexpr size_t kMaxUsernameBytes = 256;
 constexpr int kMaxOffset = 10'000;
 constexpr int64_t kMaxCounted = 1'000'000;
 constexpr absl::Duration kMaxMinValidity = absl::Hours(1);
+// While an offset is passed over.
+constexpr int kMaxEmptyPages = 10;
 // Accounts that go in one transaction.
 constexpr int kDeleteStep = 100;
 // A person comes back once; behind one address may be a whole office.
@@ -299,7 +301,13 @@ v1::GetAccessTokenResponse TokenOf(const UsableAccount& usable) {
   if (const std::optional<absl::Time> end = usable.expires_at()) {
     SetTimestamp(*end, *response.mutable_expires_at());
   }
-  *response.mutable_scopes() = account.granted_scopes();
+  // One consent feeds many accounts: what the newest one gave counts.
+  const std::optional<std::vector<std::string>>& told = usable.grant->tokens.scopes;
+  if (told.has_value()) {
+    response.mutable_scopes()->Add(told->begin(), told->end());
+  } else {
+    *response.mutable_scopes() = account.granted_scopes();
+  }
   response.set_token_type("Bearer");
   response.set_network(account.network());
   response.set_instance(account.instance());
@@ -497,6 +505,12 @@ absl::Status SocialAccountService::FinalizePendingConnection(
   }
   if (!request.flow_id().empty() && !request.session_token().empty()) {
     violations.Add("flow_id", "is for those who have no session_token: give one of the two");
+  } else if (!request.flow_id().empty() && caller.tenant_id.has_value()) {
+    // Whoever began a flow knows its id, and may not be the person who consented. A page that the
+    // browser came back to has the session token.
+    violations.Add("flow_id",
+                   "takes an API key; with a tenant token, give the session_token that "
+                   "came to the return URI");
   }
   if (!violations.empty()) return violations.ToStatus();
   const absl::StatusOr<std::string> id = FindPending(caller, request);
@@ -533,12 +547,20 @@ absl::Status SocialAccountService::ListSocialAccounts(
   const AccountFilter filter = FilterOf(caller, request);
   const CallContext& context = *caller.context;
 
+  int empty_pages = 0;
   for (int skipped = 0; skipped < request.offset();) {
     const PageLimit limit = {.rows = std::min(request.offset() - skipped, 1000),
                              .bytes = kMaxPageBytes};
     const auto passed = store_.accounts().List(context, caller.org_id, filter, page.after, limit);
     if (!passed.ok()) return passed.status();
-    skipped += static_cast<int>(passed->records.size() + passed->unreadable.size());
+    const size_t fitting = passed->records.size() + passed->unreadable.size();
+    skipped += static_cast<int>(fitting);
+    // Each has looked at kMaxLookedAt rows.
+    if (fitting == 0 && ++empty_pages == kMaxEmptyPages) {
+      violations.Add("offset",
+                     "lies behind too many accounts that do not fit; go on by page_token");
+      return violations.ToStatus();
+    }
     page.after = passed->next;
     if (page.after.empty()) {
       if (skipped <= request.offset()) return CountInto(context, caller, filter, request, response);
@@ -553,7 +575,8 @@ absl::Status SocialAccountService::ListSocialAccounts(
   do {
     auto found = store_.accounts().List(context, caller.org_id, filter, listed.next, page.limit);
     if (!found.ok()) return found.status();
-    looked_at += static_cast<int>(found->records.size() + found->unreadable.size());
+    const size_t fitting = found->records.size() + found->unreadable.size();
+    looked_at += fitting == 0 ? AccountStore::kMaxLookedAt : static_cast<int>(fitting);
     for (SocialAccount& account : found->records) {
       const bool fits =
           !request.has_username() || absl::EqualsIgnoreCase(account.username(), request.username());

@@ -184,7 +184,27 @@ absl::Status SocialNetworkService::DeleteSocialNetwork(
     const Caller& caller, const v1::DeleteSocialNetworkRequest& request,
     v1::DeleteSocialNetworkResponse&) const {
   if (absl::Status status = RequireId(request.id()); !status.ok()) return status;
-  return store_.social_networks().Delete(*caller.context, caller.org_id, request.id());
+  using Request = v1::DeleteSocialNetworkRequest;
+  using Accounts = SocialNetworkStore::Accounts;
+  Accounts accounts = Accounts::kRefuse;
+  switch (request.accounts()) {
+    case Request::ACCOUNTS_UNSPECIFIED:
+      break;
+    case Request::ACCOUNTS_DISCONNECT:
+      accounts = Accounts::kDisconnect;
+      break;
+    case Request::ACCOUNTS_KEEP_UNTIL_EXPIRY:
+      accounts = Accounts::kKeep;
+      break;
+    default: {
+      FieldViolations violations;
+      violations.Add("accounts", absl::StrCat("has the number ", request.accounts(),
+                                              ", which stands for nothing"));
+      return violations.ToStatus();
+    }
+  }
+  return store_.social_networks().Delete(*caller.context, caller.org_id, request.id(), accounts,
+                                         clock_());
 }
 
 std::vector<Method> SocialNetworkService::Methods() const {

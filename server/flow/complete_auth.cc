@@ -29,6 +29,8 @@ constexpr size_t kMaxKept = 256;
 constexpr absl::Duration kKeepingPause = absl::Seconds(1);
 // Then there is no room, or the disk hangs.
 constexpr int kMaxFailedInARow = 3;
+// Of one state: a person who reloads the page.
+constexpr TokenBuckets::Limit kHostedState = {.per_second = 0.2, .capacity = 5};
 
 // What the store may do later, though it can't now.
 bool MayBeStoredLater(const absl::Status& status) {
@@ -75,6 +77,15 @@ absl::Status WithoutItsEnd(const absl::Status& error, const std::string& network
       absl::StrCat(network, " did not answer in time, and may have taken the code: begin again"));
 }
 
+void LogOutcomeNotStored(const CallContext& context, const OpenedResponse& opened,
+                         const absl::Status& why) {
+  Log(LogLevel::kWarning, "flow_outcome_not_stored",
+      {{"request_id", context.request_id()},
+       {"org_id", opened.opened.state.org_id()},
+       {"network", opened.opened.state.network()},
+       {"cause", CauseOf(why)}});
+}
+
 std::string ReasonToCount(const absl::Status& status) {
   std::string reason = ReasonOf(status);
   return reason.empty() ? "INTERNAL" : reason;
@@ -109,8 +120,8 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
     absl::Status status = completer_.opener_.Open(*context_, received_, opened_);
     TellWhatIsKnown();
     if (!status.ok()) return Finish(std::move(status));
-    if (absl::Status admitted = AdmitHosted(); !admitted.ok()) return Finish(std::move(admitted));
     if (opened_.has_expired) return TellWhatCameOfIt();
+    if (absl::Status admitted = AdmitHosted(); !admitted.ok()) return Finish(std::move(admitted));
 
     // Before the state is spent: a secret that is gone is no reason to spend it.
     absl::StatusOr<std::string> secret = tools_.store.social_networks().GetClientSecret(
@@ -165,8 +176,12 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
 
   absl::Status AdmitHosted() {
     if (!received_.is_hosted()) return absl::OkStatus();
-    const absl::Duration retry_after =
-        completer_.hosted_flows_.TryTake(state().org_id(), 1, tools_.clock());
+    // The same state again and again must not use up what the organisation's others have.
+    absl::Duration retry_after =
+        completer_.hosted_states_.TryTake(opened_.flow.id(), 1, tools_.clock());
+    if (retry_after == absl::ZeroDuration()) {
+      retry_after = completer_.hosted_flows_.TryTake(state().org_id(), 1, tools_.clock());
+    }
     if (retry_after == absl::ZeroDuration()) return absl::OkStatus();
     return MakeRetryableError(absl::StatusCode::kResourceExhausted, "RATE_LIMITED",
                               "Too many responses come to the callback of this organisation; try "
@@ -178,6 +193,7 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
   void Count(const absl::Status& status) {
     const std::string reason = ReasonToCount(status);
     if (result_.is_replayed || reason == "COMPLETION_IN_PROGRESS") return;
+    if (absl::IsCancelled(status)) return;  // Nothing was begun.
     const WayBack way = !received_.is_hosted()                   ? WayBack::kOwn
                         : state().session_binding_hash().empty() ? WayBack::kHostedUnbound
                                                                  : WayBack::kHosted;
@@ -221,7 +237,26 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
     absl::Status status = TryToStore();
     if (status.ok()) return Finish(absl::OkStatus());
     if (!MayBeStoredLater(status)) return Fail(status);
-    Finish(completer_.Keep(shared_from_this()) ? KeptForLater() : status);
+    StoreLater(std::move(status));
+  }
+
+  // From Keep() on the keeper works with this, and counts how it ends: what is told now is taken
+  // out before.
+  void StoreLater(absl::Status why) {
+    Done done = std::exchange(done_, nullptr);
+    CompletedAuth told = std::exchange(result_, CompletedAuth());
+    told.status = KeptForLater();
+    if (!completer_.Keep(shared_from_this())) {
+      Log(LogLevel::kError, "consents_lost",
+          {{"consents", 1},
+           {"network", state().network()},
+           {"org_id", state().org_id()},
+           {"cause", "the database did not take it, and as many as may wait for it already do"}});
+      Count(why);
+      RevokeWhatIsOfNoUse();
+      told.status = std::move(why);
+    }
+    if (done) done(std::move(told));
   }
 
   absl::Status TryToStore() {
@@ -259,13 +294,7 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
     const CallContext context(absl::Now() + kStoringTime, context_->request_id());
     const absl::Status stored = tools_.store.flows().Fail(context, state().org_id(),
                                                           opened_.flow.id(), error, tools_.clock());
-    if (!stored.ok()) {
-      Log(LogLevel::kWarning, "flow_outcome_not_stored",
-          {{"request_id", context_->request_id()},
-           {"org_id", state().org_id()},
-           {"network", state().network()},
-           {"cause", CauseOf(stored)}});
-    }
+    if (!stored.ok()) LogOutcomeNotStored(*context_, opened_, stored);
     Finish(error);
     RevokeWhatIsOfNoUse();
   }
@@ -362,6 +391,7 @@ AuthCompleter::AuthCompleter(const FlowTools& tools, const Sealer& sealer, Optio
       opener_(tools, sealer),
       options_(options),
       hosted_flows_(options.hosted_flows),
+      hosted_states_(kHostedState),
       keeper_([this] { StoreWhatIsKept(); }) {}
 
 AuthCompleter::~AuthCompleter() {
@@ -407,8 +437,13 @@ absl::Status AuthCompleter::TryToHandOut(const CallContext& context,
   if (!spent->is_won) return StateAlreadyUsed();
   const std::string& org_id = opened.opened.state.org_id();
   status = CheckNetworkError(*opened.network, opened.response);
-  if (status.ok())
-    return tools_.store.flows().HandOut(context, org_id, opened.flow.id(), tools_.clock());
+  if (status.ok()) {
+    // The code is of no use to anybody else, whether that is stored or not.
+    const absl::Status stored =
+        tools_.store.flows().HandOut(context, org_id, opened.flow.id(), tools_.clock());
+    if (!stored.ok()) LogOutcomeNotStored(context, opened, stored);
+    return absl::OkStatus();
+  }
   tools_.store.flows()
       .Fail(context, org_id, opened.flow.id(), status, tools_.clock())
       .IgnoreError();

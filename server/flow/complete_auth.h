@@ -39,7 +39,7 @@ struct CompletedAuth {
   // OK, or why nothing was connected: the errors of ResponseOpener and of read_consent.h, and
   //   STATE_EXPIRED, STATE_ALREADY_USED, COMPLETION_IN_PROGRESS, COMPLETION_UNKNOWN
   //   USER_DENIED, ACCOUNT_MISMATCH, TOO_MANY_ACCOUNTS
-  //   RESOURCE_EXHAUSTED TOO_MANY_FLOWS: too much is under way
+  //   RESOURCE_EXHAUSTED OVERLOADED, RATE_LIMITED: too much is under way
   absl::Status status;
 
   // Connected, in the order of their ids.
@@ -108,7 +108,8 @@ class AuthCompleter final {
   const Sealer& sealer_;
   const ResponseOpener opener_;
   const Options options_;
-  TokenBuckets hosted_flows_;  // By organisation.
+  TokenBuckets hosted_flows_;   // By organisation.
+  TokenBuckets hosted_states_;  // By flow.
   std::atomic<int> under_way_ = 0;
 
   mutable std::mutex mutex_;

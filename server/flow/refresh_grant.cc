@@ -12,6 +12,7 @@
 #include "server/flow/grant_client.h"
 #include "server/flow/list_accounts.h"
 #include "server/flow/needs_reconnect.h"
+#include "server/flow/revoke_grant.h"
 #include "server/observe/log.h"
 #include "storage/store_errors.h"
 #include "storage/table.h"
@@ -326,6 +327,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     });
     // The person connected anew meanwhile, or the last account was removed.
     if (absl::IsAborted(stored.status()) || absl::IsNotFound(stored.status())) {
+      RevokeIfDisconnected(std::move(tokens));
       return End(RefreshInProgress());
     }
     if (!stored.ok()) {
@@ -341,6 +343,19 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     opened->tokens = std::move(tokens);
     refreshed_ = std::move(opened);
     ReadOwnTokens();
+  }
+
+  // What was revoked when the last account was removed were the tokens from before. Best effort,
+  // and nobody waits for it.
+  void RevokeIfDisconnected(TokenSet tokens) {
+    const absl::StatusOr<Grant> grant = grants().Get(storing_context_, org_id(), grant_id());
+    const bool is_gone =
+        grant.ok() ? grant->disconnected_at_ms() != 0 : absl::IsNotFound(grant.status());
+    if (!is_gone || !OffersRevocation(network_)) return;
+    auto context = std::make_shared<const CallContext>(absl::Now() + kStoring);
+    const CallContext& work = *context;
+    RevokeGrant(tools_.http, *std::move(client_), std::move(tokens), work, tools_.clock,
+                [self = shared_from_this(), context = std::move(context)](RevocationResult) {});
   }
 
   void ReadOwnTokens() {

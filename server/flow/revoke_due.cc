@@ -49,7 +49,7 @@ void DueRevoker::Run() {
 int DueRevoker::RevokeSome() {
   const CallContext looking(absl::Now() + kRevocationTime);
   const absl::StatusOr<std::vector<GrantStore::OwnedGrant>> due =
-      tools_.store.grants().ListDue(looking, tools_.clock(), kRevokedAtATime);
+      tools_.store.grants().ListDisconnected(looking, kRevokedAtATime);
   if (!due.ok()) {
     Log(LogLevel::kWarning, "due_grants_not_listed", {{"cause", CauseOf(due.status())}});
     return 0;

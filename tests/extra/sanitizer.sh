@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests pass under the sanitizers of a preset. $1: asan or tsan.
 set -euo pipefail
+[ "$1" = tsan ] || command -v clang++ >/dev/null || { echo "SKIPPED: there is no clang++, which the preset $1 compiles with"; exit 77; }
 mkdir -p "build/$1"
 log=build/$1/run.log
 # Its own output would be cut in the middle by the ctest that runs this.

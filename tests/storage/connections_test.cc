@@ -179,15 +179,23 @@ TEST_F(AllConnectionsTest, WhatBecomesOfAConfigurationsAccountsIsSaidWhenItIsDel
   EXPECT_OK(networks.Get(kNoLimit, "acme", "acme-google"));
   EXPECT_THAT(networks.Delete(kNoLimit, "other", "acme-google", Accounts::kDisconnect, kNow),
               HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  ASSERT_OK(networks.Delete(kNoLimit, "acme", "acme-google", Accounts::kDisconnect, kNow));
-  EXPECT_THAT(networks.Get(kNoLimit, "acme", "acme-google"), HasReason("SOCIAL_NETWORK_NOT_FOUND"));
-  ASSERT_OK_AND_ASSIGN(const auto due, store_->grants().ListDue(kNoLimit, kNow, 10));
+  const auto disconnect = [&] {
+    return networks.Delete(kNoLimit, "acme", "acme-google", Accounts::kDisconnect, kNow);
+  };
+  EXPECT_THAT(disconnect(), HasReason("REVOCATION_IN_PROGRESS"));
+  ASSERT_OK_AND_ASSIGN(const auto due, store_->grants().ListDisconnected(kNoLimit, 10));
   EXPECT_THAT(due, SizeIs(2));
+  EXPECT_THAT(disconnect(), HasReason("REVOCATION_IN_PROGRESS"));
+  for (const auto& grant : due) {
+    ASSERT_OK(store_->grants().Delete(kNoLimit, grant.org_id, grant.grant_id));
+  }
+  ASSERT_OK(disconnect());
+  EXPECT_THAT(networks.Get(kNoLimit, "acme", "acme-google"), HasReason("SOCIAL_NETWORK_NOT_FOUND"));
   ASSERT_OK_AND_ASSIGN(const Connected kept, Connect("x", "person", {"p1"}, "tenant", "other"));
   ASSERT_OK(store_->social_networks().Delete(kNoLimit, "other", "other-google", Accounts::kKeep));
   EXPECT_OK(store_->accounts().Get(kNoLimit, "other", kept.accounts[0].id()));
   EXPECT_EQ(AccessTokenOf(kept.grant_id, "other"), "access-canary-x");
-  EXPECT_EQ(Rows(), "4 flows, 3 grants, 1 social_accounts, 1 pending_connections");
+  EXPECT_EQ(Rows(), "4 flows, 1 grants, 1 social_accounts, 1 pending_connections");
 }
 
 TEST_F(AllConnectionsTest, StatesAreRefusedFromATimeOnThatNeverGoesBack) {

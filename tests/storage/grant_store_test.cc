@@ -154,6 +154,25 @@ TEST_F(GrantStoreTest, AllAccountsOfADeadGrantNeedToBeReconnected) {
   EXPECT_THAT(due, IsEmpty());
 }
 
+// Else those that nobody refreshes would hold up the revoking of others for ever.
+TEST_F(GrantStoreTest, WhatIsToBeRevokedComesBeforeWhatIsToBeRefreshed) {
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = absl::StrCat("p", i);
+    ASSERT_OK_AND_ASSIGN(const Connected connected, Connect(name, name, {name}));
+    ASSERT_OK(grants().TakeLease(kNoLimit, "acme", connected.grant_id, "h", kNow));
+    ASSERT_OK(grants().EndLease(kNoLimit, "acme", connected.grant_id, "h", kNow - absl::Hours(1)));
+  }
+  EXPECT_THAT(grants().ListDisconnected(kNoLimit, 10), IsOkAndHolds(IsEmpty()));
+  ASSERT_OK_AND_ASSIGN(const Connected gone, Connect("gone", "gone", {"gone"}));
+  ASSERT_OK(store_->accounts().Delete(kNoLimit, "acme", gone.accounts[0].id(), kNow));
+  ASSERT_OK_AND_ASSIGN(const auto due, grants().ListDue(kNoLimit, kNow, 1));
+  ASSERT_THAT(due, SizeIs(1));
+  EXPECT_EQ(due[0].grant_id, gone.grant_id);
+  ASSERT_OK_AND_ASSIGN(const auto disconnected, grants().ListDisconnected(kNoLimit, 10));
+  ASSERT_THAT(disconnected, SizeIs(1));
+  EXPECT_EQ(disconnected[0].grant_id, gone.grant_id);
+}
+
 TEST_F(GrantStoreTest, WhatIsDueIsListedAndWhatIsDisconnectedIsDueAtOnce) {
   ASSERT_OK_AND_ASSIGN(const Connected other, Connect("b", "somebody", {"page-9"}, "t", "other"));
   ASSERT_OK_AND_ASSIGN(auto due, grants().ListDue(kNoLimit, kNow, 10));

@@ -201,13 +201,24 @@ TEST_F(PendingConnectionStoreTest, ManyAccountsAreOfferedAndNoMore) {
               HasReason("TOO_MANY_ACCOUNTS"));
 }
 
+// Whoever did not hear that it was offered offers again, and somebody may have chosen meanwhile.
+TEST_F(PendingConnectionStoreTest, AnOfferThatWasChosenFromIsNoFailure) {
+  ASSERT_OK(Offer("a", {"page-1", "page-2"}));
+  ASSERT_OK(Finalize("a", {"page-1"}));
+  const TokenSet tokens = TestTokens("a");
+  EXPECT_OK(store_->pending_connections().Offer(kNoLimit, "acme", FlowId("a"), Token("a"), {},
+                                                {TestGrant("person"), tokens},
+                                                {{TestAccount("page-1"), ""}}, kNow));
+}
+
 TEST_F(PendingConnectionStoreTest, NothingIsConnectedWhereWhatItNeedsIsGone) {
   using Accounts = SocialNetworkStore::Accounts;
   ASSERT_OK(Offer("a", {"page-1"}));
   EXPECT_THAT(store_->social_networks().Delete(kNoLimit, "acme", "acme-google"),
               HasReason("CONFIGURATION_IN_USE"));
-  ASSERT_OK(
-      store_->social_networks().Delete(kNoLimit, "acme", "acme-google", Accounts::kDisconnect));
+  EXPECT_THAT(
+      store_->social_networks().Delete(kNoLimit, "acme", "acme-google", Accounts::kDisconnect),
+      HasReason("REVOCATION_IN_PROGRESS"));
   EXPECT_THAT(Finalize("a", {"page-1"}), HasReason("SESSION_NOT_FOUND"));
   ASSERT_OK(Offer("b", {"page-1"}, "person", "", "other"));
   ASSERT_OK(store_->social_networks().Delete(kNoLimit, "other", "other-google", Accounts::kKeep));

@@ -450,6 +450,15 @@ TEST_F(SocialAccountTest, AChoiceIsMadeByTheFlowWhereNoBrowserReturns) {
       Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize, AsMint()),
       HasReason("INVALID_PAYLOAD"));
   finalize.clear_session_token();
+  // Whoever asked for the URL in a browser need not be who consented.
+  v1::CreateTenantTokenRequest tenant;
+  tenant.set_tenant_id("customer_42");
+  tenant.add_actions(v1::CreateTenantTokenRequest::ACTION_FINALIZE);
+  const auto token = Ask<v1::CreateTenantTokenResponse>("CreateTenantToken", tenant);
+  ASSERT_OK(token);
+  EXPECT_THAT(Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize,
+                                                         Bearer(token->token())),
+              HasReason("INVALID_PAYLOAD"));
   // The same again has the same outcome.
   for (int i = 0; i < 2; ++i) {
     const auto finalized =
@@ -467,6 +476,32 @@ TEST_F(SocialAccountTest, AChoiceIsMadeByTheFlowWhereNoBrowserReturns) {
   EXPECT_THAT(
       Ask<v1::FinalizePendingConnectionResponse>("FinalizePendingConnection", finalize, AsMint()),
       HasReason("SESSION_NOT_FOUND"));
+}
+
+TEST_F(SocialAccountTest, AConfigurationGoesOnceItsConsentsAreRevoked) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  ASSERT_THAT(Connect(network), SizeIs(1));
+  v1::DeleteSocialNetworkRequest request;
+  request.set_id(id_);
+  const auto remove = [&] {
+    return Ask<v1::DeleteSocialNetworkResponse>("DeleteSocialNetwork", request).status();
+  };
+  EXPECT_THAT(remove(), HasReason("CONFIGURATION_IN_USE"));
+  request.set_accounts(v1::DeleteSocialNetworkRequest::ACCOUNTS_DISCONNECT);
+  EXPECT_THAT(remove(), HasReason("REVOCATION_IN_PROGRESS"));
+  EXPECT_THAT(List(), IsEmpty());
+  EXPECT_TRUE(Eventually([&] { return remove().ok(); }));
+  EXPECT_EQ(network.requests(NetworkStep::kRevocation), 1);
+}
+
+TEST_F(SocialAccountTest, AConfigurationMayLeaveItsAccountsUntilTheirTokensEnd) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  ASSERT_THAT(Connect(network), SizeIs(1));
+  v1::DeleteSocialNetworkRequest request;
+  request.set_id(id_);
+  request.set_accounts(v1::DeleteSocialNetworkRequest::ACCOUNTS_KEEP_UNTIL_EXPIRY);
+  ASSERT_OK(Ask<v1::DeleteSocialNetworkResponse>("DeleteSocialNetwork", request));
+  EXPECT_THAT(List(), SizeIs(1));
 }
 
 TEST_F(SocialAccountTest, AChoiceThatNobodyMadeInTimeHasFailed) {

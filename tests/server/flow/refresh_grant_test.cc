@@ -305,6 +305,19 @@ TEST_F(RefreshGrantTest, AnAccountThatIsRemovedMeanwhileGetsNoToken) {
   EXPECT_EQ(TokenOrReason(), "SOCIAL_ACCOUNT_NOT_FOUND");
 }
 
+// What is revoked of a grant that is disconnected are the tokens that it had.
+TEST_F(RefreshGrantTest, TokensThatComeAfterTheLastAccountWasRemovedAreRevoked) {
+  ConnectAndWait(absl::StrCat("refresh { rotation: ROTATION_ALWAYS }", kRevocationPart));
+  http_.Answer(200, TokensBody("b"));
+  http_.Answer(200, "");
+  http_.Meanwhile(
+      [this] { ASSERT_OK(store_->accounts().Delete(kNoLimit, "acme", account_id_, Now())); });
+  EXPECT_EQ(TokenOrReason(), "REFRESH_IN_PROGRESS");
+  ASSERT_TRUE(Eventually([this] { return http_.sent().size() == 2; }));
+  EXPECT_EQ(http_.sent()[1].url, "https://api.net.example/revoke");
+  EXPECT_THAT(http_.sent()[1].body, HasSubstr("refresh-canary-b"));
+}
+
 TEST_F(RefreshGrantTest, ADeadRefreshTokenEndsTheConnectionOfAllAccounts) {
   UseEntry("refresh { rotation: ROTATION_ALWAYS }");
   Connect(Tokens("a"), {"page-1", "page-2"});

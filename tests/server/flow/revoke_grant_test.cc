@@ -141,8 +141,9 @@ TEST_F(GrantRevokerTest, AConnectedGrantStays) {
 }
 
 TEST_F(GrantRevokerTest, NoOtherClientShowsTheTokens) {
+  Disconnect();
   ASSERT_OK(store_->social_networks().Delete(kNoLimit, "acme", "sn_1",
-                                             SocialNetworkStore::Accounts::kDisconnect, Now()));
+                                             SocialNetworkStore::Accounts::kKeep, Now()));
   EXPECT_EQ(Revoke(), RevocationResult::kFailed);
   EXPECT_THAT(http_.sent(), IsEmpty());
   EXPECT_TRUE(IsGone());
