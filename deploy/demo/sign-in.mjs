@@ -1,5 +1,6 @@
 // Plays an end-user's browser at provider.mjs: reads a reply of GetAuthUrl from standard input, opens the URL in it,
-// signs in, and prints what came back, ready for CompleteAuth: {"response":"<the URL that the browser was sent to>"}
+// signs in, and prints what came back, ready for CompleteAuth: {"response":"<the URL that the browser was sent to>"}, or
+// {"response":"<the body of the form that it posts>","redirect_uri":"<where>"} (response_mode form_post).
 //
 //   … GetAuthUrl | sign-in.mjs [--name=NAME] [--follow]
 //
@@ -41,7 +42,14 @@ function open(url, form) {
   });
 }
 
-// To where the provider sends the browser back.
+// The form of a page that posts itself, or undefined. The provider escapes nothing that is in our values.
+function formThatPostsItself(body, action) {
+  if (!body.includes(`<form method="post" action="${action}"`)) return undefined;
+  const fields = [...body.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)];
+  return new URLSearchParams(fields.map(([, name, value]) => [name, value]));
+}
+
+// What the provider sends the browser back with, as CompleteAuth takes it.
 async function signIn(authUrl) {
   const redirectUri = new URL(authUrl).searchParams.get('redirect_uri');
   let url = authUrl;
@@ -49,7 +57,9 @@ async function signIn(authUrl) {
   for (let step = 0; step < maxSteps; ++step) {
     const { status, location, body } = await open(url, form);
     form = undefined;
-    if (location?.startsWith(redirectUri)) return location;
+    if (location?.startsWith(redirectUri)) return { response: location };
+    const posted = formThatPostsItself(body, redirectUri);
+    if (posted) return { response: posted.toString(), redirect_uri: redirectUri };
     if (location) {
       url = location;
     } else if (status === 200 && body.includes('<form method="post">')) {
@@ -63,12 +73,12 @@ async function signIn(authUrl) {
 
 try {
   const reply = JSON.parse(readFileSync(0, 'utf8'));
-  const response = await signIn((reply.data ?? reply).auth_url);
+  const back = await signIn((reply.data ?? reply).auth_url);
   if (flags.follow) {
-    const { status } = await open(response);
+    const { status } = await (back.redirect_uri ? open(back.redirect_uri, back.response) : open(back.response));
     if (status >= 400) throw new Error(`the redirect URI answered ${status}`);
   }
-  console.log(JSON.stringify({ response }));
+  console.log(JSON.stringify(back));
 } catch (error) {
   console.error(`sign-in.mjs: ${error.message}`);
   process.exitCode = 1;

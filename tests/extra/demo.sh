@@ -92,6 +92,21 @@ auth_url=$(sed -n 's/^  http/http/p' "$data/signed_in.out")
 echo "{\"auth_url\":\"$auth_url\"}" | node build/demo/sign-in.mjs --name='Zoë B.' --follow >"$data/sign-in.out"
 wait_for signed_in 'goes on until Ctrl-C'
 grep -q '"display_name": "Zoë B."' "$data/signed_in.out" || fail "it does not show the account"
+
+# Another who comes back by a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+api() {
+  curl -q --noproxy '*' -sS --max-time 30 -X "$1" -H @<(echo "Authorization: Bearer $AUTHURL_API_KEY") \
+    -H 'Content-Type: application/json' "$AUTHURL_URL$2" "${@:3}"
+}
+secret=$(cat "$data"/tmp/*/client-secret)
+api POST /v1/social-networks -d @- >"$data/configured.out" <<<'{"network":"demo","variant":"form_post","name":"by_form",
+  "client_key":"authurl-demo","client_secret":"'"$secret"'"}'
+api POST /v1/social-networks/demo/auth-url -d '{"configuration":"by_form","tenant_id":"by_form"}' >"$data/auth_url.out"
+grep -q 'response_mode=form_post' "$data/auth_url.out" || fail "the URL does not ask for a form"
+node build/demo/sign-in.mjs --name=bob --follow <"$data/auth_url.out" >"$data/posted.out" 2>&1 ||
+  fail "what the browser posts is refused"
+grep -q '"redirect_uri":' "$data/posted.out" || fail "no form was posted"
+api GET '/v1/social-accounts?tenantId=by_form' | grep -q '"username":"bob"' || fail "the form connected nobody"
 stop INT 0
 
 start terminated

@@ -235,22 +235,31 @@ TEST_F(CompleteAuthTest, TheSameResponseAgainHasTheSameOutcomeAndSendsNothing) {
 }
 
 TEST_F(CompleteAuthTest, OfManyCodesForOneStateOneIsSent) {
-  ScriptX();
-  const Minted minted = Mint();
-  std::vector<std::future<CompletedAuth>> all;
-  for (int i = 0; i < 64; ++i)
-    all.push_back(Begin(Received(minted.Response(absl::StrCat("c", i)))));
-  int connected = 0;
-  for (auto& each : all) {
-    const CompletedAuth completed = each.get();
-    if (completed.status.ok()) {
-      ++connected;
-    } else {
-      EXPECT_THAT(completed.status, HasReason("STATE_ALREADY_USED"));
+#if defined(AUTHURL_SOAK)
+  constexpr int kStates = 10'000;
+#else
+  constexpr int kStates = 20;
+#endif
+  constexpr int kCodes = 64;
+  for (int state = 0; state < kStates && !HasFailure(); ++state) {
+    ScriptX();
+    const Minted minted = Mint();
+    std::vector<std::future<CompletedAuth>> all;
+    for (int i = 0; i < kCodes; ++i) {
+      all.push_back(Begin(Received(minted.Response(absl::StrCat("c", i)))));
     }
+    int connected = 0;
+    for (auto& each : all) {
+      const CompletedAuth completed = each.get();
+      if (completed.status.ok()) {
+        ++connected;
+      } else {
+        EXPECT_THAT(completed.status, HasReason("STATE_ALREADY_USED"));
+      }
+    }
+    EXPECT_EQ(connected, 1);
+    EXPECT_THAT(http_.sent(), SizeIs(2 * (state + 1)));
   }
-  EXPECT_EQ(connected, 1);
-  EXPECT_THAT(http_.sent(), SizeIs(2));
 }
 
 TEST_F(CompleteAuthTest, WhatIsUnderWayIsToldAsSuch) {
