@@ -44,12 +44,32 @@ func takeAccountID(next runtime.HandlerFunc) runtime.HandlerFunc {
 			invalid("page_token", "must be left out together with id").write(w, r)
 			return
 		}
+		if refusal := refuseFilters(query); refusal != nil {
+			refusal.write(w, r)
+			return
+		}
 		query.Del("id")
 		exchangeOf(r.Context()).accountID = id
 		r = r.Clone(r.Context())
 		r.URL.RawQuery = query.Encode()
 		next(w, r, pathParams)
 	}
+}
+
+// refuseFilters makes the checks of the server's list, which is not asked where there is an id.
+func refuseFilters(query url.Values) *failure {
+	for _, name := range []string{"tenant_id", "tenantId", "network", "network_unique_id", "networkUniqueId",
+		"social_network_id", "socialNetworkId", "username"} {
+		if query.Has(name) && query.Get(name) == "" {
+			refusal := invalid(name, "must not be empty; leave it out to have all")
+			return &refusal
+		}
+	}
+	if offset, err := strconv.Atoi(query.Get("offset")); err == nil && (offset < 0 || offset > 10_000) {
+		refusal := invalid("offset", "must be 0 to 10000")
+		return &refusal
+	}
+	return nil
 }
 
 // accountsClient calls the server as clients of the REST API mean it.

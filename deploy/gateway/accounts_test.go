@@ -190,6 +190,27 @@ func TestClientsOfOutstandsAPIFindWhatTheyRead(t *testing.T) {
 	}
 }
 
+func TestWhatBecomesOfAConfigurationsAccountsIsSaidInTheQuery(t *testing.T) {
+	server := &fakeServer{}
+	g := startGateway(t, "--upstream="+server.start(t))
+	const path = "/v1/social-networks/sn_1"
+	r := send(t, "DELETE", g.url+path+"?accounts=ACCOUNTS_DISCONNECT", "")
+	got, _ := server.last()
+	want := &authurlv1.DeleteSocialNetworkRequest{Id: "sn_1", Accounts: authurlv1.DeleteSocialNetworkRequest_ACCOUNTS_DISCONNECT}
+	if request, ok := got.(proto.Message); !ok || !proto.Equal(request, want) {
+		t.Errorf("%v: %v", r, got)
+	}
+	for _, call := range [][3]string{
+		{"DELETE", "accounts=1", `{"accounts":{"_errors":["Expected ACCOUNTS_UNSPECIFIED or ACCOUNTS_DISCONNECT or ACCOUNTS_KEEP_UNTIL_EXPIRY, received \"1\""]}}`},
+		{"GET", "accounts=ACCOUNTS_DISCONNECT", `{"_errors":["There are no query parameters here"]}`},
+	} {
+		r := send(t, call[0], g.url+path+"?"+call[1], "")
+		if r.body != `{"success":false,"error":"Invalid payload","details":`+call[2]+"}" || r.status != 400 {
+			t.Errorf("%s %s: %v", call[0], call[1], r)
+		}
+	}
+}
+
 func TestQueriesOfTheListOfSocialAccounts(t *testing.T) {
 	server := &fakeServer{}
 	g := startGateway(t, "--upstream="+server.start(t))
@@ -226,6 +247,8 @@ func TestQueriesOfTheListOfSocialAccounts(t *testing.T) {
 		"id=%ff":              `{"id":{"_errors":["Expected text in UTF-8, received \"` + "\ufffd" + `\""]}}`,
 		"id=a&pageToken=b":    `{"page_token":{"_errors":["must be left out together with id"]}}`,
 		"id=a&nonsense=b":     `{"_errors":["Unknown query parameter \"nonsense\""]}`,
+		"id=a&tenantId=":      `{"tenantId":{"_errors":["must not be empty; leave it out to have all"]}}`,
+		"id=a&offset=10001":   `{"offset":{"_errors":["must be 0 to 10000"]}}`,
 		"id=a;b":              `{"_errors":["invalid semicolon separator in query"]}`,
 	} {
 		r := send(t, "GET", g.url+accountsPath+"?"+query, "")
@@ -256,11 +279,11 @@ func TestTheFilterIDIsALookUp(t *testing.T) {
 		"&limit=5":                            {found, end + `1,"count":1,"limit":5,"offset":0}`},
 		"&username=ACME.inc&network=facebook": {found, end + `1,"count":1,"limit":100,"offset":0}`},
 		"&tenantId=customer_42&networkUniqueId=17841400000000000123&social_network_id=sn_4zjq0v1r8k2m6c3t9xwp": {found, end + `1,"count":1,"limit":100,"offset":0}`},
-		"&offset=1":         {`{"success":true,"data":[],`, end + `1,"count":1,"limit":100,"offset":1}`},
-		"&tenantId=other":   {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
-		"&network=x":        {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
-		"&networkUniqueId=": {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
-		"&username=acme":    {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
+		"&offset=1":          {`{"success":true,"data":[],`, end + `1,"count":1,"limit":100,"offset":1}`},
+		"&tenantId=other":    {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
+		"&network=x":         {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
+		"&networkUniqueId=2": {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
+		"&username=acme":     {`{"success":true,"data":[],`, end + `0,"count":0,"limit":100,"offset":0}`},
 	} {
 		r := send(t, "GET", g.url+accountsPath+"?id=sa_4zjq0v1r8k2m6c3t9xwp"+query, "")
 		if r.status != 200 || !strings.HasPrefix(r.body, want[0]) || !strings.HasSuffix(r.body, want[1]) {

@@ -400,7 +400,7 @@ func TestListsTakeBothSpellingsOfTheirParameters(t *testing.T) {
 			t.Errorf("%s: %v", path, r)
 		}
 	}
-	for _, call := range [][2]string{{"GET", "/v1/networks"}, {"GET", "/v1/social-networks/x"}, {"DELETE", "/v1/social-networks/x"}, {"DELETE", "/v1/organizations/x"},
+	for _, call := range [][2]string{{"GET", "/v1/networks"}, {"GET", "/v1/social-networks/x"}, {"DELETE", "/v1/organizations/x"},
 		{"DELETE", "/v1/organizations/x/api-keys/y"}} {
 		r := send(t, call[0], g.url+call[1]+"?page_size=1", "")
 		if r.status != 400 || r.body != `{"success":false,"error":"Invalid payload","details":{"_errors":["There are no query parameters here"]}}` {

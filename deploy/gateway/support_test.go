@@ -233,6 +233,11 @@ func (f *fakeServer) GetAuthFlow(ctx context.Context, request *authurlv1.GetAuth
 	return socialReply[authurlv1.GetAuthFlowResponse](ctx, f, request)
 }
 
+func (f *fakeServer) DeleteSocialNetwork(ctx context.Context, request *authurlv1.DeleteSocialNetworkRequest) (*authurlv1.DeleteSocialNetworkResponse, error) {
+	f.remember(ctx, request)
+	return &authurlv1.DeleteSocialNetworkResponse{}, nil
+}
+
 func (f *fakeServer) GetPendingConnection(ctx context.Context, request *authurlv1.GetPendingConnectionRequest) (*authurlv1.GetPendingConnectionResponse, error) {
 	return socialReply[authurlv1.GetPendingConnectionResponse](ctx, f, request)
 }

@@ -19,8 +19,11 @@ const NetworkCatalog& Catalog() {
   return catalog;
 }
 
-// Short ones may be words of the sentence.
-bool IsTelling(absl::string_view value) { return value.size() >= 12; }
+// Short ones may be words of the sentence, and so may those with characters that no code or state
+// has.
+bool IsTelling(absl::string_view value) {
+  return value.size() >= 12 && value.find_first_of(" \"'") == absl::string_view::npos;
+}
 
 void CheckError(const absl::Status& status, const AuthorizationResponse* response) {
   Must(!ReasonOf(status).empty(), "an error has a reason: ", status.ToString());
