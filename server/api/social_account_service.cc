@@ -17,6 +17,7 @@
 #include "core/api_key.h"
 #include "core/errors.h"
 #include "core/field_rules.h"
+#include "core/flow/flow_id.h"
 #include "core/flow/hosted_callback.h"
 #include "core/flow/session_token.h"
 #include "core/tenant_token.h"
@@ -430,20 +431,18 @@ absl::Status SocialAccountService::OpenAuthResponse(const Caller& caller,
 absl::Status SocialAccountService::GetAuthFlow(const Caller& caller,
                                                const v1::GetAuthFlowRequest& request,
                                                v1::GetAuthFlowResponse& response) const {
-  const absl::StatusOr<OpenedFlowId> opened = ReadFlowId(caller, request.flow_id());
-  if (!opened.ok()) return opened.status();
-  const auto flow =
-      store_.flows().Find(*caller.context, caller.org_id, HexEncode(opened->nonce_digest));
-  if (!flow.ok()) return flow.status();
-  TellFlow(*flow, opened->expires_at, tools_.clock(), response);
-  if (response.status() == v1::GetAuthFlowResponse::STATUS_FAILED && !(*flow)->has_failed() &&
-      completer_.IsKept((*flow)->id())) {
+  const absl::StatusOr<FoundFlow> found = FindFlow(caller, request.flow_id());
+  if (!found.ok()) return found.status();
+  const std::optional<record::v1::Flow>& flow = found->flow;
+  TellFlow(flow, found->expires_at, tools_.clock(), response);
+  if (response.status() == v1::GetAuthFlowResponse::STATUS_FAILED && !flow->has_failed() &&
+      completer_.IsKept(flow->id())) {
     response.Clear();
     response.set_status(v1::GetAuthFlowResponse::STATUS_COMPLETING);
   }
   if (response.status() != v1::GetAuthFlowResponse::STATUS_NEEDS_CHOICE) return absl::OkStatus();
   const auto pending =
-      store_.pending_connections().Get(*caller.context, PendingIdOf(**flow), tools_.clock());
+      store_.pending_connections().Get(*caller.context, PendingIdOf(*flow), tools_.clock());
   // The time for it is over, and the purge has not come by yet.
   if (absl::IsNotFound(pending.status()) || absl::IsFailedPrecondition(pending.status())) {
     response.set_status(v1::GetAuthFlowResponse::STATUS_FAILED);
@@ -467,13 +466,17 @@ absl::Status SocialAccountService::GetPendingConnection(
   return absl::OkStatus();
 }
 
-absl::StatusOr<OpenedFlowId> SocialAccountService::ReadFlowId(const Caller& caller,
-                                                              absl::string_view flow_id) const {
-  absl::StatusOr<OpenedFlowId> opened = OpenFlowId(sealer_, flow_id, caller.org_id);
-  if (opened.ok()) return opened;
-  FieldViolations violations;
-  violations.Add("flow_id", flow_id.empty() ? "Required" : opened.status().message());
-  return violations.ToStatus();
+absl::StatusOr<SocialAccountService::FoundFlow> SocialAccountService::FindFlow(
+    const Caller& caller, absl::string_view flow_id) const {
+  const absl::StatusOr<OpenedFlowId> opened = OpenFlowId(sealer_, flow_id, caller.org_id);
+  if (!opened.ok()) {
+    FieldViolations violations;
+    violations.Add("flow_id", flow_id.empty() ? "Required" : opened.status().message());
+    return violations.ToStatus();
+  }
+  auto flow = store_.flows().Find(*caller.context, caller.org_id, HexEncode(opened->nonce_digest));
+  if (!flow.ok()) return flow.status();
+  return FoundFlow{opened->expires_at, *std::move(flow)};
 }
 
 absl::StatusOr<std::string> SocialAccountService::FindPending(
@@ -482,12 +485,10 @@ absl::StatusOr<std::string> SocialAccountService::FindPending(
     if (!IsSessionToken(request.session_token())) return SessionNotFound();
     return PendingConnectionId(request.session_token());
   }
-  const absl::StatusOr<OpenedFlowId> opened = ReadFlowId(caller, request.flow_id());
-  if (!opened.ok()) return opened.status();
-  const auto flow =
-      store_.flows().Find(*caller.context, caller.org_id, HexEncode(opened->nonce_digest));
-  if (!flow.ok()) return flow.status();
-  const std::string id = flow->has_value() ? PendingIdOf(**flow) : "";
+  const absl::StatusOr<FoundFlow> found = FindFlow(caller, request.flow_id());
+  if (!found.ok()) return found.status();
+  const std::optional<record::v1::Flow>& flow = found->flow;
+  const std::string id = flow.has_value() ? PendingIdOf(*flow) : "";
   if (id.empty()) return SessionNotFound();
   return id;
 }

@@ -1,13 +1,17 @@
 // social_account_service.h: the handlers of authurl.v1.SocialAccountService.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "authurl/record/v1/record.pb.h"
 #include "authurl/v1/social_account_service.pb.h"
 #include "core/crypto/sealer.h"
-#include "core/flow/flow_id.h"
 #include "server/flow/check_account.h"
 #include "server/flow/complete_auth.h"
 #include "server/flow/flow_tools.h"
@@ -70,8 +74,12 @@ class SocialAccountService final {
   std::vector<Method> Methods() const;
 
  private:
-  // INVALID_PAYLOAD where it is none of the caller's organisation.
-  absl::StatusOr<OpenedFlowId> ReadFlowId(const Caller& caller, absl::string_view flow_id) const;
+  struct FoundFlow {
+    absl::Time expires_at;  // Of its state.
+    std::optional<record::v1::Flow> flow;
+  };
+  // INVALID_PAYLOAD where the id is none of the caller's organisation.
+  absl::StatusOr<FoundFlow> FindFlow(const Caller& caller, absl::string_view flow_id) const;
   // The id of what is to be finalized. SESSION_NOT_FOUND.
   absl::StatusOr<std::string> FindPending(
       const Caller& caller, const v1::FinalizePendingConnectionRequest& request) const;
