@@ -31,12 +31,11 @@ class MeasuredWindow final {
  private:
   void Add(int sign) {
     result_.all_cpu_us += sign * CpuOfAllUs();
-    result_.client_cpu_us += sign * UsageOf(getpid()).cpu_us;
-    if (network_ != 0) result_.network_cpu_us += sign * UsageOf(network_).cpu_us;
+    result_.client_cpu_us += sign * CpuUsOf(getpid());
+    if (network_ != 0) result_.network_cpu_us += sign * CpuUsOf(network_);
     if (server_ == 0) return;
-    const ProcessUsage server = UsageOf(server_);
-    result_.server_cpu_us += sign * server.cpu_us;
-    result_.server_switches += static_cast<double>(sign * server.context_switches);
+    result_.server_cpu_us += sign * CpuUsOf(server_);
+    result_.server_switches += static_cast<double>(sign * ContextSwitchesOf(server_));
   }
 
   const pid_t server_;

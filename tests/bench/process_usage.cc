@@ -30,22 +30,24 @@ int64_t ReadNumber(const std::string& file, absl::string_view name) {
 
 }  // namespace
 
-ProcessUsage UsageOf(pid_t pid) {
-  ProcessUsage usage;
+double CpuUsOf(pid_t pid) {
   clockid_t clock{};
   timespec time{};
-  if (clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &time) == 0) {
-    usage.cpu_us = static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
-  }
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+}
+
+int64_t ContextSwitchesOf(pid_t pid) {
+  int64_t switches = 0;
   std::error_code ended;
   const std::filesystem::directory_iterator threads(absl::StrCat("/proc/", pid, "/task"), ended);
-  if (ended) return usage;
+  if (ended) return 0;
   for (const auto& thread : threads) {
     const std::string file = thread.path() / "status";
-    usage.context_switches += ReadNumber(file, "voluntary_ctxt_switches") +
-                              ReadNumber(file, "nonvoluntary_ctxt_switches");
+    switches += ReadNumber(file, "voluntary_ctxt_switches") +
+                ReadNumber(file, "nonvoluntary_ctxt_switches");
   }
-  return usage;
+  return switches;
 }
 
 double CpuOfAllUs() {
