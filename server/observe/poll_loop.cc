@@ -43,6 +43,11 @@ bool WakeUp::WasCalled() const {
   return true;
 }
 
+void WakeUp::TakeCalls() const {
+  eventfd_t calls = 0;
+  eventfd_read(fd_, &calls);
+}
+
 void PatientPoll::Wait(std::vector<pollfd>& fds, int timeout_ms) {
   for (pollfd& each : fds) each.revents = 0;
   if (poll(fds.data(), fds.size(), timeout_ms) >= 0 || errno == EINTR) return;

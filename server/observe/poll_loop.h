@@ -12,7 +12,7 @@
 
 namespace authurl {
 
-// Ends the loop from another thread. Safe to use from two threads at once.
+// Ends a wait from another thread. Safe to use from many threads at once.
 class WakeUp final {
  public:
   // UnavailableError with the system's reason: no file descriptor is left, for one.
@@ -28,6 +28,8 @@ class WakeUp final {
   void Call() const;
   // Whether it was called. Asks the system, because poll() may be what fails.
   bool WasCalled() const;
+  // As if it had not been called, for whoever is woken up again and again.
+  void TakeCalls() const;
 
  private:
   explicit WakeUp(int fd) : fd_(fd) {}

@@ -9,21 +9,21 @@ bool CurlMailbox::Post(std::unique_ptr<CurlTransfer>& transfer) {
   const std::lock_guard lock(mutex_);
   if (mail_.stop_at.has_value()) return false;
   mail_.transfers.push_back(std::move(transfer));
-  WakeUpLoop();
+  WakeUpThread();
   return true;
 }
 
 void CurlMailbox::Post(Resolved resolved) {
   const std::lock_guard lock(mutex_);
-  if (multi_ == nullptr) return;
+  if (loop_ == nullptr) return;
   mail_.resolved.push_back(std::move(resolved));
-  WakeUpLoop();
+  WakeUpThread();
 }
 
 void CurlMailbox::Stop(absl::Time at) {
   const std::lock_guard lock(mutex_);
   mail_.stop_at = std::min(mail_.stop_at.value_or(at), at);
-  WakeUpLoop();
+  WakeUpThread();
 }
 
 CurlMailbox::Mail CurlMailbox::Take() {
@@ -36,11 +36,11 @@ CurlMailbox::Mail CurlMailbox::Take() {
 
 void CurlMailbox::Close() {
   const std::lock_guard lock(mutex_);
-  multi_ = nullptr;
+  loop_ = nullptr;
 }
 
-void CurlMailbox::WakeUpLoop() {
-  if (multi_ != nullptr) curl_multi_wakeup(multi_);
+void CurlMailbox::WakeUpThread() {
+  if (loop_ != nullptr) loop_->WakeUpThread();
 }
 
 }  // namespace authurl

@@ -1,8 +1,5 @@
-// curl_mailbox.h: how others reach the thread of a pool, which waits within libcurl. For the files
-// curl_* alone.
+// curl_mailbox.h: how others reach the thread of a pool. For the files curl_* alone.
 #pragma once
-
-#include <curl/curl.h>
 
 #include <cstdint>
 #include <memory>
@@ -12,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/outbound/curl_loop.h"
 #include "server/outbound/curl_transfer.h"
 #include "server/outbound/resolver.h"
 
@@ -31,8 +29,8 @@ class CurlMailbox final {
     std::optional<absl::Time> stop_at = std::nullopt;
   };
 
-  // `multi` is woken up by each message. It lives until Close().
-  explicit CurlMailbox(CURLM* multi) : multi_(multi) {}
+  // The thread of `loop` is woken up by each message. It lives until Close().
+  explicit CurlMailbox(const CurlLoop& loop) : loop_(&loop) {}
   CurlMailbox(const CurlMailbox&) = delete;
   CurlMailbox& operator=(const CurlMailbox&) = delete;
 
@@ -49,10 +47,10 @@ class CurlMailbox final {
   void Close();
 
  private:
-  void WakeUpLoop();
+  void WakeUpThread();
 
   std::mutex mutex_;
-  CURLM* multi_;  // Null once the loop has ended. Guarded by mutex_, as is the mail.
+  const CurlLoop* loop_;  // Null once the loop has ended. Guarded by mutex_, as is the mail.
   Mail mail_;
 };
 

@@ -69,10 +69,11 @@ CurlPool::~CurlPool() {
 bool CurlPool::Start() {
   multi_.reset(curl_multi_init());
   if (multi_ == nullptr ||
-      curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, kMaxIdleConnections) != CURLM_OK) {
+      curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, kMaxIdleConnections) != CURLM_OK ||
+      !loop_.Start(multi_.get())) {
     return false;
   }
-  mailbox_ = std::make_shared<CurlMailbox>(multi_.get());
+  mailbox_ = std::make_shared<CurlMailbox>(loop_);
   thread_ = std::thread([this] { Run(); });
   return true;
 }
@@ -163,26 +164,17 @@ void CurlPool::Run() {
              resolved.addresses.status().message());
       }
     }
-    int running = 0;
-    curl_multi_perform(multi_.get(), &running);
-    ReadResults();
     const absl::Time now = absl::Now();
     EndThoseWithoutCaller(now);
     const absl::Time stop_at = mail.stop_at.value_or(absl::InfiniteFuture());
     if (stop_at <= now) EndAll(CallFailure::kStopping);
     // Once it stops, nothing is posted that would have to be ended.
     if (mail.stop_at.has_value() && transfers_.empty()) break;
-    Wait(TimeToWait(now, stop_at));
+    loop_.Run(TimeToWait(now, stop_at));
+    ReadResults();
   }
   mailbox_->Close();
   multi_.reset();
-}
-
-void CurlPool::Wait(absl::Duration duration) {
-  const auto milliseconds = static_cast<int>(ToMilliseconds(duration));
-  if (curl_multi_poll(multi_.get(), nullptr, 0, milliseconds, nullptr) == CURLM_OK) return;
-  // Out of memory, for one. Looking again at once would take a whole core.
-  absl::SleepFor(std::min(duration, kLookInterval));
 }
 
 absl::Duration CurlPool::TimeToWait(absl::Time now, absl::Time stop_at) const {

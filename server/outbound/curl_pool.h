@@ -21,6 +21,7 @@
 #include "server/outbound/circuit_breaker.h"
 #include "server/outbound/curl_destination.h"
 #include "server/outbound/curl_handles.h"
+#include "server/outbound/curl_loop.h"
 #include "server/outbound/curl_mailbox.h"
 #include "server/outbound/curl_transfer.h"
 #include "server/outbound/destination_rules.h"
@@ -43,7 +44,7 @@ class CurlPool final {
   CurlPool(const CurlPool&) = delete;
   CurlPool& operator=(const CurlPool&) = delete;
 
-  // Whether there is memory for it. Called once, before all else.
+  // Whether there is memory for it, and a file descriptor. Called once, before all else.
   bool Start();
   // As HttpClient::Send().
   void Send(HttpRequest request, CallTarget target, const CallContext& context, Callback callback);
@@ -61,7 +62,6 @@ class CurlPool final {
 
   // All that follows is for the thread of the pool.
   void Run();
-  void Wait(absl::Duration duration);
   void Accept(std::unique_ptr<CurlTransfer> owned);
   void Begin(CurlTransfer& transfer, const HostAddresses& addresses);
   void ReadResults();
@@ -80,6 +80,7 @@ class CurlPool final {
   CircuitBreakers breakers_;
   Resolver resolver_;
   std::shared_ptr<CurlMailbox> mailbox_;
+  CurlLoop loop_;
   CurlMulti multi_;      // Its handles go before.
   Transfers transfers_;  // By id.
   size_t held_bytes_ = 0;

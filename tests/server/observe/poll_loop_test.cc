@@ -26,6 +26,17 @@ TEST(WakeUpTest, StaysCalledAndIsSeenByPoll) {
   EXPECT_EQ(poll(&event, 1, 0), 1);
 }
 
+TEST(WakeUpTest, CallsThatWereTakenAreOver) {
+  ASSERT_OK_AND_ASSIGN(const WakeUp wake_up, WakeUp::Make());
+  wake_up.TakeCalls();
+  wake_up.Call();
+  wake_up.Call();
+  wake_up.TakeCalls();
+  EXPECT_FALSE(wake_up.WasCalled());
+  wake_up.Call();
+  EXPECT_TRUE(wake_up.WasCalled());
+}
+
 TEST(WakeUpTest, LackOfFileDescriptorsIsAnError) {
   absl::Status status;
   {
