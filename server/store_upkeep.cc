@@ -61,6 +61,14 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
       return *flows == CredentialStore::kPurgeStep || pending->removed == kPendingPurgeStep;
     });
   });
+  event_purger_ = std::thread([this] {
+    Purge("events", [this]() -> absl::StatusOr<bool> {
+      const absl::StatusOr<int> purged =
+          store_.events().Purge(clock_(), CredentialStore::kPurgeStep);
+      if (!purged.ok()) return purged.status();
+      return *purged == CredentialStore::kPurgeStep;
+    });
+  });
   organization_purger_ = std::thread([this] {
     Purge("deleted_organizations", [this]() -> absl::StatusOr<bool> {
       const absl::StatusOr<int> purged =
@@ -82,6 +90,7 @@ StoreUpkeep::~StoreUpkeep() {
   resealer_.join();
   state_purger_.join();
   flow_purger_.join();
+  event_purger_.join();
   organization_purger_.join();
   rollback_checker_.join();
 }

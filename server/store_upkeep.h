@@ -55,6 +55,7 @@ class StoreUpkeep final {
   std::thread resealer_;
   std::thread state_purger_;
   std::thread flow_purger_;
+  std::thread event_purger_;
   std::thread organization_purger_;
   std::thread rollback_checker_;
 };

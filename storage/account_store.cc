@@ -184,6 +184,8 @@ absl::StatusOr<SocialAccount> AccountStore::Update(const CallContext& context,
         if (absl::Status changed = change(stored); !changed.ok()) return changed;
         KeepIdentity(*account, stored);
         stored.set_updated_at_ms(absl::ToUnixMillis(now));
+        SettleConfirmation(stored, now);
+        batch.TellOfChange(*account, stored);
         absl::StatusOr<std::string> token =
             records_.sealer().OpenPart(kSocialAccounts, SocialAccountPart::kToken, *row);
         if (!token.ok()) return token.status();
@@ -227,7 +229,7 @@ absl::StatusOr<AccountStore::Removed> AccountStore::Delete(const CallContext& co
             records_.FetchOwned(context, kSocialAccounts, org_id, account_id, 0);
         if (!row.ok()) return ExplainAccount(row.status(), account_id);
         absl::Status prepared =
-            batch.RemoveAccounts(row->text(SocialAccountColumn::kGrantId), {*row});
+            batch.RemoveAccounts(row->text(SocialAccountColumn::kGrantId), {*row}, "DELETED");
         removed = {.accounts = 1, .disconnected_grants = batch.connected().disconnected_grants};
         return prepared;
       });
@@ -243,7 +245,7 @@ absl::StatusOr<AccountStore::Removed> AccountStore::DeleteOfTenant(const CallCon
                      {.lookup = SocialAccountLookup::kByTenant,
                       .org_id = std::string(org_id),
                       .values = {std::string(tenant_id)}},
-                     now, limit);
+                     "TENANT_DELETED", now, limit);
 }
 
 absl::StatusOr<AccountStore::Removed> AccountStore::DeleteOfConfiguration(
@@ -253,7 +255,7 @@ absl::StatusOr<AccountStore::Removed> AccountStore::DeleteOfConfiguration(
                                                 {.lookup = SocialAccountLookup::kByConfiguration,
                                                  .org_id = std::string(org_id),
                                                  .values = {std::string(social_network_id)}},
-                                                now, limit);
+                                                "CONFIGURATION_DELETED", now, limit);
   if (!removed.ok() || !removed->is_done) return removed;
   absl::StatusOr<Removed> grants =
       DisconnectUnusedGrants(context, GrantsOfConfiguration(org_id, social_network_id), now, limit);
@@ -267,6 +269,7 @@ absl::StatusOr<AccountStore::Removed> AccountStore::DeleteOfConfiguration(
 
 absl::StatusOr<AccountStore::Removed> AccountStore::DeleteFound(const CallContext& context,
                                                                 const LookupValues& key,
+                                                                absl::string_view reason,
                                                                 absl::Time now, int limit) {
   const absl::StatusOr<RowPage> page =
       records_.FetchFound(context, kSocialAccounts, key, "", {.rows = std::max(limit, 1)}, 0);
@@ -299,7 +302,7 @@ absl::StatusOr<AccountStore::Removed> AccountStore::DeleteFound(const CallContex
             }
             rows.push_back(*std::move(row));
           }
-          absl::Status prepared = batch.RemoveAccounts(grant_id, rows);
+          absl::Status prepared = batch.RemoveAccounts(grant_id, rows, reason);
           accounts = static_cast<int>(rows.size());
           disconnected = batch.connected().disconnected_grants;
           return prepared;

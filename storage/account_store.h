@@ -114,9 +114,9 @@ class AccountStore final {
                                                 int limit);
 
  private:
-  // Removes those that a lookup finds.
+  // Removes those that a lookup finds. `reason`: as events have it.
   absl::StatusOr<Removed> DeleteFound(const CallContext& context, const LookupValues& key,
-                                      absl::Time now, int limit);
+                                      absl::string_view reason, absl::Time now, int limit);
   absl::StatusOr<Removed> DisconnectUnusedGrants(const CallContext& context,
                                                  const LookupValues& key, absl::Time now,
                                                  int limit);

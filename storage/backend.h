@@ -41,14 +41,16 @@ inline LookupValues RowsOfOrganization(absl::string_view org_id) {
 struct Insert {
   const Table* table;
   Row row;
+  // It must not be refused because the disk is full, as deletions are not. For what takes hardly
+  // any room and comes with a change that is like that.
+  bool must_fit = false;
 };
 // Replaces version, columns and parts.
 struct Update {
   const Table* table;
   Row row;
   uint64_t expected_version;
-  // It must not be refused because the disk is full, as deletions are not. Such a one takes hardly
-  // any room: something is marked as revoked or deleted.
+  // Likewise: something is marked as revoked or deleted.
   bool must_fit = false;
 };
 struct Delete {
@@ -113,6 +115,13 @@ struct RowPage {
   std::string next;
 };
 
+// A place among the rows that are due, in the order of the due column, the organisation and the id.
+struct DuePosition {
+  int64_t due = std::numeric_limits<int64_t>::min();
+  std::string org_id = {};
+  std::string id = {};
+};
+
 // Since the backend was opened.
 struct BackendStats {
   uint64_t commits = 0;         // Transactions that were committed.
@@ -128,10 +137,9 @@ struct BackendStats {
 // - A write that returned OK is durable: it survives the process being killed and, if the disk
 //   honours fsync, a power loss. One that returned an error had no effect, or its effect is unknown
 //   only after UNAVAILABLE.
-// - A batch that only deletes, or whose updates must fit, succeeds on a disk that is full, as far
-// as
-//   room could be kept for it. Once a disk was found full others are refused, UNAVAILABLE, until
-//   Probe() finds room again.
+// - A batch that only deletes, or whose updates and insertions must fit, succeeds on a disk that is
+//   full, as far as room could be kept for it. Once a disk was found full others are refused,
+//   UNAVAILABLE, until Probe() finds room again.
 // - Reads see every write that returned OK before they began.
 // - Ids and texts are compared byte for byte.
 // - Lists hold at most as many rows as the limit says, and at least one where there is one and the
@@ -179,6 +187,25 @@ class Backend {
   // Those whose due column is below `before`, those that are due first first. Without parts.
   virtual absl::StatusOr<std::vector<Row>> ListDue(const CallContext& context, const Table& table,
                                                    int64_t before, int limit) = 0;
+  // The same, behind `after`, for whoever goes through all of them: takes time for the rows that it
+  // lists, however many are in front of them. REQUIRES: ids that are unique in one organisation
+  // only.
+  virtual absl::StatusOr<std::vector<Row>> ListDueAfter(const CallContext& context,
+                                                        const Table& table,
+                                                        const DuePosition& after, int64_t before,
+                                                        int limit) = 0;
+  // How many rows have a value from `from` to `to` in the due column. Takes time for as many.
+  virtual absl::StatusOr<int64_t> CountDue(const CallContext& context, const Table& table,
+                                           int64_t from, int64_t to) = 0;
+  // The rows of an organisation whose numbers are above `after`, in the order of the numbers.
+  // `next` is the number of the last row. REQUIRES: a numbered table, here and below.
+  virtual absl::StatusOr<RowPage> ListNumbered(const CallContext& context, const Table& table,
+                                               absl::string_view org_id, int64_t after,
+                                               PageLimit limit, size_t parts) = 0;
+  // Of the organisation's rows; nothing where it has none.
+  virtual absl::StatusOr<std::optional<int64_t>> HighestNumber(const CallContext& context,
+                                                               const Table& table,
+                                                               absl::string_view org_id) = 0;
   // The values that the rows of an organisation have in the first column of a lookup, each once, in
   // ascending order. REQUIRES: a text. Takes time for the number of values, however many rows there
   // are.

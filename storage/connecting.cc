@@ -90,6 +90,14 @@ absl::StatusOr<std::string> OpenOwnToken(const RecordSealer& sealer, const Row& 
   return *std::move(token);
 }
 
+void SettleConfirmation(SocialAccount& account, absl::Time now) {
+  if (account.status() == record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT) {
+    account.set_confirmed_at_ms(kNeverDue);
+  } else if (account.confirmed_at_ms() == kNeverDue) {
+    account.set_confirmed_at_ms(absl::ToUnixMillis(now));
+  }
+}
+
 void MarkAsDisconnected(Grant& grant, absl::Time now) {
   grant.set_disconnected_at_ms(absl::ToUnixMillis(now));
   grant.set_due_at_ms(kDueToBeRevoked);
@@ -204,6 +212,7 @@ absl::Status ConnectionBatch::PutAccounts(absl::Span<const NewAccount> accounts,
     account.set_has_own_token(!made.access_token.empty());
     account.set_created_at_ms(now_ms);
     account.set_updated_at_ms(now_ms);
+    account.set_confirmed_at_ms(now_ms);
     account.clear_checked_at_ms();
     const LookupValues identity = IdentityOf(account);
     if (!identities.insert(identity.values).second) continue;
@@ -212,6 +221,7 @@ absl::Status ConnectionBatch::PutAccounts(absl::Span<const NewAccount> accounts,
       account.set_id(NewId("sa_", random_));
       ++new_accounts_;
       ++joining;
+      AddEvent(EventOf(record::v1::EVENT_TYPE_ACCOUNT_CONNECTED, account));
       PutAccount(account, made.access_token, std::nullopt);
     } else if (!before.ok()) {
       return before.status();
@@ -220,6 +230,7 @@ absl::Status ConnectionBatch::PutAccounts(absl::Span<const NewAccount> accounts,
       // One that is damaged is connected anew, too.
       const absl::StatusOr<SocialAccount> old = records_.sealer().Open<SocialAccount>(*before);
       if (old.ok()) account.set_created_at_ms(old->created_at_ms());
+      TellOfChange(old.ok() ? *old : account, account, /*is_connected_anew=*/true);
       const std::string& old_grant = before->text(SocialAccountColumn::kGrantId);
       if (old_grant != grant_.id()) {
         ++left[old_grant];
@@ -273,9 +284,19 @@ absl::Status ConnectionBatch::LeaveGrant(absl::string_view grant_id, int64_t acc
 }
 
 absl::Status ConnectionBatch::RemoveAccounts(absl::string_view grant_id,
-                                             absl::Span<const Row> accounts) {
+                                             absl::Span<const Row> accounts,
+                                             absl::string_view reason) {
   for (const Row& row : accounts) {
     changes_.emplace_back(Delete{&kSocialAccounts, row.org_id, row.id, row.version});
+    // Of one that is damaged these are known, too.
+    record::v1::Event event;
+    event.set_type(record::v1::EVENT_TYPE_ACCOUNT_DISCONNECTED);
+    event.set_account_id(row.id);
+    event.set_social_network_id(row.text(SocialAccountColumn::kSocialNetworkId));
+    event.set_network(row.text(SocialAccountColumn::kNetwork));
+    event.set_tenant_id(row.text(SocialAccountColumn::kTenantId));
+    event.set_reason(reason.data(), reason.size());
+    AddEvent(std::move(event), /*must_fit=*/true);
   }
   if (accounts.empty()) return absl::OkStatus();
   return LeaveGrant(grant_id, static_cast<int64_t>(accounts.size()));
@@ -311,11 +332,14 @@ absl::Status ConnectionBatch::RenewOthers(absl::Span<const NewAccount> known) {
         // One whose token is its own, and was not given again, has lost nothing and won nothing.
         if (same == nullptr && (is_active || account.has_own_token())) return;
         const absl::string_view token = same == nullptr ? "" : same->access_token;
+        const SocialAccount before = account;
         account.set_status(record::v1::ACCOUNT_STATUS_ACTIVE);
         account.clear_status_reason();
         account.set_has_own_token(!token.empty());
         account.set_updated_at_ms(absl::ToUnixMillis(now_));
+        SettleConfirmation(account, now_);
         PutAccount(account, token, version);
+        TellOfChange(before, account);
       });
 }
 
@@ -334,10 +358,13 @@ absl::Status ConnectionBatch::RenewTokens(absl::string_view grant_id,
 absl::Status ConnectionBatch::MarkAccounts(absl::string_view grant_id, absl::string_view reason) {
   return ForEachAccount(grant_id,
                         [&](SocialAccount& account, uint64_t version, absl::string_view token) {
+                          const SocialAccount before = account;
                           account.set_status(record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT);
                           account.set_status_reason(reason.data(), reason.size());
                           account.set_updated_at_ms(absl::ToUnixMillis(now_));
+                          SettleConfirmation(account, now_);
                           PutAccount(account, token, version);
+                          TellOfChange(before, account);
                         });
 }
 
@@ -368,6 +395,53 @@ absl::StatusOr<bool> ConnectionBatch::DisconnectIfUnused(absl::string_view grant
   return true;
 }
 
+void ConnectionBatch::AddEvent(record::v1::Event event, bool must_fit) {
+  event.set_org_id(org_id_);
+  if (event.flow_id().empty()) event.set_flow_id(flow_id_);
+  changes_.emplace_back(events_.NewEvent(std::move(event), generation_, now_, must_fit));
+  has_events_ = true;
+}
+
+void ConnectionBatch::TellOfChange(const SocialAccount& before, const SocialAccount& account,
+                                   bool is_connected_anew) {
+  if (account.status() == record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT) {
+    if (before.status() == account.status()) return;
+    record::v1::Event event = EventOf(record::v1::EVENT_TYPE_ACCOUNT_NEEDS_RECONNECT, account);
+    event.set_reason(account.status_reason());
+    return AddEvent(std::move(event));
+  }
+  record::v1::Event event = EventOf(record::v1::EVENT_TYPE_ACCOUNT_UPDATED, account);
+  const auto add = [&](bool is_another, const char* what) {
+    if (is_another) event.add_changed(what);
+  };
+  const auto is_another = [](const auto& one, const auto& other) {
+    return !std::equal(one.begin(), one.end(), other.begin(), other.end());
+  };
+  add(is_connected_anew, "connection");
+  add(before.status() != account.status(), "status");
+  add(before.username() != account.username(), "username");
+  add(before.display_name() != account.display_name(), "display_name");
+  add(before.avatar_url() != account.avatar_url(), "avatar_url");
+  add(is_another(before.granted_scopes(), account.granted_scopes()) ||
+          is_another(before.missing_scopes(), account.missing_scopes()),
+      "scopes");
+  if (event.changed_size() > 0) AddEvent(std::move(event));
+}
+
+void ConnectionBatch::TellOfFailure(const record::v1::Flow& flow) {
+  record::v1::Event event;
+  event.set_type(record::v1::EVENT_TYPE_CONNECTION_FAILED);
+  event.set_social_network_id(flow.social_network_id());
+  event.set_network(flow.network());
+  event.set_instance(flow.instance());
+  event.set_variant(flow.variant());
+  event.set_tenant_id(flow.tenant_id());
+  event.set_flow_id(flow.public_id());
+  event.set_reason(flow.failed().reason());
+  // The flow's end must fit on a full disk, too.
+  AddEvent(std::move(event), /*must_fit=*/true);
+}
+
 Batch ConnectionBatch::Take() {
   Batch batch;
   if (quota_) batch.emplace_back(*quota_);
@@ -376,8 +450,12 @@ Batch ConnectionBatch::Take() {
   return batch;
 }
 
-Connector::Connector(RecordStore& records, const RandomSource& random, int64_t max_accounts)
-    : records_(records), random_(random), accounts_(kSocialAccounts, max_accounts) {}
+Connector::Connector(RecordStore& records, const EventStore& events, const RandomSource& random,
+                     int64_t max_accounts)
+    : records_(records),
+      events_(events),
+      random_(random),
+      accounts_(kSocialAccounts, max_accounts) {}
 
 RecordLocks::Lease Connector::LockSubject(const CallContext& context, const Grant& grant) {
   return subject_locks_.Take(context, absl::HashOf(grant.org_id(), grant.social_network_id(),
@@ -393,14 +471,14 @@ absl::Status Connector::Commit(const CallContext& context, absl::string_view org
                                Prepare prepare) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     std::optional<ConnectionBatch> batch;
-    const absl::StatusOr<CommitResult> result =
-        records_.CommitFor(context, org_id,
-                           [&](int64_t generation) -> absl::StatusOr<Batch> {
-                             batch.emplace(records_, random_, context, org_id, generation, now);
-                             if (absl::Status status = prepare(*batch); !status.ok()) return status;
-                             return batch->Take();
-                           },
-                           {});
+    const absl::StatusOr<CommitResult> result = records_.CommitFor(
+        context, org_id,
+        [&](int64_t generation) -> absl::StatusOr<Batch> {
+          batch.emplace(records_, events_, random_, context, org_id, generation, now);
+          if (absl::Status status = prepare(*batch); !status.ok()) return status;
+          return batch->Take();
+        },
+        {});
     if (!result.ok()) {
       if (batch && batch->is_overtaken()) continue;
       const bool is_gone = absl::IsNotFound(result.status()) && ReasonOf(result.status()).empty();
@@ -410,6 +488,7 @@ absl::Status Connector::Commit(const CallContext& context, absl::string_view org
       if (batch->is_counted()) {
         accounts_.Counted(org_id, result->counts[0].rows, batch->new_accounts());
       }
+      if (batch->has_events()) events_.Committed(org_id);
       return absl::OkStatus();
     }
     // The organisation is expected before it.

@@ -24,6 +24,7 @@
 #include "core/crypto/crypto.h"
 #include "core/flow/token_response.h"
 #include "storage/backend.h"
+#include "storage/event_store.h"
 #include "storage/quota.h"
 #include "storage/record_locks.h"
 #include "storage/record_store.h"
@@ -77,6 +78,9 @@ absl::StatusOr<std::string> OpenOwnToken(const RecordSealer& sealer, const Row& 
 // hold up none of them.
 inline constexpr int64_t kDueToBeRevoked = 0;
 
+// `confirmed_at_ms` of an account as its status wants it.
+void SettleConfirmation(record::v1::SocialAccount& account, absl::Time now);
+
 // A grant that has lost its last account: to be revoked.
 void MarkAsDisconnected(record::v1::Grant& grant, absl::Time now);
 
@@ -84,14 +88,19 @@ void MarkAsDisconnected(record::v1::Grant& grant, absl::Time now);
 class ConnectionBatch final {
  public:
   // All must outlive this.
-  ConnectionBatch(RecordStore& records, const RandomSource& random, const CallContext& context,
-                  absl::string_view org_id, int64_t generation, absl::Time now)
+  ConnectionBatch(RecordStore& records, const EventStore& events, const RandomSource& random,
+                  const CallContext& context, absl::string_view org_id, int64_t generation,
+                  absl::Time now)
       : records_(records),
+        events_(events),
         random_(random),
         context_(context),
         org_id_(org_id),
         generation_(generation),
         now_(now) {}
+
+  // Events of what it does say that it came of this flow.
+  void set_flow(const record::v1::Flow& flow) { flow_id_ = flow.public_id(); }
 
   RecordStore& records() { return records_; }
   const CallContext& context() const { return context_; }
@@ -112,7 +121,9 @@ class ConnectionBatch final {
   // at the network.
   absl::Status RenewOthers(absl::Span<const NewAccount> known);
   // Removes accounts of one grant; with the last one it is disconnected. Rows as they are now.
-  absl::Status RemoveAccounts(absl::string_view grant_id, absl::Span<const Row> accounts);
+  // `reason`: as the event has it.
+  absl::Status RemoveAccounts(absl::string_view grant_id, absl::Span<const Row> accounts,
+                              absl::string_view reason);
   // The grant's accounts have the tokens of those among `known` that are the same at the network;
   // the others stay as they are.
   absl::Status RenewTokens(absl::string_view grant_id, absl::Span<const NewAccount> known);
@@ -128,11 +139,20 @@ class ConnectionBatch final {
     return absl::AbortedError("others came between");
   }
   void Add(Batch::value_type part) { changes_.push_back(std::move(part)); }
+  // An event of what the commit does.
+  void AddEvent(record::v1::Event event, bool must_fit = false);
+  // How an account that is put differs from the one before; nothing where callers see no
+  // difference.
+  void TellOfChange(const record::v1::SocialAccount& before,
+                    const record::v1::SocialAccount& account, bool is_connected_anew = false);
+  // That a flow has failed, with the reason that it has by now.
+  void TellOfFailure(const record::v1::Flow& flow);
 
   const record::v1::Grant& grant() const { return grant_; }
   int64_t new_accounts() const { return new_accounts_; }
   bool is_counted() const { return quota_.has_value(); }
   bool is_overtaken() const { return is_overtaken_; }
+  bool has_events() const { return has_events_; }
   const Connected& connected() const { return connected_; }
 
   // What is expected first; of that, first of all, the quota where it is counted.
@@ -140,6 +160,7 @@ class ConnectionBatch final {
 
  private:
   // Calls `change` with each account of a grant that opens, its version and its own token.
+  // May change the account.
   using ChangeAccount = absl::FunctionRef<void(record::v1::SocialAccount& account, uint64_t version,
                                                absl::string_view access_token)>;
   absl::Status ForEachAccount(absl::string_view grant_id, ChangeAccount change);
@@ -149,16 +170,19 @@ class ConnectionBatch final {
                   std::optional<uint64_t> version_before);
 
   RecordStore& records_;
+  const EventStore& events_;
   const RandomSource& random_;
   const CallContext& context_;
   const std::string org_id_;
   const int64_t generation_;
   const absl::Time now_;
+  std::string flow_id_;
 
   record::v1::Grant grant_;
   bool grant_is_new_ = false;
   int64_t new_accounts_ = 0;
   bool is_overtaken_ = false;
+  bool has_events_ = false;
   std::set<std::string> put_;  // The ids of the accounts.
   Connected connected_;
   std::optional<ExpectAtMost> quota_;
@@ -172,7 +196,8 @@ class Connector final {
   using Prepare = absl::FunctionRef<absl::Status(ConnectionBatch&)>;
 
   // All must outlive this. `max_accounts` 0: an organisation may have any number.
-  Connector(RecordStore& records, const RandomSource& random, int64_t max_accounts);
+  Connector(RecordStore& records, const EventStore& events, const RandomSource& random,
+            int64_t max_accounts);
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
@@ -192,6 +217,7 @@ class Connector final {
 
  private:
   RecordStore& records_;
+  const EventStore& events_;
   const RandomSource& random_;
   Quota accounts_;
   RecordLocks subject_locks_;

@@ -1,5 +1,5 @@
-// credential_store.h: the organisations, API keys, OAuth apps, OAuth states, flows, grants and
-// connected accounts that authurl keeps. The only door to storage for the server.
+// credential_store.h: the organisations, API keys, OAuth apps, OAuth states, flows, grants,
+// connected accounts and events that authurl keeps. The only door to storage for the server.
 //
 // Every record is sealed whole (core/crypto/sealer.h) before the backend sees it; table,
 // organisation, record id, part and version are associated data, so that a value copied to another
@@ -25,7 +25,8 @@
 // API_KEY_EXISTS, API_KEY_NOT_FOUND, SOCIAL_NETWORK_EXISTS, SOCIAL_NETWORK_NOT_FOUND,
 // NETWORK_NOT_CONFIGURED, TOO_MANY_CONFIGURATIONS, TOO_MANY_API_KEYS, CLIENT_SECRET_NOT_FOUND,
 // AUTH_STATE_NOT_FOUND, STORAGE_UNAVAILABLE; of configurations with connected accounts
-// CONFIGURATION_IN_USE; those of flows, choices, grants and accounts in their stores' headers.
+// CONFIGURATION_IN_USE; those of flows, choices, grants, accounts and events in their stores'
+// headers.
 #pragma once
 
 #include <atomic>
@@ -50,6 +51,7 @@
 #include "storage/account_store.h"
 #include "storage/backend.h"
 #include "storage/connecting.h"
+#include "storage/event_store.h"
 #include "storage/flow_store.h"
 #include "storage/grant_store.h"
 #include "storage/pending_connection_store.h"
@@ -153,6 +155,8 @@ class CredentialStore final {
   PendingConnectionStore& pending_connections() { return pending_connections_; }
   GrantStore& grants() { return grants_; }
   AccountStore& accounts() { return accounts_; }
+  // What happened to them.
+  EventStore& events() { return events_; }
 
   // The time before which no state is good, whenever it expires: InfinitePast where it was never
   // set. It never goes back.
@@ -202,6 +206,7 @@ class CredentialStore final {
   const Sealer& sealer_;
   RecordStore records_;
   Quota api_keys_;
+  EventStore events_;
   Connector connector_;
   FlowStore flows_;
   PendingConnectionStore pending_connections_;

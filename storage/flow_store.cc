@@ -173,6 +173,7 @@ absl::Status FlowStore::End(const CallContext& context, absl::string_view org_id
     if (!opened.ok()) return opened.status();
     if (HasOutcome(opened->flow)) return absl::OkStatus();
     set_outcome(opened->flow);
+    if (opened->flow.has_failed()) batch.TellOfFailure(opened->flow);
     batch.Add(FlowUpdate(records_, opened->flow, batch.generation(), opened->version,
                          /*is_marked_only=*/true));
     return absl::OkStatus();
@@ -199,6 +200,7 @@ absl::StatusOr<Connected> FlowStore::Complete(const CallContext& context, absl::
           return absl::OkStatus();
         }
         if (HasOutcome(flow)) return StateAlreadyUsed();
+        batch.set_flow(flow);
         absl::Status prepared = batch.ExpectConfiguration(grant.grant);
         if (prepared.ok()) prepared = batch.PutGrant(grant);
         if (prepared.ok()) prepared = batch.PutAccounts(accounts, connector_.accounts());
@@ -224,10 +226,39 @@ absl::StatusOr<int> FlowStore::Purge(absl::Time now, int limit) {
   if (!due.ok()) return due.status();
   if (due->empty()) return 0;
   Batch batch;
-  for (const Row& row : *due) batch.emplace_back(Delete{&kFlows, row.org_id, row.id});
+  for (const Row& row : *due) {
+    if (row.text(FlowColumn::kInUse).empty()) {
+      batch.emplace_back(Delete{&kFlows, row.org_id, row.id});
+    } else if (absl::Status status = PurgeUnended(context, row, now); !status.ok()) {
+      return status;
+    }
+  }
+  if (batch.empty()) return static_cast<int>(due->size());
   const absl::Status status = records_.Commit(context, batch, {}).status;
   if (!status.ok()) return status;
-  return static_cast<int>(batch.size());
+  return static_cast<int>(due->size());
+}
+
+absl::Status FlowStore::PurgeUnended(const CallContext& context, const Row& due, absl::Time now) {
+  const absl::Status status =
+      connector_.Commit(context, due.org_id, now, [&](ConnectionBatch& batch) -> absl::Status {
+        absl::StatusOr<Opened> opened = Open(context, due.org_id, due.id);
+        // Another process was faster; or it is damaged, and tells nothing.
+        if (absl::IsNotFound(opened.status())) return absl::OkStatus();
+        if (!opened.ok()) {
+          batch.Add(Delete{&kFlows, due.org_id, due.id});
+          return absl::OkStatus();
+        }
+        if (!HasOutcome(opened->flow)) {
+          SetFailure(opened->flow, CompletionUnknown(), now);
+          batch.TellOfFailure(opened->flow);
+        }
+        batch.Add(Delete{&kFlows, due.org_id, due.id, opened->version});
+        return absl::OkStatus();
+      });
+  if (!absl::IsNotFound(status)) return status;
+  // Of an organisation that is being deleted: that takes all that is its own.
+  return records_.Commit(context, {Delete{&kFlows, due.org_id, due.id}}, {}).status;
 }
 
 }  // namespace authurl

@@ -106,6 +106,8 @@ class FlowStore final {
   };
   absl::StatusOr<Opened> Open(const CallContext& context, absl::string_view org_id,
                               absl::string_view flow_id);
+  // Removes one that came to no outcome, or whose choice was not made: nobody was told so far.
+  absl::Status PurgeUnended(const CallContext& context, const Row& due, absl::Time now);
   // Gives it the outcome that it has not yet.
   absl::Status End(const CallContext& context, absl::string_view org_id, absl::string_view flow_id,
                    absl::Time now, absl::FunctionRef<void(record::v1::Flow&)> set_outcome);

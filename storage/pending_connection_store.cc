@@ -119,6 +119,7 @@ absl::Status PendingConnectionStore::Offer(const CallContext& context, absl::str
       return absl::OkStatus();
     }
     if (flow->outcome_case() != Flow::OUTCOME_NOT_SET) return StateAlreadyUsed();
+    batch.set_flow(*flow);
     absl::Status prepared = batch.ExpectConfiguration(made);
     if (prepared.ok()) prepared = batch.PutGrant(grant);
     if (prepared.ok()) prepared = batch.RenewOthers(accounts);
@@ -220,12 +221,6 @@ absl::Status PendingConnectionStore::PrepareChosen(const Opened& opened,
     if (accounts.size() == before) return ChoiceNotFound(id);
   }
 
-  absl::Status prepared = batch.UseGrant(pending.grant_id());
-  if (absl::IsNotFound(prepared)) return SessionNotFound();
-  if (prepared.ok()) prepared = batch.ExpectConfiguration(batch.grant());
-  if (prepared.ok()) prepared = batch.PutAccounts(accounts, connector_.accounts());
-  if (!prepared.ok()) return prepared;
-
   const absl::StatusOr<Row> row =
       records_.FetchOwned(batch.context(), kFlows, pending.org_id(), pending.flow_id(), 1);
   if (!row.ok()) return Explain(row.status(), absl::StatusCode::kNotFound, SessionNotFound());
@@ -234,6 +229,13 @@ absl::Status PendingConnectionStore::PrepareChosen(const Opened& opened,
   // By another choice, of which the connection that was read does not know yet.
   if (flow->has_completed()) return batch.Overtaken();
   if (flow->needs_choice().session_digest() != pending.id()) return SessionNotFound();
+  batch.set_flow(*flow);
+
+  absl::Status prepared = batch.UseGrant(pending.grant_id());
+  if (absl::IsNotFound(prepared)) return SessionNotFound();
+  if (prepared.ok()) prepared = batch.ExpectConfiguration(batch.grant());
+  if (prepared.ok()) prepared = batch.PutAccounts(accounts, connector_.accounts());
+  if (!prepared.ok()) return prepared;
   SetCompleted(*flow, batch.connected(), batch.now());
   flow->mutable_completed()->set_session_digest(pending.id());
   batch.Add(FlowUpdate(records_, *flow, batch.generation(), row->version));
@@ -309,6 +311,7 @@ absl::StatusOr<std::string> PendingConnectionStore::PrepareExpired(const Opened&
     absl::StatusOr<Flow> flow = records_.sealer().Open<Flow>(*row);
     if (flow.ok() && flow->needs_choice().session_digest() == pending.id()) {
       SetFailure(*flow, SessionExpired(), batch.now());
+      batch.TellOfFailure(*flow);
       batch.Add(FlowUpdate(records_, *flow, batch.generation(), row->version,
                            /*is_marked_only=*/true));
     }

@@ -12,12 +12,14 @@ namespace authurl {
 namespace {
 
 using record::v1::ApiKey;
+using record::v1::Event;
 using record::v1::Flow;
 using record::v1::Grant;
 using record::v1::Organization;
 using record::v1::PendingConnection;
 using record::v1::SocialAccount;
 using record::v1::SocialNetworkSettings;
+using record::v1::Webhook;
 
 void AppendNumber(std::string& out, uint64_t number) {
   for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(number >> shift));
@@ -97,7 +99,7 @@ Row Kept<SocialAccount>::RowOf(const SocialAccount& account) {
           .id = account.id(),
           .columns = {account.social_network_id(), int64_t{account.account_type()},
                       account.network_unique_id(), account.tenant_id(), account.network(),
-                      account.grant_id()},
+                      account.grant_id(), account.confirmed_at_ms()},
           .parts = {}};
 }
 
@@ -110,7 +112,26 @@ Row Kept<PendingConnection>::RowOf(const PendingConnection& pending) {
           .parts = {}};
 }
 
-bool RecordSealer::IsOf(const Row& named, const Row& row) {
+const Table& Kept<Event>::table() { return kEvents; }
+
+Row Kept<Event>::RowOf(const Event& event) {
+  return {.org_id = event.org_id(),
+          .id = event.id(),
+          .columns = {1000 * event.created_at_ms(), event.purge_at_ms()},
+          .parts = {}};
+}
+
+const Table& Kept<Webhook>::table() { return kWebhooks; }
+
+Row Kept<Webhook>::RowOf(const Webhook& webhook) {
+  return {.org_id = webhook.org_id(),
+          .id = webhook.id(),
+          .columns = {webhook.due_at_ms()},
+          .parts = {}};
+}
+
+bool RecordSealer::IsOf(const Table& table, Row named, const Row& row) {
+  if (table.number) named.columns[*table.number] = row.columns[*table.number];
   return named.org_id == row.org_id && named.id == row.id && named.columns == row.columns;
 }
 

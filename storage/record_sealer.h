@@ -59,6 +59,18 @@ struct Kept<record::v1::PendingConnection> {
   static const Table& table();
   static Row RowOf(const record::v1::PendingConnection& pending);
 };
+template <>
+struct Kept<record::v1::Event> {
+  static const Table& table();
+  // The database gives it its number; where there is no other event it is `created_at_ms`, in
+  // microseconds.
+  static Row RowOf(const record::v1::Event& event);
+};
+template <>
+struct Kept<record::v1::Webhook> {
+  static const Table& table();
+  static Row RowOf(const record::v1::Webhook& webhook);
+};
 
 // Safe to use from many threads at once. What does not open is an InternalError that names table
 // and id.
@@ -99,7 +111,8 @@ class RecordSealer final {
     Record record;
     const bool parsed = record.ParseFromString(*plaintext);
     Wipe(*plaintext);
-    if (!parsed || !IsOf(Kept<Record>::RowOf(record), row)) return DoesNotOpen(table, 0, row);
+    if (!parsed || !IsOf(table, Kept<Record>::RowOf(record), row))
+      return DoesNotOpen(table, 0, row);
     return record;
   }
   // Of a row of kSocialNetworks with all its parts.
@@ -110,8 +123,9 @@ class RecordSealer final {
   absl::StatusOr<std::string> OpenPart(const Table& table, size_t part, const Row& row) const;
 
  private:
-  // Whether a record that names the identity in `named` belongs into `row`.
-  static bool IsOf(const Row& named, const Row& row);
+  // Whether a record that names the identity in `named` belongs into `row`. What number the row has
+  // is the database's.
+  static bool IsOf(const Table& table, Row named, const Row& row);
   absl::Status DoesNotOpen(const Table& table, size_t part, const Row& row) const;
 
   const Sealer& sealer_;

@@ -136,6 +136,25 @@ absl::StatusOr<RowPage> RecordStore::FetchFound(const CallContext& context, cons
   return page;
 }
 
+absl::StatusOr<RowPage> RecordStore::FetchNumbered(const CallContext& context, const Table& table,
+                                                   absl::string_view org_id, int64_t after,
+                                                   PageLimit limit, size_t parts) {
+  const auto organization = GetOrganization(context, org_id);
+  if (absl::IsNotFound(organization.status())) return RowPage{};
+  if (!organization.ok()) return organization.status();
+  absl::StatusOr<RowPage> page =
+      backend_->ListNumbered(context, table, org_id, after, limit, parts);
+  if (!page.ok()) return page;
+  int64_t last = after;
+  for (const Row& row : page->rows) {
+    if (row.org_id != org_id || row.integer(*table.number) <= last) return AnotherRow(table);
+    last = row.integer(*table.number);
+  }
+  const int64_t generation = (*organization)->generation;
+  std::erase_if(page->rows, [&](const Row& row) { return row.generation != generation; });
+  return page;
+}
+
 CommitResult RecordStore::Commit(const CallContext& context, const Batch& batch,
                                  absl::Span<const RecordKey> changed) {
   return cache_.RunWrite(changed, [&] { return backend_->Commit(context, batch); });

@@ -129,6 +129,11 @@ class RecordStore final {
                                      const LookupValues& key, absl::string_view after,
                                      PageLimit limit, size_t parts);
 
+  // The same for the rows of a numbered table whose numbers are above `after`.
+  absl::StatusOr<RowPage> FetchNumbered(const CallContext& context, const Table& table,
+                                        absl::string_view org_id, int64_t after, PageLimit limit,
+                                        size_t parts);
+
   template <typename Record>
   absl::StatusOr<Stored<Record>> Open(const Row& row) const {
     absl::StatusOr<Record> record = sealer_.Open<Record>(row);

@@ -177,6 +177,17 @@ absl::Status SessionExpired() {
                    "the session has expired; start the authorization again");
 }
 
+absl::Status EventNotFound(absl::string_view id) {
+  return MakeError(kNotFound, "EVENT_NOT_FOUND",
+                   absl::StrCat("there is no event ", Quoted(id), ", or it is no longer kept"));
+}
+
+absl::Status EventsExpired() {
+  return MakeError(absl::StatusCode::kOutOfRange, "EVENTS_EXPIRED",
+                   "events behind `after` are no longer kept; list the accounts, then begin anew "
+                   "without `after`");
+}
+
 absl::Status SessionAlreadyUsed() {
   return MakeError(kFailedPrecondition, "SESSION_ALREADY_USED",
                    "other accounts were chosen in this session before; start the authorization "

@@ -55,6 +55,9 @@ absl::Status ChoiceNotFound(absl::string_view id);
 absl::Status TooManyChoices(int limit);
 absl::Status TooManyPendingConnections(int64_t limit);
 
+absl::Status EventNotFound(absl::string_view id);
+absl::Status EventsExpired();
+
 absl::Status SocialAccountNotFound(absl::string_view id);
 absl::Status TooManyAccounts(absl::string_view org_id, int64_t limit);
 absl::Status TooManyAccountsOfGrant(int limit);

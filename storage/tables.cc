@@ -71,13 +71,14 @@ constexpr std::array<Part, 2> kGrantParts = {{
     {"tokens", Purpose::kGrantTokens},
 }};
 
-constexpr std::array<Column, 6> kSocialAccountColumns = {{
+constexpr std::array<Column, 7> kSocialAccountColumns = {{
     {"social_network_id", ColumnType::kText},
     {"account_type", ColumnType::kInteger},
     {"network_unique_id", ColumnType::kText},
     {"tenant_id", ColumnType::kText},
     {"network", ColumnType::kText},
     {"grant_id", ColumnType::kText},
+    {"confirmed_at_ms", ColumnType::kInteger},
 }};
 constexpr std::array<size_t, 4> kByIdentity = {
     SocialAccountColumn::kSocialNetworkId, SocialAccountColumn::kAccountType,
@@ -108,6 +109,20 @@ constexpr std::array<Column, 1> kPendingConnectionColumns = {{
 constexpr std::array<Part, 2> kPendingConnectionParts = {{
     {"choices", Purpose::kPendingConnection},
     {"tokens", Purpose::kChoiceTokens},
+}};
+
+constexpr std::array<Column, 2> kEventColumns = {{
+    {"number", ColumnType::kInteger},
+    {"purge_at_ms", ColumnType::kInteger},
+}};
+constexpr std::array<Part, 1> kEventParts = {{{"whole", Purpose::kEvent}}};
+
+constexpr std::array<Column, 1> kWebhookColumns = {{
+    {"due_at_ms", ColumnType::kInteger},
+}};
+constexpr std::array<Part, 2> kWebhookParts = {{
+    {"whole", Purpose::kWebhook},
+    {"secrets", Purpose::kWebhookSecret},
 }};
 
 }  // namespace
@@ -164,6 +179,7 @@ const Table kSocialAccounts = {.name = "social_accounts",
                                .ids = Table::Ids::kPerOrganization,
                                .columns = kSocialAccountColumns,
                                .lookups = kSocialAccountLookups,
+                               .due = SocialAccountColumn::kConfirmedAtMs,
                                .parts = kSocialAccountParts};
 
 const Table kPendingConnections = {.name = "pending_connections",
@@ -174,10 +190,25 @@ const Table kPendingConnections = {.name = "pending_connections",
                                    .parts = kPendingConnectionParts,
                                    .resealed = false};
 
+const Table kEvents = {.name = "events",
+                       .ids = Table::Ids::kPerOrganization,
+                       .columns = kEventColumns,
+                       .lookups = {},
+                       .due = EventColumn::kPurgeAtMs,
+                       .number = EventColumn::kNumber,
+                       .parts = kEventParts};
+
+const Table kWebhooks = {.name = "webhooks",
+                         .ids = Table::Ids::kPerOrganization,
+                         .columns = kWebhookColumns,
+                         .lookups = {},
+                         .due = WebhookColumn::kDueAtMs,
+                         .parts = kWebhookParts};
+
 absl::Span<const Table* const> StoreTables() {
-  static constexpr std::array<const Table*, 8> kTables = {
-      &kOrganizations, &kApiKeys, &kSocialNetworks, &kAuthStates,
-      &kFlows,         &kGrants,  &kSocialAccounts, &kPendingConnections};
+  static constexpr std::array<const Table*, 10> kTables = {
+      &kOrganizations, &kApiKeys,        &kSocialNetworks,     &kAuthStates, &kFlows,
+      &kGrants,        &kSocialAccounts, &kPendingConnections, &kEvents,     &kWebhooks};
   return kTables;
 }
 

@@ -82,6 +82,7 @@ struct SocialAccountColumn {
   static constexpr size_t kTenantId = 3;
   static constexpr size_t kNetwork = 4;
   static constexpr size_t kGrantId = 5;
+  static constexpr size_t kConfirmedAtMs = 6;  // kNeverDue while it needs to be reconnected.
 };
 struct SocialAccountLookup {
   static constexpr size_t kByIdentity = 0;  // The one of a configuration, type, id and tenant.
@@ -106,6 +107,22 @@ struct PendingConnectionColumn {
 struct PendingConnectionPart {
   static constexpr size_t kChoices = 0;
   static constexpr size_t kTokens = 1;
+};
+
+// What happened, in its order.
+extern const Table kEvents;
+struct EventColumn {
+  static constexpr size_t kNumber = 0;
+  static constexpr size_t kPurgeAtMs = 1;
+};
+
+extern const Table kWebhooks;
+struct WebhookColumn {
+  static constexpr size_t kDueAtMs = 0;  // kNeverDue until there is a new event.
+};
+struct WebhookPart {
+  static constexpr size_t kWebhook = 0;
+  static constexpr size_t kSecrets = 1;
 };
 
 // All of them; that of the organisations is the first.

@@ -42,9 +42,12 @@ enum class Purpose : uint8_t {
   kChoiceTokens = 18,
   kSessionToken = 19,
   kTenantToken = 20,
+  kEvent = 21,
+  kWebhook = 22,
+  kWebhookSecret = 23,
 };
 inline constexpr uint8_t kFirstPurpose = 1;
-inline constexpr uint8_t kLastPurpose = 20;
+inline constexpr uint8_t kLastPurpose = 23;
 
 // Immutable; safe to use from many threads at once.
 class KeyRing final {

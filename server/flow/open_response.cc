@@ -125,6 +125,7 @@ absl::Status ResponseOpener::Open(const CallContext& context, const ReceivedResp
     if (!status.ok()) return status;
   }
   opened.flow = FlowOf(received, opened.response, opened.opened);
+  opened.flow.set_public_id(opened.flow_id);
   status = FindConfiguration(context, opened);
   if (opened.has_expired) return CheckBinding(received, flow);
   if (!status.ok()) return status;

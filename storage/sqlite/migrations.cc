@@ -13,7 +13,7 @@ namespace {
 
 // Texts are compared byte for byte: BINARY is SQLite's default collation. Tables of short rows go
 // WITHOUT ROWID; the rows of social_networks and auth_states are too long for that to pay.
-constexpr std::array<const char*, 4> kMigrations = {
+constexpr std::array<const char*, 5> kMigrations = {
     R"sql(
 CREATE TABLE meta (
   name TEXT NOT NULL PRIMARY KEY,
@@ -213,6 +213,71 @@ CREATE TABLE pending_connections (
 ) STRICT;
 CREATE INDEX pending_connections_by_organization ON pending_connections (org_id, id);
 CREATE INDEX pending_connections_by_due ON pending_connections (expires_at_ms);
+)sql",
+    // What happened, to whom it is told, and in which order connections are looked after. What is
+    // due of tables whose ids are unique in one organisation only can be gone through.
+    R"sql(
+DROP INDEX grants_by_due;
+CREATE INDEX grants_by_due ON grants (due_at_ms, org_id, id);
+
+CREATE TABLE new_social_accounts (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  social_network_id TEXT NOT NULL,
+  account_type INTEGER NOT NULL,
+  network_unique_id TEXT NOT NULL,
+  tenant_id TEXT NOT NULL,
+  network TEXT NOT NULL,
+  grant_id TEXT NOT NULL,
+  confirmed_at_ms INTEGER NOT NULL,
+  whole BLOB NOT NULL,
+  token BLOB NOT NULL,
+  PRIMARY KEY (org_id, id)
+) STRICT;
+INSERT INTO new_social_accounts
+  SELECT org_id, generation, id, version, social_network_id, account_type, network_unique_id,
+    tenant_id, network, grant_id, 0, whole, token FROM social_accounts ORDER BY rowid;
+DROP TABLE social_accounts;
+ALTER TABLE new_social_accounts RENAME TO social_accounts;
+CREATE UNIQUE INDEX social_accounts_by_identity
+  ON social_accounts (org_id, social_network_id, account_type, network_unique_id, tenant_id);
+CREATE INDEX social_accounts_by_configuration ON social_accounts (org_id, social_network_id, id);
+CREATE INDEX social_accounts_by_tenant ON social_accounts (org_id, tenant_id, id);
+CREATE INDEX social_accounts_by_network ON social_accounts (org_id, network, id);
+CREATE INDEX social_accounts_by_network_unique_id
+  ON social_accounts (org_id, network_unique_id, id);
+CREATE INDEX social_accounts_by_grant ON social_accounts (org_id, grant_id, id);
+CREATE INDEX social_accounts_by_due ON social_accounts (confirmed_at_ms, org_id, id);
+CREATE INDEX social_accounts_by_key ON social_accounts (substr(whole, 2, 1));
+
+CREATE TABLE events (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  purge_at_ms INTEGER NOT NULL,
+  whole BLOB NOT NULL,
+  PRIMARY KEY (org_id, id)
+) STRICT;
+CREATE INDEX events_by_due ON events (purge_at_ms, org_id, id);
+CREATE UNIQUE INDEX events_by_number ON events (org_id, number);
+CREATE INDEX events_by_key ON events (substr(whole, 2, 1));
+
+CREATE TABLE webhooks (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  due_at_ms INTEGER NOT NULL,
+  whole BLOB NOT NULL,
+  secrets BLOB NOT NULL,
+  PRIMARY KEY (org_id, id)
+) STRICT;
+CREATE INDEX webhooks_by_due ON webhooks (due_at_ms, org_id, id);
+CREATE INDEX webhooks_by_key ON webhooks (substr(whole, 2, 1));
 )sql",
 };
 

@@ -115,7 +115,8 @@ absl::Status CheckVersion(SqliteConnection& db, const TableSql& sql, const SqlVa
 // What only frees room, or must fit where there is none.
 Room RoomOf(const Batch& batch) {
   const auto adds = [](const auto& part) {
-    if (std::holds_alternative<Insert>(part)) return true;
+    const auto* insert = std::get_if<Insert>(&part);
+    if (insert != nullptr) return !insert->must_fit;
     const auto* update = std::get_if<Update>(&part);
     return update != nullptr && !update->must_fit;
   };
@@ -228,6 +229,54 @@ class SqliteBackend final : public Backend {
     });
     if (!status.ok()) return status;
     return rows;
+  }
+
+  absl::StatusOr<std::vector<Row>> ListDueAfter(const CallContext& context, const Table& table,
+                                                const DuePosition& after, int64_t before,
+                                                int limit) override {
+    std::vector<Row> rows;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(SqlOf(table).list_due_after.c_str(),
+                    {after.due, Text{after.org_id}, Text{after.id}, before, AtLeastNone(limit)},
+                    [&](const SqlRow& row) { rows.push_back(ToRow(table, 0, row)); });
+    });
+    if (!status.ok()) return status;
+    return rows;
+  }
+
+  absl::StatusOr<int64_t> CountDue(const CallContext& context, const Table& table, int64_t from,
+                                   int64_t to) override {
+    int64_t count = 0;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(SqlOf(table).count_due.c_str(), {from, to},
+                    [&](const SqlRow& row) { count = row.Integer(0); });
+    });
+    if (!status.ok()) return status;
+    return count;
+  }
+
+  absl::StatusOr<RowPage> ListNumbered(const CallContext& context, const Table& table,
+                                       absl::string_view org_id, int64_t after, PageLimit limit,
+                                       size_t parts) override {
+    absl::StatusOr<RowPage> page = ReadPage(context, table, SqlOf(table).list_numbered[parts],
+                                            {Text{org_id}, after}, limit, parts);
+    if (page.ok() && !page->next.empty()) {
+      page->next = absl::StrCat(page->rows.back().integer(*table.number));
+    }
+    return page;
+  }
+
+  absl::StatusOr<std::optional<int64_t>> HighestNumber(const CallContext& context,
+                                                       const Table& table,
+                                                       absl::string_view org_id) override {
+    std::optional<int64_t> highest;
+    const absl::Status status = Read(context, [&](SqliteConnection& db) {
+      return db.Run(SqlOf(table).highest_number.c_str(), {Text{org_id}}, [&](const SqlRow& row) {
+        if (!row.IsNull(0)) highest = row.Integer(0);
+      });
+    });
+    if (!status.ok()) return status;
+    return highest;
   }
 
   absl::StatusOr<std::vector<std::string>> ListValues(const CallContext& context,

@@ -29,6 +29,23 @@ std::string KeyByte(const Table& table) {
   return absl::StrCat("substr(", table.parts[0].name, ", 2, 1)");
 }
 
+// Where ids are unique in one organisation only, all that are due can be gone through.
+std::string DueOrder(const Table& table) {
+  const std::string due = table.columns[*table.due].name;
+  return IsPerOrganization(table) ? absl::StrCat(due, ", org_id, id") : due;
+}
+
+bool IsNumber(const Table& table, const Column& column) {
+  return table.number && &column == &table.columns[*table.number];
+}
+
+// In an INSERT, whose first parameter is the organisation.
+std::string NextNumber(const Table& table) {
+  const char* const number = table.columns[*table.number].name;
+  return absl::StrCat("coalesce((SELECT max(", number, ") + 1 FROM ", table.name,
+                      " WHERE org_id = ?1), ?)");
+}
+
 // Tables of short rows have no rowid.
 std::string Position(const Table& table) { return table.short_rows ? "0" : "rowid"; }
 
@@ -110,8 +127,9 @@ std::string CreateTableSql(const Table& table) {
           absl::StrCat("org_id, ", absl::StrJoin(ColumnNames(table, lookup.columns), ", "),
                        is_unique ? "" : ", id"));
   }
-  if (table.due) {
-    index("INDEX", "by_due", table.columns[*table.due].name);
+  if (table.due) index("INDEX", "by_due", DueOrder(table));
+  if (table.number) {
+    index("UNIQUE INDEX", "by_number", absl::StrCat("org_id, ", table.columns[*table.number].name));
   }
   if (table.resealed) index("INDEX", "by_key", KeyByte(table));
   return sql;
@@ -125,6 +143,20 @@ TableSql::TableSql(const Table& table)
   if (table.due) {
     const std::string due = table.columns[*table.due].name;
     list_due = absl::StrCat(Select(table, 0), " WHERE ", due, " < ? ORDER BY ", due, " LIMIT ?");
+    count_due =
+        absl::StrCat("SELECT count(*) FROM ", table.name, " WHERE ", due, " BETWEEN ? AND ?");
+    if (IsPerOrganization(table)) {
+      const std::string order = DueOrder(table);
+      list_due_after = absl::StrCat(Select(table, 0), " WHERE (", order, ") > (?, ?, ?) AND ", due,
+                                    " < ? ORDER BY ", order, " LIMIT ?");
+    }
+  }
+  if (table.number) {
+    const std::string number = table.columns[*table.number].name;
+    list_numbered = ForEachNumberOfParts(table, absl::StrCat(" WHERE org_id = ? AND ", number,
+                                                             " > ? ORDER BY ", number, " LIMIT ?"));
+    highest_number =
+        absl::StrCat("SELECT max(", number, ") FROM ", table.name, " WHERE org_id = ?");
   }
   if (table.resealed) {
     const std::string position = table.short_rows ? "id" : "rowid";
@@ -133,17 +165,20 @@ TableSql::TableSql(const Table& table)
     keys_in_use = DistinctValues(table, KeyByte(table), "TRUE");
   }
   Names names = {"org_id", "generation", "id", "version"};
+  Names values(names.size(), "?");
   Names assignments = {"version = ?"};
   for (const Column& column : table.columns) {
     names.push_back(column.name);
+    values.push_back(IsNumber(table, column) ? NextNumber(table) : "?");
     assignments.push_back(absl::StrCat(column.name, " = ?"));
   }
   for (const Part& part : table.parts) {
     names.push_back(part.name);
+    values.emplace_back("?");
     assignments.push_back(absl::StrCat(part.name, " = ?"));
   }
   insert = absl::StrCat("INSERT INTO ", table.name, " (", absl::StrJoin(names, ", "), ") VALUES (",
-                        absl::StrJoin(Names(names.size(), "?"), ", "), ")");
+                        absl::StrJoin(values, ", "), ")");
   update = absl::StrCat("UPDATE ", table.name, " SET ", absl::StrJoin(assignments, ", "), " WHERE ",
                         KeyCondition(table), " AND version = ?");
   remove = absl::StrCat("DELETE FROM ", table.name, " WHERE ", KeyCondition(table));

@@ -34,6 +34,10 @@ struct TableSql {
   std::vector<std::string> list_all;              // after, limit
   std::vector<std::string> list_of_organization;  // org_id, after, limit
   std::string list_due;                           // before, limit
+  std::string list_due_after;                     // due, org_id, id, before, limit
+  std::string count_due;                          // from, to
+  std::vector<std::string> list_numbered;         // org_id, after, limit
+  std::string highest_number;                     // org_id; null where there is none
   std::string list_under_key;                     // key byte, from, limit
   std::string keys_in_use;
   std::string insert;   // org_id, generation, id, version, columns, parts

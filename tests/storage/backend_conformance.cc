@@ -83,7 +83,21 @@ const Table kFleets = {.name = "fleets",
                        .parts = kFlagParts,
                        .resealed = false};
 
-constexpr std::array<const Table*, 3> kTables = {&kBoats, &kFlags, &kFleets};
+// Rows that are numbered.
+constexpr std::array<Column, 2> kLogColumns = {{
+    {"keep_until", ColumnType::kInteger},
+    {"line", ColumnType::kInteger},
+}};
+constexpr size_t kLine = 1;
+const Table kLog = {.name = "log",
+                    .ids = Table::Ids::kPerOrganization,
+                    .columns = kLogColumns,
+                    .lookups = {},
+                    .due = 0,
+                    .number = kLine,
+                    .parts = kFlagParts};
+
+constexpr std::array<const Table*, 4> kTables = {&kBoats, &kFlags, &kFleets, &kLog};
 
 // Every byte value, so that nothing on the way may take it for text.
 std::string AllBytes() {
@@ -109,6 +123,14 @@ Row Flag(const std::string& id, const std::string& org_id = "",
 
 Row Fleet(const std::string& id, int64_t due_at = kNeverDue) {
   return {.org_id = id, .id = id, .columns = {due_at}, .parts = {"cloth of " + id}};
+}
+
+Row LogLine(const std::string& org_id, const std::string& id, int64_t first_number = 0) {
+  return {.org_id = org_id,
+          .generation = 7,
+          .id = id,
+          .columns = {kNeverDue, first_number},
+          .parts = {"cloth of " + id}};
 }
 
 LookupValues InHarbour(const std::string& org_id, const std::string& harbour) {
@@ -490,6 +512,79 @@ TEST_P(BackendConformanceTest, DueRowsAreListedThoseThatAreDueFirstFirst) {
   EXPECT_EQ(due(kNeverDue, 10), "bdac");
 }
 
+TEST_P(BackendConformanceTest, AllThatIsDueCanBeGoneThrough) {
+  ASSERT_OK(InsertRow(kBoats, Boat("b", "1", "Ostend", "1", 0, 20)));
+  ASSERT_OK(InsertRow(kBoats, Boat("a", "2", "Ostend", "2", 0, 20)));
+  ASSERT_OK(InsertRow(kBoats, Boat("a", "1", "Ostend", "1", 0, 20)));
+  ASSERT_OK(InsertRow(kBoats, Boat("c", "1", "Ostend", "1", 0, -5)));
+  ASSERT_OK(InsertRow(kBoats, Boat("a", "3", "Ostend", "3", 0, 30)));
+  ASSERT_OK(InsertRow(kBoats, Boat("a", "4", "Ostend", "4")));
+  const auto due = [&](const DuePosition& after, int64_t before, int limit) {
+    const auto rows = backend_->ListDueAfter(NoLimit(), kBoats, after, before, limit);
+    EXPECT_OK(rows);
+    std::string ids;
+    for (const Row& row : rows.value_or(std::vector<Row>())) {
+      absl::StrAppend(&ids, row.org_id, row.id, " ");
+      EXPECT_THAT(row.parts, IsEmpty());
+    }
+    return ids;
+  };
+  EXPECT_EQ(due({}, 31, 10), "c1 a1 a2 b1 a3 ");
+  EXPECT_EQ(due({}, 30, 10), "c1 a1 a2 b1 ");
+  EXPECT_EQ(due({}, 31, 2), "c1 a1 ");
+  EXPECT_EQ(due({.due = 20, .org_id = "a", .id = "1"}, 31, 2), "a2 b1 ");
+  // Also where that row is gone.
+  EXPECT_EQ(due({.due = 20, .org_id = "a", .id = "15"}, 31, 10), "a2 b1 a3 ");
+  EXPECT_EQ(due({.due = 20, .org_id = "b", .id = "1"}, 31, 10), "a3 ");
+  EXPECT_EQ(due({.due = 20}, kNeverDue, 10), "a1 a2 b1 a3 ");
+  EXPECT_EQ(due({}, 31, 0), "");
+  EXPECT_EQ(due({}, 31, -1), "");
+  EXPECT_THAT(backend_->CountDue(NoLimit(), kBoats, 20, 30), IsOkAndHolds(4));
+  EXPECT_THAT(backend_->CountDue(NoLimit(), kBoats, kNeverDue, kNeverDue), IsOkAndHolds(1));
+  EXPECT_THAT(backend_->CountDue(NoLimit(), kBoats, 21, 29), IsOkAndHolds(0));
+}
+
+TEST_P(BackendConformanceTest, RowsAreNumberedInTheOrderInWhichTheyWereCommitted) {
+  EXPECT_THAT(backend_->HighestNumber(NoLimit(), kLog, "acme"), IsOkAndHolds(std::nullopt));
+  ASSERT_OK(InsertRow(kLog, LogLine("acme", "z", 100)));
+  ASSERT_OK(InsertRow(kLog, LogLine("other", "z", 5)));
+  // Two in one batch, of which the numbers that they come with are not looked at.
+  ASSERT_OK(
+      Commit({Insert{&kLog, LogLine("acme", "y", 500)}, Insert{&kLog, LogLine("acme", "x", 1)}})
+          .status);
+  // One that is not done takes no number.
+  EXPECT_THAT(
+      Commit({Insert{&kLog, LogLine("acme", "w")}, Insert{&kLog, LogLine("acme", "x")}}).status,
+      StatusIs(kAlreadyExists, _));
+  ASSERT_OK(InsertRow(kLog, LogLine("acme", "v")));
+  const auto listed = [&](const char* org_id, int64_t after, PageLimit limit) {
+    const auto page = backend_->ListNumbered(NoLimit(), kLog, org_id, after, limit, 1);
+    EXPECT_OK(page);
+    std::string text;
+    if (!page.ok()) return text;
+    for (const Row& row : page->rows) {
+      absl::StrAppend(&text, row.id, row.integer(kLine), " ");
+      EXPECT_THAT(row.parts, ElementsAre("cloth of " + row.id));
+    }
+    return absl::StrCat(text, page->next.empty() ? "." : page->next);
+  };
+  EXPECT_EQ(listed("acme", 0, {.rows = 10}), "z100 y101 x102 v103 .");
+  EXPECT_EQ(listed("acme", 100, {.rows = 2}), "y101 x102 102");
+  EXPECT_EQ(listed("acme", 102, {.rows = 1}), "v103 .");
+  EXPECT_EQ(listed("acme", 103, {.rows = 1}), ".");
+  EXPECT_EQ(listed("acme", 0, {.rows = 10, .bytes = 1}), "z100 100");
+  EXPECT_EQ(listed("other", 0, {.rows = 10}), "z5 .");
+  EXPECT_THAT(backend_->HighestNumber(NoLimit(), kLog, "acme"), IsOkAndHolds(103));
+
+  // Whatever else is deleted or changed, the next one follows the last one.
+  ASSERT_OK(Commit({Delete{&kLog, "acme", "z"}}).status);
+  Row changed = LogLine("acme", "y", 101);
+  changed.version = 2;
+  ASSERT_OK(Commit({Update{&kLog, changed, 1}}).status);
+  ASSERT_OK(InsertRow(kLog, LogLine("acme", "u")));
+  EXPECT_EQ(listed("acme", 0, {.rows = 10}), "y101 x102 v103 u104 .");
+}
+
 TEST_P(BackendConformanceTest, ABatchIsDoneAsAWholeOrNotAtAll) {
   ASSERT_OK(InsertRow(kFleets, Fleet("acme")));
   ASSERT_OK(InsertRow(kBoats, Boat("acme", "old", "Ostend", "old")));
@@ -587,6 +682,10 @@ TEST_P(BackendConformanceTest, NothingIsBegunForACallerWhoNoLongerWaits) {
                 StatusIs(code, _));
     EXPECT_THAT(backend_->Count(*context, kBoats, InHarbour("a", "b"), 5), StatusIs(code, _));
     EXPECT_THAT(backend_->ListDue(*context, kFleets, 1, 1), StatusIs(code, _));
+    EXPECT_THAT(backend_->ListDueAfter(*context, kBoats, {}, 1, 1), StatusIs(code, _));
+    EXPECT_THAT(backend_->CountDue(*context, kBoats, 1, 1), StatusIs(code, _));
+    EXPECT_THAT(backend_->ListNumbered(*context, kLog, "a", 1, {.rows = 5}, 1), StatusIs(code, _));
+    EXPECT_THAT(backend_->HighestNumber(*context, kLog, "a"), StatusIs(code, _));
     EXPECT_THAT(backend_->ListValues(*context, kBoats, kByHarbour, "a"), StatusIs(code, _));
     const uint64_t commits = backend_->Stats().writes;
     EXPECT_THAT(backend_->Commit(*context, {Insert{&kFlags, Flag("g")}}).status, StatusIs(code, _));

@@ -103,8 +103,9 @@ TEST_F(AllConnectionsTest, ADeletedOrganizationTakesAllOfThemAndALaterOneMeetsNo
     EXPECT_THAT(store_->accounts().Count(kNoLimit, "other", {}, 10).value_or(-1), 0);
   };
   expect_gone();
-  // Key, two configurations, three flows, two grants, two accounts, a choice, the organisation.
-  for (int left = 12; left > 0; --left) {
+  // Key, two configurations, three flows, two grants, two accounts with an event for each, a
+  // choice, the organisation.
+  for (int left = 14; left > 0; --left) {
     EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 1).value_or(-1), 1);
     expect_gone();
   }

@@ -53,6 +53,25 @@ class ForwardingBackend : public Backend {
                                            int64_t before, int limit) override {
     return backend_->ListDue(context, table, before, limit);
   }
+  absl::StatusOr<std::vector<Row>> ListDueAfter(const CallContext& context, const Table& table,
+                                                const DuePosition& after, int64_t before,
+                                                int limit) override {
+    return backend_->ListDueAfter(context, table, after, before, limit);
+  }
+  absl::StatusOr<int64_t> CountDue(const CallContext& context, const Table& table, int64_t from,
+                                   int64_t to) override {
+    return backend_->CountDue(context, table, from, to);
+  }
+  absl::StatusOr<RowPage> ListNumbered(const CallContext& context, const Table& table,
+                                       absl::string_view org_id, int64_t after, PageLimit limit,
+                                       size_t parts) override {
+    return backend_->ListNumbered(context, table, org_id, after, limit, parts);
+  }
+  absl::StatusOr<std::optional<int64_t>> HighestNumber(const CallContext& context,
+                                                       const Table& table,
+                                                       absl::string_view org_id) override {
+    return backend_->HighestNumber(context, table, org_id);
+  }
   absl::StatusOr<std::vector<std::string>> ListValues(const CallContext& context,
                                                       const Table& table, size_t lookup,
                                                       absl::string_view org_id) override {

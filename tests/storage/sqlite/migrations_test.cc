@@ -55,9 +55,10 @@ TEST_F(MigrationsTest, ANewDatabaseGetsTheWholeSchemaWithItsNumberAndOurMark) {
   ASSERT_OK(Migrate(db_.get(), Migrations()));
   EXPECT_EQ(db_.Value("PRAGMA user_version"), absl::StrCat(LatestSchemaVersion()));
   EXPECT_EQ(db_.Value("PRAGMA application_id"), absl::StrCat(kApplicationId));
-  EXPECT_THAT(db_.Column("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"),
-              ElementsAre("api_keys", "auth_states", "flows", "grants", "meta", "organizations",
-                          "pending_connections", "social_accounts", "social_networks"));
+  EXPECT_THAT(
+      db_.Column("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"),
+      ElementsAre("api_keys", "auth_states", "events", "flows", "grants", "meta", "organizations",
+                  "pending_connections", "social_accounts", "social_networks", "webhooks"));
   EXPECT_EQ(db_.Value("PRAGMA integrity_check"), "ok");
 }
 
@@ -69,7 +70,8 @@ TEST_F(MigrationsTest, AReleasedStepNeverChanges) {
               ElementsAre("025b8fcabfd56d8af8a071bb94b4a2b964d64f8b68e8c61b50b38cc0c559f757",
                           "7751796ddfaef74ceaf77516ef4f91230631c2fd4df3ed780425886e8b3035ac",
                           "7ec271b5e7c24448a96bef5a482fc5698d3d5224608da55e5ae3a0513883b448",
-                          "5f22afc24411accf910c837cab6d00839b1639be1db1352e6754f906190204cd"));
+                          "5f22afc24411accf910c837cab6d00839b1639be1db1352e6754f906190204cd",
+                          "0e5f4ddce7038c1f9dac385d187ce1fe91c82aff298a1016d03534449026cf35"));
 }
 
 TEST_F(MigrationsTest, EveryTableIsStrict) {
