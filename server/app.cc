@@ -7,11 +7,13 @@
 #include <grpcpp/server_builder.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "authurl/v1/auth_url_service.pb.h"
+#include "authurl/v1/event_service.pb.h"
 #include "authurl/v1/organization_service.pb.h"
 #include "authurl/v1/social_account_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
@@ -58,6 +60,10 @@ const google::protobuf::ServiceDescriptor& OrganizationDescriptor() {
 }
 const google::protobuf::ServiceDescriptor& SocialAccountDescriptor() {
   return *v1::SocialAccount::descriptor()->file()->service(0);
+}
+
+const google::protobuf::ServiceDescriptor& EventDescriptor() {
+  return *v1::Event::descriptor()->file()->service(0);
 }
 
 int Milliseconds(absl::Duration duration) {
@@ -305,7 +311,12 @@ absl::Status App::StartServing() {
   social_accounts_ = std::make_unique<SocialAccountService>(
       tools, sealer_, *auth_completer_, *grant_refresher_, admission_,
       SocialAccountService::Options{.public_base_url = config_.public_base_url});
+  event_waiters_ = std::make_unique<EventWaiters>(
+      store_->events(), *flow_threads_,
+      EventWaiters::Limits{.all = std::max(1, config_.max_outbound_calls / 2)});
+  events_ = std::make_unique<EventService>(*store_, *event_waiters_, *flow_threads_);
   AddService(OrganizationDescriptor(), organizations_->Methods());
+  AddService(EventDescriptor(), events_->Methods());
   AddService(SocialAccountDescriptor(), social_accounts_->Methods());
   // May fail, so before anything is served.
   if (absl::Status status = StartMetrics(); !status.ok()) return status;
@@ -326,8 +337,9 @@ absl::Status App::StartServing() {
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) return absl::InternalError("gRPC did not start");
-  for (const auto* service : {&AuthUrlDescriptor(), &SocialNetworkDescriptor(),
-                              &OrganizationDescriptor(), &SocialAccountDescriptor()}) {
+  for (const auto* service :
+       {&AuthUrlDescriptor(), &SocialNetworkDescriptor(), &OrganizationDescriptor(),
+        &SocialAccountDescriptor(), &EventDescriptor()}) {
     server_->GetHealthCheckService()->SetServingStatus(service->full_name(), true);
   }
   listener_->Start(std::move(acceptor));
@@ -433,6 +445,7 @@ void App::Stop(absl::string_view why) {
   due_revoker_.reset();
   if (flow_threads_ != nullptr) flow_threads_->Stop();
   auth_completer_.reset();
+  event_waiters_.reset();
   waiting_for_ = "the last calls' writes to the database";
   if (lanes_ != nullptr) lanes_->Stop();
   waiting_for_ = "the upkeep's last write to the database";
@@ -455,6 +468,7 @@ void App::StopServing(absl::string_view why) {
 
   listener_->StopAccepting();
   admission_.Close();
+  event_waiters_->Stop();
   waiting_for_ = "calls to finish";
   if (!admission_.WaitUntilEmpty(config_.shutdown_grace)) {
     Log(LogLevel::kWarning, "calls_cut_off",
@@ -477,6 +491,7 @@ void App::SetHealth(StoreHealth store) {
   auto& health = *server_->GetHealthCheckService();
   // Most networks' URLs need nothing written.
   health.SetServingStatus(AuthUrlDescriptor().full_name(), store != StoreHealth::kFailed);
+  health.SetServingStatus(EventDescriptor().full_name(), store != StoreHealth::kFailed);
   const bool writes = store == StoreHealth::kGood;
   health.SetServingStatus(SocialNetworkDescriptor().full_name(), writes);
   health.SetServingStatus(OrganizationDescriptor().full_name(), writes);

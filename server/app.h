@@ -19,10 +19,12 @@
 #include "core/crypto/key_ring.h"
 #include "core/crypto/sealer.h"
 #include "server/api/auth_url_service.h"
+#include "server/api/event_service.h"
 #include "server/api/organization_service.h"
 #include "server/api/social_account_service.h"
 #include "server/api/social_network_service.h"
 #include "server/config.h"
+#include "server/flow/await_events.h"
 #include "server/flow/complete_auth.h"
 #include "server/flow/flow_metrics.h"
 #include "server/flow/refresh_grant.h"
@@ -133,6 +135,8 @@ class App final {
   std::unique_ptr<GrantRefresher> grant_refresher_;
   std::unique_ptr<DueRevoker> due_revoker_;
   std::unique_ptr<SocialAccountService> social_accounts_;
+  std::unique_ptr<EventWaiters> event_waiters_;
+  std::unique_ptr<EventService> events_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;

@@ -177,6 +177,7 @@ absl::StatusOr<int> EventStore::Purge(absl::Time now, int limit) {
     kept.columns[EventColumn::kNumber] = whole->columns[EventColumn::kNumber];
     batch.emplace_back(Update{&kEvents, std::move(kept), whole->version, /*must_fit=*/true});
   }
+  if (batch.empty()) return static_cast<int>(due->size());
   const absl::Status status = records_.Commit(context, batch, {}).status;
   if (!status.ok() && !WasOvertaken(status)) return status;
   return static_cast<int>(due->size());

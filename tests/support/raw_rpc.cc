@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "authurl/v1/event_service.pb.h"
 #include "authurl/v1/social_account_service.pb.h"
 
 namespace authurl::testing {
@@ -89,7 +90,8 @@ std::vector<const Rpc*> EveryRpc(const TestClient& client) {
 const Rpc& FindRpc(const std::string& name) {
   for (const FileDescriptor* file :
        {v1::GetAuthUrlRequest::descriptor()->file(), v1::SocialNetwork::descriptor()->file(),
-        v1::Organization::descriptor()->file(), v1::SocialAccount::descriptor()->file()}) {
+        v1::Organization::descriptor()->file(), v1::SocialAccount::descriptor()->file(),
+        v1::Event::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) {
       const Rpc* rpc = file->service(i)->FindMethodByName(name);
       if (rpc != nullptr) return *rpc;

@@ -123,6 +123,9 @@ class TenantIsolationTest : public ServiceTest {
     }
     table["DeleteSocialAccounts"] = ByAcme("tenant_id: 'a'", grpc::OK);
     table["DeleteSocialAccounts"].push_back(Naming("tenant_id: 'a'"));
+    const std::string events = "account_id: 'sa_0123456789abcdefghjk'";
+    table["ListEvents"] = ByAcme(events, grpc::OK);
+    table["ListEvents"].push_back(Naming(events));
     table["GetAccessToken"] = {
         {"account_id: 'sa_0123456789abcdefghjk'", AsOrg(), grpc::PERMISSION_DENIED}};
     for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/errors.h"
+#include "server/flow/list_accounts.h"
 #include "tests/core/flow/vectors.h"
 #include "tests/support/scripted_client.h"
 #include "tests/support/status_matchers.h"

@@ -229,6 +229,7 @@ TEST_F(ApiKeysTest, EveryRpcTakesTheRolesOfTheTableAndNoOthers) {
       {"DeleteSocialAccounts", configure},
       {"GetAccessToken", read_tokens},
       {"CreateTenantToken", configure},
+      {"ListEvents", configure},
   };
   const std::map<v1::Role, RawMetadata> callers = {
       {v1::ROLE_ADMIN, AsAdmin()},
