@@ -1,9 +1,7 @@
 #include "server/api/social_account_service.h"
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -21,12 +19,12 @@
 #include "core/flow/hosted_callback.h"
 #include "core/flow/session_token.h"
 #include "core/tenant_token.h"
+#include "server/api/account_messages.h"
+#include "server/api/detached_call.h"
 #include "server/api/paging.h"
 #include "server/api/tenant_binding.h"
 #include "server/api/timestamps.h"
-#include "server/flow/needs_reconnect.h"
 #include "server/flow/return_location.h"
-#include "server/serving/detached_work.h"
 #include "server/system/address_block.h"
 #include "storage/store_errors.h"
 
@@ -48,42 +46,6 @@ constexpr int kDeleteStep = 100;
 // A person comes back once; behind one address may be a whole office.
 constexpr TokenBuckets::Limit kBrowserLimit = {.per_second = 10, .capacity = 100};
 
-static_assert(static_cast<int>(v1::SocialAccount::ACCOUNT_TYPE_PERSONAL) ==
-              static_cast<int>(record::v1::ACCOUNT_TYPE_PERSONAL));
-static_assert(static_cast<int>(v1::SocialAccount::ACCOUNT_TYPE_ORGANIZATION) ==
-              static_cast<int>(record::v1::ACCOUNT_TYPE_ORGANIZATION));
-static_assert(static_cast<int>(v1::SocialAccount::STATUS_ACTIVE) ==
-              static_cast<int>(record::v1::ACCOUNT_STATUS_ACTIVE));
-static_assert(static_cast<int>(v1::SocialAccount::STATUS_NEEDS_RECONNECT) ==
-              static_cast<int>(record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT));
-
-void Copy(const NetworkCatalog& catalog, const SocialAccount& account, v1::SocialAccount& shown) {
-  shown.set_id(account.id());
-  shown.set_org_id(account.org_id());
-  shown.set_network(account.network());
-  shown.set_instance(account.instance());
-  shown.set_variant(account.variant());
-  shown.set_social_network_id(account.social_network_id());
-  shown.set_tenant_id(account.tenant_id());
-  shown.set_network_unique_id(account.network_unique_id());
-  shown.set_username(account.username());
-  shown.set_display_name(account.display_name());
-  shown.set_avatar_url(account.avatar_url());
-  shown.set_account_type(static_cast<v1::SocialAccount::AccountType>(account.account_type()));
-  shown.set_status(static_cast<v1::SocialAccount::Status>(account.status()));
-  shown.set_status_reason(account.status_reason());
-  if (!account.status_reason().empty()) {
-    shown.set_status_message(WhyReconnect(catalog, account.network(), account.status_reason()));
-  }
-  *shown.mutable_scopes() = account.granted_scopes();
-  *shown.mutable_missing_scopes() = account.missing_scopes();
-  SetTimestamp(account.created_at_ms(), *shown.mutable_created_at());
-  SetTimestamp(account.updated_at_ms(), *shown.mutable_updated_at());
-  const int64_t checked_at_ms =
-      account.checked_at_ms() == 0 ? account.created_at_ms() : account.checked_at_ms();
-  SetTimestamp(checked_at_ms, *shown.mutable_checked_at());
-}
-
 void Copy(const record::v1::PendingConnection& pending, v1::PendingConnection& shown) {
   shown.set_network(pending.network());
   shown.set_tenant_id(pending.tenant_id());
@@ -97,35 +59,6 @@ void Copy(const record::v1::PendingConnection& pending, v1::PendingConnection& s
     choosable.set_account_type(static_cast<v1::SocialAccount::AccountType>(choice.account_type()));
   }
 }
-
-// When the tokens of accounts end, each grant looked at once.
-class TokenEnds final {
- public:
-  TokenEnds(CredentialStore& store, const CallContext& context, const std::string& org_id)
-      : store_(store), context_(context), org_id_(org_id) {}
-
-  // An error only where the database could not be asked.
-  absl::Status AddTo(const SocialAccount& account, v1::SocialAccount& shown) {
-    // Of an account's own token nothing is known.
-    if (account.has_own_token()) return absl::OkStatus();
-    auto known = ends_ms_.find(account.grant_id());
-    if (known == ends_ms_.end()) {
-      const absl::StatusOr<record::v1::Grant> grant =
-          store_.grants().Get(context_, org_id_, account.grant_id());
-      if (absl::IsUnavailable(grant.status())) return grant.status();
-      const int64_t end_ms = grant.ok() ? grant->access_token_expires_at_ms() : 0;
-      known = ends_ms_.emplace(account.grant_id(), end_ms).first;
-    }
-    if (known->second != 0) SetTimestamp(known->second, *shown.mutable_access_token_expires_at());
-    return absl::OkStatus();
-  }
-
- private:
-  CredentialStore& store_;
-  const CallContext& context_;
-  const std::string& org_id_;
-  std::map<std::string, int64_t> ends_ms_;
-};
 
 void CheckSocialAccountId(absl::string_view field, absl::string_view id,
                           FieldViolations& violations) {
@@ -157,34 +90,6 @@ absl::StatusOr<ReceivedResponse> ReadReceived(const Caller& caller, const Reques
   return received;
 }
 
-// Work that is done though its caller goes away. `begin` is called once, and told whether anybody
-// waits still; what it hands over is the answer.
-template <typename Response>
-void DoDetached(
-    Admission& admission, const Caller& caller, ResponseCompletion<Response> completion,
-    absl::AnyInvocable<void(std::shared_ptr<const CallContext>, std::function<bool()> is_wanted,
-                            absl::AnyInvocable<void(absl::StatusOr<Response>)> done)>
-        begin) {
-  auto answer = std::make_shared<absl::StatusOr<Response>>(absl::InternalError("no answer"));
-  auto waiting = std::make_shared<ResponseCompletion<Response>>(std::move(completion));
-  auto work = std::make_shared<DetachedWork>(admission, caller.context->request_id(),
-                                             [answer, waiting](const absl::Status& status) {
-                                               (*waiting)(status.ok() ? *answer : status);
-                                             });
-  auto is_wanted = std::make_shared<std::atomic<bool>>(true);
-  waiting->WhenCallerGoes([is_wanted, weak = std::weak_ptr(work)] {
-    is_wanted->store(false);
-    if (const auto going_on = weak.lock()) going_on->StopWaiting(absl::CancelledError());
-  });
-  begin(
-      std::shared_ptr<const CallContext>(work, &work->context()),
-      [is_wanted] { return is_wanted->load(); },
-      [work, answer](absl::StatusOr<Response> response) {
-        *answer = std::move(response);
-        work->End(absl::OkStatus());
-      });
-}
-
 template <typename Response>
 void CompleteDetached(AuthCompleter& completer, Admission& admission, const Caller& caller,
                       ReceivedResponse&& received, ResponseCompletion<Response> completion,
@@ -205,7 +110,7 @@ absl::StatusOr<v1::CompleteAuthResponse> Told(const NetworkCatalog& catalog,
   if (!completed.status.ok()) return completed.status;
   v1::CompleteAuthResponse response;
   for (const SocialAccount& account : completed.accounts)
-    Copy(catalog, account, *response.add_accounts());
+    ShowAccount(catalog, account, *response.add_accounts());
   if (completed.pending) {
     Copy(*completed.pending, *response.mutable_pending());
     response.mutable_pending()->set_session_token(completed.session_token);
@@ -530,7 +435,7 @@ absl::Status SocialAccountService::FinalizePendingConnection(
   TokenEnds ends(store_, *caller.context, caller.org_id);
   for (const SocialAccount& account : finalized->connected.accounts) {
     v1::SocialAccount& shown = *response.add_accounts();
-    Copy(tools_.catalog, account, shown);
+    ShowAccount(tools_.catalog, account, shown);
     // It is connected, whatever else can't be said.
     ends.AddTo(account, shown).IgnoreError();
   }
@@ -593,7 +498,7 @@ absl::Status SocialAccountService::ListSocialAccounts(
   TokenEnds ends(store_, context, caller.org_id);
   for (const SocialAccount& account : listed.records) {
     v1::SocialAccount& shown = *response.add_accounts();
-    Copy(tools_.catalog, account, shown);
+    ShowAccount(tools_.catalog, account, shown);
     if (absl::Status status = ends.AddTo(account, shown); !status.ok()) return status;
   }
   return CountInto(context, caller, filter, request, response);
@@ -625,7 +530,7 @@ absl::Status SocialAccountService::GetSocialAccount(const Caller& caller,
 
 absl::Status SocialAccountService::Show(const CallContext& context, const SocialAccount& account,
                                         v1::SocialAccount& shown) const {
-  Copy(tools_.catalog, account, shown);
+  ShowAccount(tools_.catalog, account, shown);
   return TokenEnds(store_, context, account.org_id()).AddTo(account, shown);
 }
 
