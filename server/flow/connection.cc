@@ -14,29 +14,15 @@ namespace {
 using record::v1::Grant;
 using record::v1::SocialAccount;
 
-Grant GrantOf(const OpenedResponse& opened, const Consent& consent) {
-  const state::v1::AuthState& state = opened.opened.state;
-  Grant grant;
-  grant.set_org_id(state.org_id());
-  grant.set_social_network_id(state.social_network_id());
-  grant.set_social_network_version(state.social_network_version());
-  grant.set_network(state.network());
-  grant.set_instance(state.instance());
-  grant.set_variant(state.variant());
-  grant.set_client_id(opened.settings.client_key());
-  grant.set_subject(consent.person.id);
-  return grant;
-}
-
 // What was granted, where the network said so, and what was asked for besides.
 template <typename Record>
-void SetScopes(const OpenedResponse& opened, const Consent& consent, Record& record) {
+void SetScopes(const AskedConsent& asked, const Consent& consent, Record& record) {
   if (!consent.tokens.scopes) return;
   const std::vector<std::string>& granted = *consent.tokens.scopes;
   record.mutable_granted_scopes()->Add(granted.begin(), granted.end());
-  for (const std::string& asked : opened.scopes) {
-    const bool is_granted = std::find(granted.begin(), granted.end(), asked) != granted.end();
-    if (!is_granted) record.add_missing_scopes(asked);
+  for (const std::string& scope : asked.scopes) {
+    const bool is_granted = std::find(granted.begin(), granted.end(), scope) != granted.end();
+    if (!is_granted) record.add_missing_scopes(scope);
   }
 }
 
@@ -57,6 +43,39 @@ record::v1::AccountType ListedAccountType(const catalog::v1::Network& network) {
                                             : record::v1::ACCOUNT_TYPE_PERSONAL;
 }
 
+Grant GrantOf(const AskedConsent& asked, const ProfileData& person) {
+  const record::v1::SocialNetworkSettings& settings = asked.settings;
+  Grant grant;
+  grant.set_org_id(settings.org_id());
+  grant.set_social_network_id(settings.id());
+  grant.set_social_network_version(asked.social_network_version);
+  grant.set_network(settings.network());
+  grant.set_instance(settings.instance());
+  grant.set_variant(settings.variant());
+  grant.set_client_id(settings.client_key());
+  grant.set_subject(person.id);
+  return grant;
+}
+
+std::vector<NewAccount> AccountsOf(const AskedConsent& asked, const Consent& consent) {
+  const bool is_person = consent.accounts.empty();
+  SocialAccount common;
+  common.set_social_network_id(asked.settings.id());
+  common.set_network(asked.settings.network());
+  common.set_instance(asked.settings.instance());
+  common.set_variant(asked.settings.variant());
+  common.set_tenant_id(std::string(asked.tenant_id));
+  common.set_account_type(is_person ? record::v1::ACCOUNT_TYPE_PERSONAL
+                                    : ListedAccountType(asked.network));
+  SetScopes(asked, consent, common);
+  std::vector<NewAccount> accounts;
+  if (is_person) accounts.push_back(AccountOf(common, consent.person, ""));
+  for (const AccountChoice& choice : consent.accounts) {
+    accounts.push_back(AccountOf(common, choice.profile, choice.access_token));
+  }
+  return accounts;
+}
+
 absl::StatusOr<Connection> ConnectionOf(const OpenedResponse& opened, const Consent& consent,
                                         const SocialAccount* reconnected) {
   const state::v1::AuthState& state = opened.opened.state;
@@ -66,23 +85,15 @@ absl::StatusOr<Connection> ConnectionOf(const OpenedResponse& opened, const Cons
       reconnected->tenant_id() != state.tenant_id()) {
     return SocialAccountNotFound(reconnected->id());
   }
+  const AskedConsent asked = {
+      .network = *opened.network,
+      .settings = opened.settings,
+      .social_network_version = state.social_network_version(),
+      .tenant_id = reconnected == nullptr ? state.tenant_id() : reconnected->tenant_id(),
+      .scopes = opened.scopes};
   Connection connection;
-  connection.grant = GrantOf(opened, consent);
-
-  SocialAccount common;
-  common.set_social_network_id(state.social_network_id());
-  common.set_network(state.network());
-  common.set_instance(state.instance());
-  common.set_variant(state.variant());
-  common.set_tenant_id(reconnected == nullptr ? state.tenant_id() : reconnected->tenant_id());
-  SetScopes(opened, consent, common);
-  const bool is_person = consent.accounts.empty();
-  common.set_account_type(is_person ? record::v1::ACCOUNT_TYPE_PERSONAL
-                                    : ListedAccountType(*opened.network));
-  if (is_person) connection.accounts.push_back(AccountOf(common, consent.person, ""));
-  for (const AccountChoice& choice : consent.accounts) {
-    connection.accounts.push_back(AccountOf(common, choice.profile, choice.access_token));
-  }
+  connection.grant = GrantOf(asked, consent.person);
+  connection.accounts = AccountsOf(asked, consent);
 
   if (reconnected != nullptr) {
     std::erase_if(connection.accounts, [&](const NewAccount& made) {
@@ -101,9 +112,9 @@ absl::StatusOr<Connection> ConnectionOf(const OpenedResponse& opened, const Cons
   const bool waits_for_binding = state.is_hosted() && !state.session_binding_hash().empty();
   connection.needs_choice = waits_for_binding || connection.accounts.size() > 1 ||
                             (reconnected == nullptr && consent.has_more_accounts);
-  connection.pending.set_tenant_id(common.tenant_id());
+  connection.pending.set_tenant_id(std::string(asked.tenant_id));
   connection.pending.set_session_binding_hash(state.session_binding_hash());
-  SetScopes(opened, consent, connection.pending);
+  SetScopes(asked, consent, connection.pending);
   return connection;
 }
 

@@ -1,6 +1,7 @@
-// connection.h: what is to be stored of a person's consent.
+// connection.h: what is to be stored of a person's consent. Pure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,11 +9,29 @@
 #include "absl/strings/string_view.h"
 #include "authurl/catalog/v1/network.pb.h"
 #include "authurl/record/v1/record.pb.h"
+#include "core/flow/profile.h"
 #include "server/flow/open_response.h"
 #include "server/flow/read_consent.h"
 #include "storage/connecting.h"
 
 namespace authurl {
+
+// Whom a consent was asked for, and what was. Views of what must outlive it.
+struct AskedConsent {
+  // Of the catalog: the configuration's variant.
+  const catalog::v1::Network& network;
+  // The configuration, and its version whose client secret belongs to the tokens.
+  const record::v1::SocialNetworkSettings& settings;
+  uint64_t social_network_version;
+  absl::string_view tenant_id;
+  const std::vector<std::string>& scopes;
+};
+
+// The grant of a consent.
+record::v1::Grant GrantOf(const AskedConsent& asked, const ProfileData& person);
+// The accounts that it gives access to: the person, unless the network connects others. Views into
+// the consent.
+std::vector<NewAccount> AccountsOf(const AskedConsent& asked, const Consent& consent);
 
 struct Connection {
   record::v1::Grant grant;

@@ -1,26 +1,23 @@
 #include "server/flow/read_consent.h"
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/crypto/crypto.h"
-#include "core/errors.h"
 #include "core/flow/client_secret.h"
 #include "core/flow/id_token.h"
 #include "core/flow/network_error.h"
 #include "core/flow/request_builder.h"
 #include "core/flow/token_request.h"
 #include "server/flow/grant_client.h"
-#include "server/flow/list_accounts.h"
+#include "server/flow/read_person.h"
 
 namespace authurl {
 namespace {
 
-using catalog::v1::Accounts;
 using catalog::v1::Network;
 
 // The steps of one consent. It lives as long as a request of it is under way.
@@ -104,52 +101,34 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
       // section 3.1.2.1).
       return Fail(AnswerInvalid(network_, "has no ID token though openid was granted"));
     }
-    ReadPerson();
+    ReadOwner();
   }
 
-  void ReadPerson() {
-    if (!AsksForProfile(network_) || !MayAskForProfile()) {
-      return OnPerson(ReadProfile(network_, sources(), tokens().subject));
-    }
-    Send(BuildProfileRequest(network_, client(), LaterValues()), &ConsentReader::OnProfile);
-  }
-  void OnProfile(const HttpResponse& response) {
-    OnPerson(ParseProfile(network_, response, sources(), tokens().subject, secrets()));
-  }
-  void OnPerson(absl::StatusOr<ProfileData> person) {
-    if (!person.ok()) return Fail(person.status());
-    consent_.person = *std::move(person);
-    if (network_.accounts().when() != Accounts::WHEN_CONNECTING) return Succeed();
-    ReadAccounts();
-  }
-
-  void ReadAccounts() {
-    ListAccounts(http_,
-                 {.network = network_,
-                  .target = target(),
-                  .client = client(),
-                  .values = LaterValues(),
-                  .around = sources(),
-                  .secrets = secrets()},
-                 context_, [self = shared_from_this()](absl::StatusOr<ListedAccounts> listed) {
-                   self->OnListed(std::move(listed));
-                 });
-  }
-  void OnListed(absl::StatusOr<ListedAccounts> listed) {
-    if (!listed.ok()) return Fail(listed.status());
-    consent_.accounts = std::move(listed->accounts);
-    consent_.has_more_accounts = listed->has_more;
-    if (!consent_.accounts.empty()) return Succeed();
-    const Accounts& accounts = network_.accounts();
-    Fail(MakeError(absl::StatusCode::kFailedPrecondition, "NO_ACCOUNT",
-                   accounts.if_none().empty() ? absl::StrCat(network_.display_name(), " names no ",
-                                                             accounts.what(), " of this person")
-                                              : accounts.if_none()));
+  void ReadOwner() {
+    FlowValues values = ValuesOf(tokens());
+    values.Set("redirect_uri", code_.redirect_uri);
+    ReadPerson(http_,
+               {.network = network_,
+                .target = target(),
+                .client = client(),
+                .values = std::move(values),
+                .around = sources(),
+                .subject = tokens().subject,
+                .scopes = &Scopes(),
+                .secrets = secrets()},
+               context_, [self = shared_from_this()](absl::StatusOr<PersonWithAccounts> read) {
+                 if (!read.ok()) return self->Fail(read.status());
+                 self->Succeed(*std::move(read));
+               });
   }
 
-  void Succeed() {
-    consent_.tokens = std::move(tokens());
-    done_({.consent = std::move(consent_), .unused = std::nullopt});
+  void Succeed(PersonWithAccounts read) {
+    Consent consent;
+    consent.tokens = std::move(tokens());
+    consent.person = std::move(read.person);
+    consent.accounts = std::move(read.accounts);
+    consent.has_more_accounts = read.has_more_accounts;
+    done_({.consent = std::move(consent), .unused = std::nullopt});
   }
   void Fail(absl::Status error) {
     ConsentResult result = {.consent = std::move(error), .unused = std::nullopt};
@@ -165,18 +144,12 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
                  ((*self).*then)(answer->response());
                });
   }
-  // Whether the person granted it, as far as is known.
-  bool Granted(absl::string_view scope) const {
-    const std::vector<std::string>& scopes =
-        token_->tokens.scopes.has_value() ? *token_->tokens.scopes : code_.scopes;
-    return std::find(scopes.begin(), scopes.end(), scope) != scopes.end();
+  // What the person granted, as far as is known.
+  const std::vector<std::string>& Scopes() const {
+    return token_->tokens.scopes.has_value() ? *token_->tokens.scopes : code_.scopes;
   }
-  // Without the scope for it the profile is not asked for where the person is known anyway.
-  bool MayAskForProfile() const {
-    const auto& needed = network_.profile().needs_any_scope();
-    return needed.empty() || token_->tokens.subject.empty() ||
-           std::any_of(needed.begin(), needed.end(),
-                       [this](const std::string& scope) { return Granted(scope); });
+  bool Granted(absl::string_view scope) const {
+    return std::find(Scopes().begin(), Scopes().end(), scope) != Scopes().end();
   }
 
   TokenSet& tokens() { return token_->tokens; }
@@ -187,12 +160,6 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
             .id_token = claims_.has_value() ? &*claims_ : nullptr,
             .callback = &callback_,
             .kept = &kept_};
-  }
-  FlowValues LaterValues() {
-    FlowValues values = ValuesOf(tokens());
-    values.Set("redirect_uri", code_.redirect_uri);
-    if (tokens().subject.empty()) values.Set("subject", consent_.person.id);
-    return values;
   }
   // What no error may quote.
   std::vector<absl::string_view> secrets() const {
@@ -220,7 +187,6 @@ class ConsentReader final : public std::enable_shared_from_this<ConsentReader> {
   TokenSet granted_;
   std::optional<Answer> claims_;
   Answer kept_;
-  Consent consent_;
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 // read_consent.h: what a person's consent gives: from the code that came back to the tokens, to who
 // connected, and to the accounts that can be connected.
 //
-//   exchange → second exchange → ID token → profile → accounts
+//   exchange → second exchange → ID token → profile → accounts (read_person.h)
 //
 // Each step's request is built and its answer read by core/flow, as the network's entry has it;
 // here they are sent, in order. Nothing is stored.
@@ -60,8 +60,7 @@ struct Consent {
 };
 
 struct ConsentResult {
-  // Or the first error: those of core/flow and of the HTTP client, and FAILED_PRECONDITION
-  // NO_ACCOUNT where the network connects accounts of which the person has none.
+  // Or the first error: those of core/flow, of the HTTP client and of read_person.h.
   absl::StatusOr<Consent> consent;
   // What was granted before a later step failed. It is of no use: to be revoked.
   std::optional<TokenSet> unused;

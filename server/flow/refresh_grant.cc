@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/api_key.h"
@@ -10,8 +9,10 @@
 #include "core/flow/token_request.h"
 #include "server/flow/connection.h"
 #include "server/flow/grant_client.h"
+#include "server/flow/insist.h"
 #include "server/flow/list_accounts.h"
 #include "server/flow/needs_reconnect.h"
+#include "server/flow/refresh_rules.h"
 #include "server/flow/revoke_grant.h"
 #include "server/observe/log.h"
 #include "storage/store_errors.h"
@@ -29,10 +30,6 @@ using record::v1::Grant;
 constexpr absl::Duration kMinLease = absl::Seconds(15);
 // The second time where the answer to the first was lost.
 constexpr int kMaxSent = 2;
-// How long it is tried to store what came of a refresh.
-constexpr absl::Duration kStoring = absl::Seconds(10);
-constexpr absl::Duration kFirstStoringPause = absl::Milliseconds(50);
-constexpr absl::Duration kLongestStoringPause = absl::Seconds(1);
 // After a failure: where the network may come back, and where somebody has to do something first.
 constexpr absl::Duration kShortPause = absl::Minutes(1);
 constexpr absl::Duration kLongPause = absl::Hours(1);
@@ -53,25 +50,10 @@ absl::Status NetworkLeftCatalog(absl::string_view network) {
                    "network ", network, " any more; put it back into --networks_file"));
 }
 
-bool CanRefresh(const Network& network, const TokenSet& tokens) {
-  if (!network.has_refresh()) return false;
-  return network.refresh().rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN ||
-         !tokens.refresh_token.empty();
-}
-
 // Whether the accounts that are chosen from a list come with tokens of their own.
 bool GivesOwnTokens(const Network& network) {
   return network.accounts().when() == catalog::v1::Accounts::WHEN_CONNECTING &&
          !network.accounts().access_token().empty();
-}
-
-// Whether sending the same again may be the second use of what can be used once.
-bool WorksOnce(const Refresh& refresh) {
-  if (refresh.rotation() == Refresh::ROTATION_NEVER ||
-      refresh.rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN) {
-    return false;
-  }
-  return refresh.single_use() || refresh.reuse_ends_grant();
 }
 
 // The network takes no refresh before.
@@ -128,23 +110,6 @@ std::optional<absl::Time> DueAfterFailure(const Grant& grant, const absl::Status
           ? kLongPause
           : std::max(kShortPause, RetryAfterOf(error).value_or(absl::ZeroDuration()));
   return std::max(*due_at, now + pause);
-}
-
-// What must not be lost is tried again while the store can't be reached. That holds a thread up; of
-// what the others wait for nothing can be done either, as long as it lasts.
-template <typename Value>
-absl::StatusOr<Value> Insist(const CallContext& context,
-                             absl::FunctionRef<absl::StatusOr<Value>()> act) {
-  absl::Duration pause = kFirstStoringPause;
-  absl::Duration paused;
-  while (true) {
-    absl::StatusOr<Value> result = act();
-    const bool is_for_now = absl::IsUnavailable(result.status());
-    if (!is_for_now || paused >= kStoring || !context.Check().ok()) return result;
-    absl::SleepFor(pause);
-    paused += pause;
-    pause = std::min(2 * pause, kLongestStoringPause);
-  }
 }
 
 }  // namespace
