@@ -315,9 +315,13 @@ absl::Status App::StartServing() {
       store_->events(), *flow_threads_,
       EventWaiters::Limits{.all = std::max(1, config_.max_outbound_calls / 2)});
   events_ = std::make_unique<EventService>(*store_, *event_waiters_, *flow_threads_);
+  account_transfer_ =
+      std::make_unique<AccountTransfer>(tools, sealer_, *grant_refresher_, admission_);
   AddService(OrganizationDescriptor(), organizations_->Methods());
   AddService(EventDescriptor(), events_->Methods());
-  AddService(SocialAccountDescriptor(), social_accounts_->Methods());
+  std::vector<Method> of_accounts = social_accounts_->Methods();
+  for (Method& method : account_transfer_->Methods()) of_accounts.push_back(std::move(method));
+  AddService(SocialAccountDescriptor(), std::move(of_accounts));
   // May fail, so before anything is served.
   if (absl::Status status = StartMetrics(); !status.ok()) return status;
 

@@ -18,6 +18,7 @@
 #include "core/crypto/crypto.h"
 #include "core/crypto/key_ring.h"
 #include "core/crypto/sealer.h"
+#include "server/api/account_transfer.h"
 #include "server/api/auth_url_service.h"
 #include "server/api/event_service.h"
 #include "server/api/organization_service.h"
@@ -135,6 +136,7 @@ class App final {
   std::unique_ptr<GrantRefresher> grant_refresher_;
   std::unique_ptr<DueRevoker> due_revoker_;
   std::unique_ptr<SocialAccountService> social_accounts_;
+  std::unique_ptr<AccountTransfer> account_transfer_;
   std::unique_ptr<EventWaiters> event_waiters_;
   std::unique_ptr<EventService> events_;
   std::vector<std::unique_ptr<grpc::Service>> services_;

@@ -58,7 +58,11 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
       // Each is a transaction of its own. The grants that go with them are due, and are found.
       const auto pending = store_.pending_connections().Purge(clock_(), kPendingPurgeStep);
       if (!pending.ok()) return pending.status();
-      return *flows == CredentialStore::kPurgeStep || pending->removed == kPendingPurgeStep;
+      const absl::StatusOr<int> imports =
+          store_.imports().Purge(clock_(), CredentialStore::kPurgeStep);
+      if (!imports.ok()) return imports.status();
+      return *flows == CredentialStore::kPurgeStep || pending->removed == kPendingPurgeStep ||
+             *imports == CredentialStore::kPurgeStep;
     });
   });
   event_purger_ = std::thread([this] {

@@ -166,6 +166,46 @@ absl::Status ConnectionBatch::PutGrant(const NewGrant& made) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> ConnectionBatch::PutGrantIfNewer(const NewGrant& made, bool just_refreshed) {
+  Grant subject = made.grant;
+  subject.set_org_id(org_id_);
+  const absl::StatusOr<Row> before = records_.Find(context_, kGrants, GrantsOfSubject(subject), 1);
+  if (!before.ok() && !absl::IsNotFound(before.status())) return before.status();
+  if (before.ok() && !made.is_beside_others) {
+    // One that is damaged is replaced.
+    const absl::StatusOr<Grant> old = records_.sealer().Open<Grant>(*before);
+    const std::optional<absl::Time> end = made.tokens.access_token_expires_at;
+    const bool ends_later = old.ok() && old->access_token_expires_at_ms() != 0 && end &&
+                            absl::ToUnixMillis(*end) > old->access_token_expires_at_ms();
+    if (old.ok() && old->disconnected_at_ms() == 0 && !just_refreshed && !ends_later) {
+      const absl::StatusOr<bool> works = HasActiveAccount(old->id());
+      if (!works.ok()) return works.status();
+      if (*works) {
+        if (absl::Status status = UseGrant(old->id()); !status.ok()) return status;
+        return false;
+      }
+    }
+  }
+  if (absl::Status status = PutGrant(made); !status.ok()) return status;
+  return true;
+}
+
+absl::StatusOr<bool> ConnectionBatch::HasActiveAccount(absl::string_view grant_id) {
+  std::string after;
+  do {
+    const absl::StatusOr<Listed<SocialAccount>> page = records_.ListFound<SocialAccount>(
+        context_, AccountsOfGrant(org_id_, grant_id), after, {.rows = 100});
+    if (!page.ok()) return page.status();
+    const bool has_active =
+        std::any_of(page->records.begin(), page->records.end(), [](const SocialAccount& account) {
+          return account.status() == record::v1::ACCOUNT_STATUS_ACTIVE;
+        });
+    if (has_active) return true;
+    after = page->next;
+  } while (!after.empty());
+  return false;
+}
+
 absl::Status ConnectionBatch::UseGrant(absl::string_view grant_id) {
   const absl::StatusOr<Row> before =
       records_.FetchOwned(context_, kGrants, org_id_, grant_id, kGrants.parts.size());

@@ -113,6 +113,10 @@ class ConnectionBatch final {
   absl::Status ExpectConfiguration(const record::v1::Grant& grant);
   // Adds the grant, or puts it in place of the one of the same subject.
   absl::Status PutGrant(const NewGrant& made);
+  // The same, unless the one of the same subject works, by what its accounts say, and has newer
+  // tokens: then that one is used (UseGrant). The tokens made are newer where they were
+  // `just_refreshed`, or where it is known that they end later. Returns whether the grant is put.
+  absl::StatusOr<bool> PutGrantIfNewer(const NewGrant& made, bool just_refreshed);
   // In place of PutGrant(): one that is there. GRANT_NOT_FOUND, also where it is disconnected.
   absl::Status UseGrant(absl::string_view grant_id);
   // Connects accounts under the grant. TOO_MANY_ACCOUNTS where the grant has too many.
@@ -164,6 +168,8 @@ class ConnectionBatch final {
   using ChangeAccount = absl::FunctionRef<void(record::v1::SocialAccount& account, uint64_t version,
                                                absl::string_view access_token)>;
   absl::Status ForEachAccount(absl::string_view grant_id, ChangeAccount change);
+  // Whether a grant has an account that need not be reconnected.
+  absl::StatusOr<bool> HasActiveAccount(absl::string_view grant_id);
   // Of a grant that loses so many accounts.
   absl::Status LeaveGrant(absl::string_view grant_id, int64_t accounts);
   void PutAccount(const record::v1::SocialAccount& account, absl::string_view access_token,

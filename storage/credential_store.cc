@@ -41,6 +41,7 @@ CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer&
       pending_connections_(records_, connector_, quotas.pending_connections),
       grants_(records_, connector_),
       accounts_(records_, connector_),
+      imports_(records_, connector_, quotas.accounts),
       social_networks_(records_, accounts_, quotas.configurations),
       resealer_(records_.backend(), sealer, records_.sealer(), random_, StoreTables()) {}
 

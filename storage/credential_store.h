@@ -54,6 +54,7 @@
 #include "storage/event_store.h"
 #include "storage/flow_store.h"
 #include "storage/grant_store.h"
+#include "storage/import_store.h"
 #include "storage/pending_connection_store.h"
 #include "storage/quota.h"
 #include "storage/record_locks.h"
@@ -68,7 +69,7 @@ namespace authurl {
 struct Quotas {
   int64_t configurations = 0;
   int64_t api_keys = 0;  // Revoked ones among them.
-  int64_t accounts = 0;
+  int64_t accounts = 0;  // And as many imports.
   int64_t unfinished_flows = kDefaultMaxUnfinishedFlows;
   int64_t pending_connections = 0;
 };
@@ -150,11 +151,12 @@ class CredentialStore final {
   SocialNetworkStore& social_networks() { return social_networks_; }
 
   // Spent states and what came of them; what there is to choose; what people consented to; what
-  // is connected.
+  // is connected; what was taken over.
   FlowStore& flows() { return flows_; }
   PendingConnectionStore& pending_connections() { return pending_connections_; }
   GrantStore& grants() { return grants_; }
   AccountStore& accounts() { return accounts_; }
+  ImportStore& imports() { return imports_; }
   // What happened to them.
   EventStore& events() { return events_; }
 
@@ -212,6 +214,7 @@ class CredentialStore final {
   PendingConnectionStore pending_connections_;
   GrantStore grants_;
   AccountStore accounts_;
+  ImportStore imports_;
   SocialNetworkStore social_networks_;
   Resealer resealer_;
   // To be held from reading a record until it is written back, so that of concurrent updates none

@@ -15,6 +15,7 @@ using record::v1::ApiKey;
 using record::v1::Event;
 using record::v1::Flow;
 using record::v1::Grant;
+using record::v1::Import;
 using record::v1::Organization;
 using record::v1::PendingConnection;
 using record::v1::SocialAccount;
@@ -128,6 +129,13 @@ Row Kept<Webhook>::RowOf(const Webhook& webhook) {
           .id = webhook.id(),
           .columns = {webhook.due_at_ms()},
           .parts = {}};
+}
+
+const Table& Kept<Import>::table() { return kImports; }
+
+Row Kept<Import>::RowOf(const Import& import) {
+  return {
+      .org_id = import.org_id(), .id = import.id(), .columns = {import.purge_at_ms()}, .parts = {}};
 }
 
 bool RecordSealer::IsOf(const Table& table, Row named, const Row& row) {

@@ -72,6 +72,12 @@ struct Kept<record::v1::Webhook> {
   static Row RowOf(const record::v1::Webhook& webhook);
 };
 
+template <>
+struct Kept<record::v1::Import> {
+  static const Table& table();
+  static Row RowOf(const record::v1::Import& import);
+};
+
 // Safe to use from many threads at once. What does not open is an InternalError that names table
 // and id.
 class RecordSealer final {

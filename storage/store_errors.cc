@@ -221,6 +221,14 @@ absl::Status TooManyPendingConnections(int64_t limit) {
       absl::Seconds(10));
 }
 
+absl::Status TooManyImports(int64_t limit) {
+  return MakeRetryableError(
+      absl::StatusCode::kResourceExhausted, "RATE_LIMITED",
+      absl::StrCat("of the refresh tokens that the organisation imported, ", limit,
+                   " are remembered, and there can't be more; they are forgotten after seven days"),
+      absl::Minutes(10));
+}
+
 absl::Status SocialAccountNotFound(absl::string_view id) {
   return MakeError(kNotFound, "SOCIAL_ACCOUNT_NOT_FOUND",
                    absl::StrCat("there is no social account ", Quoted(id)));

@@ -58,6 +58,8 @@ absl::Status TooManyPendingConnections(int64_t limit);
 absl::Status EventNotFound(absl::string_view id);
 absl::Status EventsExpired();
 
+absl::Status TooManyImports(int64_t limit);
+
 absl::Status SocialAccountNotFound(absl::string_view id);
 absl::Status TooManyAccounts(absl::string_view org_id, int64_t limit);
 absl::Status TooManyAccountsOfGrant(int limit);

@@ -125,6 +125,14 @@ constexpr std::array<Part, 2> kWebhookParts = {{
     {"secrets", Purpose::kWebhookSecret},
 }};
 
+constexpr std::array<Column, 1> kImportColumns = {{
+    {"purge_at_ms", ColumnType::kInteger},
+}};
+constexpr std::array<Part, 2> kImportParts = {{
+    {"whole", Purpose::kImport},
+    {"tokens", Purpose::kImportTokens},
+}};
+
 }  // namespace
 
 const Table kOrganizations = {.name = "organizations",
@@ -205,10 +213,19 @@ const Table kWebhooks = {.name = "webhooks",
                          .due = WebhookColumn::kDueAtMs,
                          .parts = kWebhookParts};
 
+// Sealed anew: they may hold tokens for as long as a key ring has two keys.
+const Table kImports = {.name = "imports",
+                        .ids = Table::Ids::kPerOrganization,
+                        .columns = kImportColumns,
+                        .lookups = {},
+                        .due = ImportColumn::kPurgeAtMs,
+                        .parts = kImportParts};
+
 absl::Span<const Table* const> StoreTables() {
-  static constexpr std::array<const Table*, 10> kTables = {
-      &kOrganizations, &kApiKeys,        &kSocialNetworks,     &kAuthStates, &kFlows,
-      &kGrants,        &kSocialAccounts, &kPendingConnections, &kEvents,     &kWebhooks};
+  static constexpr std::array<const Table*, 11> kTables = {
+      &kOrganizations, &kApiKeys,  &kSocialNetworks, &kAuthStates,
+      &kFlows,         &kGrants,   &kSocialAccounts, &kPendingConnections,
+      &kEvents,        &kWebhooks, &kImports};
   return kTables;
 }
 

@@ -125,6 +125,16 @@ struct WebhookPart {
   static constexpr size_t kSecrets = 1;
 };
 
+// Refresh tokens that were imported. Ids are digests of them, in hex.
+extern const Table kImports;
+struct ImportColumn {
+  static constexpr size_t kPurgeAtMs = 0;
+};
+struct ImportPart {
+  static constexpr size_t kImport = 0;
+  static constexpr size_t kTokens = 1;
+};
+
 // All of them; that of the organisations is the first.
 absl::Span<const Table* const> StoreTables();
 

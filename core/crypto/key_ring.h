@@ -45,9 +45,11 @@ enum class Purpose : uint8_t {
   kEvent = 21,
   kWebhook = 22,
   kWebhookSecret = 23,
+  kImport = 24,
+  kImportTokens = 25,
 };
 inline constexpr uint8_t kFirstPurpose = 1;
-inline constexpr uint8_t kLastPurpose = 23;
+inline constexpr uint8_t kLastPurpose = 25;
 
 // Immutable; safe to use from many threads at once.
 class KeyRing final {

@@ -57,7 +57,13 @@ void AddResponse(const Response& response, CallSubject& subject) {
   }
   if constexpr (requires { response.results(); }) {
     subject.results = response.results_size();
-    for (const auto& result : response.results()) subject.failed_results += result.has_error();
+    for (const auto& result : response.results()) {
+      if constexpr (requires { result.has_error(); }) {
+        subject.failed_results += result.has_error();
+      } else {
+        subject.failed_results += !result.reason().empty();
+      }
+    }
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include <google/protobuf/arena.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <functional>
@@ -215,6 +216,8 @@ class ResponseCompletion final {
   void operator()(const absl::StatusOr<Response>& response) {
     Ending ending = {response.status()};
     if (response.ok()) AddResponse(*response, subject_);
+    // Each of several is worth a call.
+    ending.further_calls = std::max(subject_.results - 1, 0);
     ending.subject = std::move(subject_);
     if (!response.ok()) return completion_.End(std::move(ending));
     completion_.End(PutResponse(std::move(ending), *response, *reply_));

@@ -13,7 +13,7 @@ namespace {
 
 // Texts are compared byte for byte: BINARY is SQLite's default collation. Tables of short rows go
 // WITHOUT ROWID; the rows of social_networks and auth_states are too long for that to pay.
-constexpr std::array<const char*, 5> kMigrations = {
+constexpr std::array<const char*, 6> kMigrations = {
     R"sql(
 CREATE TABLE meta (
   name TEXT NOT NULL PRIMARY KEY,
@@ -278,6 +278,21 @@ CREATE TABLE webhooks (
 ) STRICT;
 CREATE INDEX webhooks_by_due ON webhooks (due_at_ms, org_id, id);
 CREATE INDEX webhooks_by_key ON webhooks (substr(whole, 2, 1));
+)sql",
+    // Refresh tokens that were imported.
+    R"sql(
+CREATE TABLE imports (
+  org_id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  purge_at_ms INTEGER NOT NULL,
+  whole BLOB NOT NULL,
+  tokens BLOB NOT NULL,
+  PRIMARY KEY (org_id, id)
+) STRICT;
+CREATE INDEX imports_by_due ON imports (purge_at_ms, org_id, id);
+CREATE INDEX imports_by_key ON imports (substr(whole, 2, 1));
 )sql",
 };
 
