@@ -213,7 +213,7 @@ const Table kWebhooks = {.name = "webhooks",
                          .due = WebhookColumn::kDueAtMs,
                          .parts = kWebhookParts};
 
-// Sealed anew: they may hold tokens for as long as a key ring has two keys.
+// Sealed anew: what a refresh gave is kept for a week.
 const Table kImports = {.name = "imports",
                         .ids = Table::Ids::kPerOrganization,
                         .columns = kImportColumns,

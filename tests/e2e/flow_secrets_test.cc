@@ -124,6 +124,44 @@ class FlowSecretsTest : public LocalFlowTest, protected Canaries {
     EXPECT_OK(Seen(org_->GetSocialAccount(account.id())));
   }
 
+  // Tokens that are handed to another product, and taken over again.
+  void TakeOver() {
+    v1::SocialAccount account;
+    ASSERT_NO_FATAL_FAILURE(Connect(account));
+    ASSERT_OK_AND_ASSIGN(const auto exported,
+                         SeenWithout(&v1::ExportSocialAccountsResponse::clear_accounts,
+                                     org_->ExportSocialAccounts()));
+    v1::ImportSocialAccountsRequest request;
+    for (const v1::ExportedAccount& each : exported.accounts()) {
+      if (each.account().id() != account.id()) continue;
+      v1::ImportedAccount& imported = *request.add_accounts();
+      imported.set_network(each.account().network());
+      imported.set_tenant_id("customer_43");
+      *imported.mutable_tokens() = each.tokens();
+    }
+    ASSERT_EQ(request.accounts_size(), 1);
+    v1::AccountTokens& tokens = *request.mutable_accounts(0)->mutable_tokens();
+    EXPECT_EQ(tokens.access_token(), network_.AccessTokenOf(account.network_unique_id()));
+    const auto refused = [&](Step step, int status, const char* error) {
+      network_.RefuseQuoting(step, status, error, 1);
+      ASSERT_OK_AND_ASSIGN(const auto response, Seen(org_->ImportSocialAccounts(request)));
+      EXPECT_EQ(response.results(0).accounts_size(), 0) << error;
+    };
+    refused(Step::kProfile, 400, "made_up");
+    tokens.mutable_access_token_expires_at()->set_seconds(1);
+    refused(Step::kRefresh, 400, "invalid_grant");
+    refused(Step::kRefresh, 400, "made_up");
+    refused(Step::kProfile, 500, "");
+    ASSERT_OK_AND_ASSIGN(const auto imported, Seen(org_->ImportSocialAccounts(request)));
+    EXPECT_EQ(imported.results(0).accounts_size(), 1) << imported.results(0).message();
+    // Whoever puts a token where it does not belong reads it again.
+    request.mutable_accounts(0)->set_tenant_id(absl::StrCat(NewSecret("token"), "!"));
+    request.mutable_accounts(0)->add_network_unique_ids(NewSecret("token"));
+    EXPECT_THAT(Seen(org_->ImportSocialAccounts(request)), HasReason("INVALID_PAYLOAD"));
+    tokens.set_refresh_token(absl::StrCat(NewSecret("token"), "\n"));
+    EXPECT_THAT(Seen(org_->ImportSocialAccounts(request)), HasReason("INVALID_PAYLOAD"));
+  }
+
   // A choice of pages, whose session token is the credential.
   void Choose() {
     ASSERT_OK_AND_ASSIGN(const Flow flow, Begin(*org_, LocalNetwork::kPages));
@@ -250,6 +288,7 @@ TEST_F(FlowSecretsTest, NoneIsInAFileTheMetricsOrAnErrorThoughNetworksQuoteThem)
   ASSERT_NO_FATAL_FAILURE(UseAnAccount());
   ASSERT_NO_FATAL_FAILURE(FailAtEveryStep());
   ASSERT_NO_FATAL_FAILURE(LoseAnAccount());
+  ASSERT_NO_FATAL_FAILURE(TakeOver());
   ASSERT_NO_FATAL_FAILURE(Choose());
   ASSERT_NO_FATAL_FAILURE(UseATenantToken());
   ASSERT_NO_FATAL_FAILURE(HandOverResponses());
@@ -260,8 +299,9 @@ TEST_F(FlowSecretsTest, NoneIsInAFileTheMetricsOrAnErrorThoughNetworksQuoteThem)
   EXPECT_EQ(*server_->Stop(), 0);
   ExpectNoSecret();
   // What was scanned is what we think.
-  for (const char* event : {"SocialAccountService/CompleteAuth", "revocation_failed",
-                            "connection_dead", "NETWORK_UNAVAILABLE", "CODE_REJECTED"}) {
+  for (const char* event :
+       {"SocialAccountService/CompleteAuth", "revocation_failed", "connection_dead",
+        "tokens_exported", "NETWORK_UNAVAILABLE", "CODE_REJECTED"}) {
     EXPECT_THAT(server_->Log(), HasSubstr(event));
   }
   EXPECT_THAT(seen(), AllOf(HasSubstr("not with"), HasSubstr("invalid_client")));

@@ -50,6 +50,17 @@ absl::StatusOr<PersonReturned> SimulatedNetwork::Deny(absl::string_view auth_url
   return ReturnWithError(flow_, settings_, *asked, error);
 }
 
+SimulatedNetwork::GivenTokens SimulatedNetwork::GiveTokens() {
+  const std::lock_guard lock(mutex_);
+  const size_t grant = *grants_.FindCode(grants_.Add({}));
+  grants_.at(grant).code_was_used = true;
+  GivenTokens given = {
+      .access_token = grants_.AddToken("at", {.grant = grant}),
+      .refresh_token = grants_.AddToken("rt", {.grant = grant, .is_refresh_token = true})};
+  grants_.at(grant).refresh_token = given.refresh_token;
+  return given;
+}
+
 void SimulatedNetwork::EndGrants() {
   const std::lock_guard lock(mutex_);
   grants_.EndAll();

@@ -87,6 +87,13 @@ class SimulatedNetwork final {
   absl::StatusOr<PersonReturned> Consent(absl::string_view auth_url, ConsentOptions how);
   // `error`: the code; empty: what the network calls a person's refusal.
   absl::StatusOr<PersonReturned> Deny(absl::string_view auth_url, absl::string_view error = "");
+  // The tokens of a person who consented to another product of the same client; the refresh token
+  // is one also where the network gives none.
+  struct GivenTokens {
+    std::string access_token;
+    std::string refresh_token;
+  };
+  GivenTokens GiveTokens();
   // The person takes everything back at the network.
   void EndGrants();
 

@@ -263,6 +263,17 @@ absl::StatusOr<v1::GetAccessTokenResponse> TestClient::GetAccessToken(
   return Call(stubs_->social_account, &v1::SocialAccountService::Stub::GetAccessToken, request);
 }
 
+absl::StatusOr<v1::ImportSocialAccountsResponse> TestClient::ImportSocialAccounts(
+    const v1::ImportSocialAccountsRequest& request) const {
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::ImportSocialAccounts,
+              request);
+}
+
+absl::StatusOr<v1::ExportSocialAccountsResponse> TestClient::ExportSocialAccounts() const {
+  return Call(stubs_->social_account, &v1::SocialAccountService::Stub::ExportSocialAccounts,
+              v1::ExportSocialAccountsRequest());
+}
+
 absl::StatusOr<v1::CreateTenantTokenResponse> TestClient::CreateTenantToken(
     const v1::CreateTenantTokenRequest& request) const {
   return Call(stubs_->social_account, &v1::SocialAccountService::Stub::CreateTenantToken, request);

@@ -80,6 +80,9 @@ class TestClient final {
   absl::StatusOr<v1::CheckSocialAccountResponse> CheckSocialAccount(const std::string& id) const;
   absl::StatusOr<v1::DeleteSocialAccountResponse> DeleteSocialAccount(const std::string& id) const;
   absl::StatusOr<v1::GetAccessTokenResponse> GetAccessToken(const std::string& account_id) const;
+  absl::StatusOr<v1::ImportSocialAccountsResponse> ImportSocialAccounts(
+      const v1::ImportSocialAccountsRequest& request) const;
+  absl::StatusOr<v1::ExportSocialAccountsResponse> ExportSocialAccounts() const;
   absl::StatusOr<v1::CreateTenantTokenResponse> CreateTenantToken(
       const v1::CreateTenantTokenRequest& request) const;
 

@@ -128,6 +128,13 @@ class TenantIsolationTest : public ServiceTest {
     table["ListEvents"].push_back(Naming(events));
     table["GetAccessToken"] = {
         {"account_id: 'sa_0123456789abcdefghjk'", AsOrg(), grpc::PERMISSION_DENIED}};
+    const std::string import =
+        "accounts { network: 'instagram' tokens { access_token: 'their-token' } }";
+    table["ImportSocialAccounts"] = ByAcme(import, grpc::OK);
+    table["ImportSocialAccounts"].push_back(Naming(import));
+    // Of accounts that are there: account_transfer_test.cc.
+    table["ExportSocialAccounts"] = {{"", AsReader(), grpc::OK},
+                                     {"", AsOrg(), grpc::PERMISSION_DENIED}};
     for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {
       table[rpc].push_back({mint, AsMint(), grpc::NOT_FOUND});
       table[rpc].push_back({mint, Bearer(mint_key_, "theirs"), grpc::NOT_FOUND});

@@ -228,6 +228,8 @@ TEST_F(ApiKeysTest, EveryRpcTakesTheRolesOfTheTableAndNoOthers) {
       {"DeleteSocialAccount", configure},
       {"DeleteSocialAccounts", configure},
       {"GetAccessToken", read_tokens},
+      {"ImportSocialAccounts", configure},
+      {"ExportSocialAccounts", read_tokens},
       {"CreateTenantToken", configure},
       {"ListEvents", configure},
   };

@@ -71,7 +71,8 @@ TEST_F(MigrationsTest, AReleasedStepNeverChanges) {
                           "7751796ddfaef74ceaf77516ef4f91230631c2fd4df3ed780425886e8b3035ac",
                           "7ec271b5e7c24448a96bef5a482fc5698d3d5224608da55e5ae3a0513883b448",
                           "5f22afc24411accf910c837cab6d00839b1639be1db1352e6754f906190204cd",
-                          "0e5f4ddce7038c1f9dac385d187ce1fe91c82aff298a1016d03534449026cf35"));
+                          "0e5f4ddce7038c1f9dac385d187ce1fe91c82aff298a1016d03534449026cf35",
+                          "228893da46bad9674c2373718f712ca1e35dc01cd9d880eb6fcb643278938de0"));
 }
 
 TEST_F(MigrationsTest, EveryTableIsStrict) {
