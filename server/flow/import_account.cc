@@ -102,6 +102,12 @@ bool ProfileTellsWhose(const Network& network) {
          });
 }
 
+// Whether the answer to a refresh may say so in its place.
+bool RefreshTellsWhose(const Network& network) {
+  return !network.refresh().answer().subject().empty() ||
+         (network.has_open_id() && network.profile().source() == Profile::SOURCE_ID_TOKEN);
+}
+
 std::set<std::string> KeptNames(const Network& network) {
   std::set<std::string> names(network.callback().kept().begin(), network.callback().kept().end());
   for (const auto* answer : {&network.exchange().answer(), &network.long_lived().answer(),
@@ -202,13 +208,17 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     if (absl::Status status = client_.ShowSecret(tools_.clock()); !status.ok()) {
       return Finish(status);
     }
-    if (!HasGoodToken()) return ClaimRefresh();
+    // Some networks say only beside new tokens whose they are, or not even then: for these no
+    // refresh token is used.
+    const bool needs_answer = !ProfileTellsWhose(network());
+    if (needs_answer && !(MayRefresh() && RefreshTellsWhose(network()))) return OnNotCheckable();
+    if (!HasGoodToken() || needs_answer) return ClaimRefresh();
     ReadOwner();
   }
 
   // So that it is sent once, whoever else imports it.
   void ClaimRefresh() {
-    if (!TakesRefreshTokens(network()) || given().refresh_token.empty()) {
+    if (!MayRefresh()) {
       return Finish(Precondition(
           kAccessTokenExpired, WhyReconnect(tools_.catalog, network().id(), kAccessTokenExpired)));
     }
@@ -233,13 +243,14 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
       case ImportStore::Standing::kRefreshed:
         just_refreshed_ = true;
         account_.tokens = std::move(claim->tokens);
-        return HasGoodToken() ? ReadOwner() : ClaimRefresh();
+        return HasGoodToken() && IsToldWhose() ? ReadOwner() : ClaimRefresh();
       case ImportStore::Standing::kConnected:
         return UseGrant(claim->grant_id);
     }
   }
 
   void SendRefresh() {
+    has_sent_ = true;
     absl::StatusOr<HttpRequest> request =
         BuildRefresh(network(), client_.Shown(), ValuesOf(given()));
     if (!request.ok()) return Release(request.status());
@@ -311,16 +322,14 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
   }
 
   void ReadOwner() {
-    const Profile::Source source = network().profile().source();
-    if (source == Profile::SOURCE_ID_TOKEN && has_new_id_token_ && network().has_open_id()) {
+    if (network().profile().source() == Profile::SOURCE_ID_TOKEN && has_new_id_token_ &&
+        network().has_open_id()) {
       absl::StatusOr<Answer> claims = CheckIdToken(network(), client_.settings, tokens().id_token,
                                                    /*nonce=*/"", tools_.clock());
       if (!claims.ok()) return Finish(claims.status());
       claims_.emplace(*std::move(claims));
     }
-    const bool is_told = ProfileTellsWhose(network()) || !tokens().subject.empty() ||
-                         (claims_.has_value() && source == Profile::SOURCE_ID_TOKEN);
-    if (!is_told) return OnNotCheckable();
+    if (!IsToldWhose()) return OnNotCheckable();
     kept_ = Answer::OfParameters(tokens().kept);
     FlowValues values = ValuesOf(tokens());
     if (AsksByPerson(network()) && tokens().subject.empty()) {
@@ -341,20 +350,19 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
                });
   }
   void OnNotCheckable() {
-    const bool may_help = TakesRefreshTokens(network()) && !just_refreshed_ && grant_ == nullptr;
-    Finish(Precondition(
-        "NOT_CHECKABLE",
-        absl::StrCat(
-            network().display_name(),
-            " tells whose an access token is together with the token only: ",
-            may_help ? "import the refresh token without the access token, or let " : "let ",
-            "the person connect here")));
+    const bool may_help = TakesRefreshTokens(network()) && RefreshTellsWhose(network()) &&
+                          given().refresh_token.empty();
+    Finish(
+        Precondition("NOT_CHECKABLE",
+                     absl::StrCat(network().display_name(),
+                                  " tells whose an access token is together with the token only: ",
+                                  may_help ? "import the refresh token, too, or let " : "let ",
+                                  "the person connect here")));
   }
   void OnPerson(absl::StatusOr<PersonWithAccounts> read) {
     // A token may end sooner than it is known to.
-    const bool may_refresh = !just_refreshed_ && grant_ == nullptr &&
-                             TakesRefreshTokens(network()) && !given().refresh_token.empty();
-    if (ReasonOf(read.status()) == kAccessTokenDead && may_refresh) return ClaimRefresh();
+    const bool may_help = !has_sent_ && grant_ == nullptr && MayRefresh();
+    if (ReasonOf(read.status()) == kAccessTokenDead && may_help) return ClaimRefresh();
     if (!read.ok()) return Finish(WithoutOurPatience(read.status(), network()));
     if (absl::Status status = TakeNamed(*read); !status.ok()) return Finish(status);
     Store(*std::move(read));
@@ -401,7 +409,7 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
                             .due_at = NextRefresh(network(), consent.tokens, now)};
     const std::vector<NewAccount> accounts = AccountsOf(asked, consent);
     // So that nobody sends it again once the grant has.
-    if (import_ids_.empty() && TakesRefreshTokens(network()) && !given().refresh_token.empty()) {
+    if (import_ids_.empty() && MayRefresh()) {
       import_ids_.push_back(ImportId(client_.settings.id(), given().refresh_token));
     }
     absl::StatusOr<Connected> connected = Insist<Connected>(storing_context_, [&] {
@@ -432,6 +440,13 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
   bool HasGoodToken() const {
     const std::optional<absl::Time> end = given().access_token_expires_at;
     return !given().access_token.empty() && (!end || tools_.clock() < *end);
+  }
+  bool MayRefresh() const {
+    return TakesRefreshTokens(network()) && !given().refresh_token.empty();
+  }
+  // By the network, be it once it is asked.
+  bool IsToldWhose() const {
+    return ProfileTellsWhose(network()) || !tokens().subject.empty() || claims_.has_value();
   }
   absl::Duration TimeLeft() const { return context_->deadline() - absl::Now(); }
   std::vector<std::string> AskedScopes() const {
@@ -472,7 +487,8 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
   GrantClient client_;
   // The refresh tokens that were claimed, the last one last.
   std::vector<std::string> import_ids_;
-  bool just_refreshed_ = false;
+  bool has_sent_ = false;        // One of them.
+  bool just_refreshed_ = false;  // By this import, or one before that connected nothing.
   bool has_new_id_token_ = false;
   std::shared_ptr<const OpenedGrant> grant_;
   std::optional<Answer> claims_;

@@ -55,10 +55,10 @@ TEST_F(MigrationsTest, ANewDatabaseGetsTheWholeSchemaWithItsNumberAndOurMark) {
   ASSERT_OK(Migrate(db_.get(), Migrations()));
   EXPECT_EQ(db_.Value("PRAGMA user_version"), absl::StrCat(LatestSchemaVersion()));
   EXPECT_EQ(db_.Value("PRAGMA application_id"), absl::StrCat(kApplicationId));
-  EXPECT_THAT(
-      db_.Column("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"),
-      ElementsAre("api_keys", "auth_states", "events", "flows", "grants", "meta", "organizations",
-                  "pending_connections", "social_accounts", "social_networks", "webhooks"));
+  EXPECT_THAT(db_.Column("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"),
+              ElementsAre("api_keys", "auth_states", "events", "flows", "grants", "imports", "meta",
+                          "organizations", "pending_connections", "social_accounts",
+                          "social_networks", "webhooks"));
   EXPECT_EQ(db_.Value("PRAGMA integrity_check"), "ok");
 }
 
