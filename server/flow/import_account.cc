@@ -43,8 +43,7 @@ constexpr absl::Duration kMinTimeToBegin = absl::Seconds(2);
 
 absl::Status NoTimeLeft() {
   return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE_EXCEEDED",
-                   "There was no time left for this one, and nothing of it was sent: import it "
-                   "again, with fewer others");
+                   "There was no time left for this one: import it again, with fewer others");
 }
 
 absl::Status ImportInProgress() {
@@ -302,7 +301,7 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
           return true;
         });
     // They may yet be stored with their grant.
-    if (!stored.ok()) Tell(LogLevel::kWarning, "imported_tokens_not_stored", stored.status());
+    not_stored_ = stored.status();
     ReadOwner();
   }
 
@@ -458,8 +457,8 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     const bool is_internal = outcome == RefreshOutcome::kFailed && reason.empty();
     tools_.metrics.RefreshEnded(network().id(), outcome, is_internal ? "INTERNAL" : reason);
   }
-  void Tell(LogLevel level, absl::string_view event, const absl::Status& why) const {
-    Log(level, event,
+  void Tell(absl::string_view event, const absl::Status& why) const {
+    Log(LogLevel::kError, event,
         {{"request_id", context_->request_id()},
          {"org_id", org_id_},
          {"network", account_.network},
@@ -470,7 +469,8 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     if (reason.empty() && (absl::IsDeadlineExceeded(status) || absl::IsCancelled(status))) {
       status = NoTimeLeft();
     }
-    if (!CauseOf(status).empty()) Tell(LogLevel::kError, "import_failed", status);
+    if (!CauseOf(status).empty()) Tell("import_failed", status);
+    if (!not_stored_.ok()) Tell("imported_tokens_lost", not_stored_);
     const bool is_retriable = IsRetriable(reason, client_.network);
     done_({.status = std::move(status), .is_retriable = is_retriable, .accounts = {}});
   }
@@ -489,6 +489,7 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
   std::vector<std::string> import_ids_;
   bool has_sent_ = false;        // One of them.
   bool just_refreshed_ = false;  // By this import, or one before that connected nothing.
+  absl::Status not_stored_;      // Why what the last refresh gave is in memory only.
   bool has_new_id_token_ = false;
   std::shared_ptr<const OpenedGrant> grant_;
   std::optional<Answer> claims_;

@@ -413,8 +413,10 @@ TEST_F(AccountTransferTest, WrongFieldsAreNamedByTheAccountTheyAreOf) {
     const auto response = Import({Imported(network, network.GiveTokens()), bad}, AsOrg());
     EXPECT_THAT(response, HasReason("INVALID_PAYLOAD"));
     const std::vector<FieldViolation> violations = ViolationsOf(response.status());
-    EXPECT_THAT(std::string(response.status().message()),
-                Not(HasSubstr(bad.tokens().refresh_token().substr(0, 32))));
+    for (const std::string& token : {bad.tokens().access_token(), bad.tokens().refresh_token()}) {
+      if (token.empty()) continue;
+      EXPECT_THAT(std::string(response.status().message()), Not(HasSubstr(token.substr(0, 32))));
+    }
     return violations.empty() ? "" : violations[0].field;
   };
   using Account = v1::ImportedAccount;
