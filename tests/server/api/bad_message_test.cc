@@ -120,7 +120,8 @@ TEST_F(BadMessageTest, BytesThatAreNoMessageAreRefusedByEveryRpc) {
       return std::string();
     }();
     if (text_field.empty()) {
-      EXPECT_EQ(rpc->name(), "ListNetworks");
+      // The latter's texts are further in: account_transfer_test.cc.
+      EXPECT_THAT(rpc->name(), ::testing::AnyOf("ListNetworks", "ImportSocialAccounts"));
       continue;
     }
     const RawReply reply = CallRaw(server_->channel(), PathOf(*rpc), text_field + "\x02\xc3\x28",
