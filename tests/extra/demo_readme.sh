@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The commands of README.md's "Complete the flow" work, word for word: runs the ```sh blocks that follow a line
+# The commands of README.md's "Complete the flow" and "Keep accounts connected" work, word for word: runs the ```sh blocks that follow a line
 # "<!-- run by tests/extra/demo_readme.sh -->" in one shell, against a demo.sh that waits for its browser; then once more
 # with grpcurl in place of authurl-call.
 set -euo pipefail
@@ -37,11 +37,18 @@ done
 run_commands() {
   echo "== with $1"
   bash -euo pipefail -c "$commands" >"$data/$1.out" 2>&1 || { cat "$data/$1.out"; fail "a command failed"; }
-  sed -E 's/("access_token":")[^"]+/\1…/' "$data/$1.out"
+  sed -E 's/("(access_token|secret)": ?")[^"]+/\1…/g' "$data/$1.out"
   # What CompleteAuth and the list say, by gRPC and by REST.
   [ "$(grep -oE '"tenant_id": ?"customer_42"' "$data/$1.out" | wc -l)" -ge 4 ] || fail "an account was not shown"
   grep -q '"access_token":"[^"]' "$data/$1.out" || fail "no access token"
   ! grep -q '"success":false' "$data/$1.out" || fail "a call failed"
+  # By gRPC and by REST.
+  [ "$(grep -oE '"type": ?"account.connected"' "$data/$1.out" | wc -l)" -ge 2 ] || fail "no event was shown"
+  grep -q '"delivered":false' "$data/$1.out" || fail "the webhook was not tried"
+  [ "$(grep -oE '"(id|secret)": ?"(wh|whsec)_' "$data/$1.out" | wc -l)" -ge 5 ] || fail "a webhook was not shown"
+  grep -q '"tenant_id":"customer_43"' "$data/$1.out" || fail "no account was imported"
+  grep -q '"access_token":"[^"]' "$data/authurl-export.json" || fail "no token was exported"
+  rm "$data/authurl-export.json"
 }
 run_commands authurl-call
 GOBIN=$PWD/build/tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
