@@ -35,9 +35,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "authurl/v1/auth_url_service.pb.h"
+#include "authurl/v1/event_service.pb.h"
 #include "authurl/v1/organization_service.pb.h"
 #include "authurl/v1/social_account_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
+#include "authurl/v1/webhook_service.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -155,7 +157,9 @@ class Methods final {
          {v1::GetAuthUrlRequest::descriptor()->file(),
           v1::CreateOrganizationRequest::descriptor()->file(),
           v1::CreateSocialNetworkRequest::descriptor()->file(),
-          v1::CompleteAuthRequest::descriptor()->file(), pool_.BuildFile(health)}) {
+          v1::CompleteAuthRequest::descriptor()->file(),
+          v1::ListEventsRequest::descriptor()->file(),
+          v1::CreateWebhookRequest::descriptor()->file(), pool_.BuildFile(health)}) {
       services_.push_back(file->service(0));
     }
   }

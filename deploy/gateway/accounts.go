@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"authurl/deploy/gateway/gen/authurlv1"
 )
@@ -44,10 +45,6 @@ func takeAccountID(next runtime.HandlerFunc) runtime.HandlerFunc {
 			invalid("page_token", "must be left out together with id").write(w, r)
 			return
 		}
-		if refusal := refuseFilters(query); refusal != nil {
-			refusal.write(w, r)
-			return
-		}
 		query.Del("id")
 		exchangeOf(r.Context()).accountID = id
 		r = r.Clone(r.Context())
@@ -57,17 +54,24 @@ func takeAccountID(next runtime.HandlerFunc) runtime.HandlerFunc {
 }
 
 // refuseFilters makes the checks of the server's list, which is not asked where there is an id.
-func refuseFilters(query url.Values) *failure {
-	for _, name := range []string{"tenant_id", "tenantId", "network", "network_unique_id", "networkUniqueId",
-		"social_network_id", "socialNetworkId", "username"} {
-		if query.Has(name) && query.Get(name) == "" {
-			refusal := invalid(name, "must not be empty; leave it out to have all")
-			return &refusal
+func refuseFilters(request *authurlv1.ListSocialAccountsRequest) error {
+	var found faultList
+	message := request.ProtoReflect()
+	fields := message.Descriptor().Fields()
+	for i := range fields.Len() {
+		// Texts that can be there and be empty are filters.
+		if field := fields.Get(i); field.Kind() == protoreflect.StringKind && message.Has(field) && message.Get(field).String() == "" {
+			found.add(string(field.Name()), "must not be empty; leave it out to have all")
 		}
 	}
-	if offset, err := strconv.Atoi(query.Get("offset")); err == nil && (offset < 0 || offset > 10_000) {
-		refusal := invalid("offset", "must be 0 to 10000")
-		return &refusal
+	if request.GetPageSize() < 0 {
+		found.add("page_size", "must not be negative")
+	}
+	if request.GetOffset() < 0 || request.GetOffset() > 10_000 {
+		found.add("offset", "must be 0 to 10000")
+	}
+	if err := found.err(); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return nil
 }
@@ -92,6 +96,9 @@ func (c accountsClient) ListSocialAccounts(ctx context.Context, request *authurl
 
 // findSocialAccount makes a list of the account, or of none where it does not pass the other filters.
 func (c accountsClient) findSocialAccount(ctx context.Context, id string, filter *authurlv1.ListSocialAccountsRequest, options ...grpc.CallOption) (*authurlv1.ListSocialAccountsResponse, error) {
+	if err := refuseFilters(filter); err != nil {
+		return nil, err
+	}
 	found, err := c.GetSocialAccount(ctx, &authurlv1.GetSocialAccountRequest{Id: id}, options...)
 	if err != nil && status.Code(err) != codes.NotFound {
 		return nil, err

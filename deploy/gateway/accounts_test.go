@@ -238,18 +238,19 @@ func TestQueriesOfTheListOfSocialAccounts(t *testing.T) {
 	}
 	_, before := server.last()
 	for query, want := range map[string]string{
-		"limit=x":             `{"page_size":{"_errors":["Expected a whole number from -2147483648 to 2147483647, received \"x\""]}}`,
-		"limit=1&page_size=1": `{"page_size":{"_errors":["Is given more than once"]}}`,
-		"count_total=1":       `{"count_total":{"_errors":["Expected true or false, received \"1\""]}}`,
-		"orgId=a":             `{"_errors":["Unknown query parameter \"orgId\""]}`,
-		"id=":                 `{"id":{"_errors":["must not be empty; leave it out to have all"]}}`,
-		"id=a&id=b":           `{"id":{"_errors":["Is given more than once"]}}`,
-		"id=%ff":              `{"id":{"_errors":["Expected text in UTF-8, received \"` + "\ufffd" + `\""]}}`,
-		"id=a&pageToken=b":    `{"page_token":{"_errors":["must be left out together with id"]}}`,
-		"id=a&nonsense=b":     `{"_errors":["Unknown query parameter \"nonsense\""]}`,
-		"id=a&tenantId=":      `{"tenantId":{"_errors":["must not be empty; leave it out to have all"]}}`,
-		"id=a&offset=10001":   `{"offset":{"_errors":["must be 0 to 10000"]}}`,
-		"id=a;b":              `{"_errors":["invalid semicolon separator in query"]}`,
+		"limit=x":                          `{"page_size":{"_errors":["Expected a whole number from -2147483648 to 2147483647, received \"x\""]}}`,
+		"limit=1&page_size=1":              `{"page_size":{"_errors":["Is given more than once"]}}`,
+		"count_total=1":                    `{"count_total":{"_errors":["Expected true or false, received \"1\""]}}`,
+		"orgId=a":                          `{"_errors":["Unknown query parameter \"orgId\""]}`,
+		"id=":                              `{"id":{"_errors":["must not be empty; leave it out to have all"]}}`,
+		"id=a&id=b":                        `{"id":{"_errors":["Is given more than once"]}}`,
+		"id=%ff":                           `{"id":{"_errors":["Expected text in UTF-8, received \"` + "\ufffd" + `\""]}}`,
+		"id=a&pageToken=b":                 `{"page_token":{"_errors":["must be left out together with id"]}}`,
+		"id=a&nonsense=b":                  `{"_errors":["Unknown query parameter \"nonsense\""]}`,
+		"id=a&tenantId=":                   `{"tenant_id":{"_errors":["must not be empty; leave it out to have all"]}}`,
+		"id=a&network=&username=&limit=-1": `{"network":{"_errors":["must not be empty; leave it out to have all"]},"username":{"_errors":["must not be empty; leave it out to have all"]},"page_size":{"_errors":["must not be negative"]}}`,
+		"id=a&offset=10001":                `{"offset":{"_errors":["must be 0 to 10000"]}}`,
+		"id=a;b":                           `{"_errors":["invalid semicolon separator in query"]}`,
 	} {
 		r := send(t, "GET", g.url+accountsPath+"?"+query, "")
 		if r.body != `{"success":false,"error":"Invalid payload","details":`+want+"}" || r.status != 400 {

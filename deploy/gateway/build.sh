@@ -28,8 +28,8 @@ export CGO_ENABLED=0
 go build -o gen/.tools/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc \
   github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway
 
-protos=(authurl/v1/auth_url_service.proto authurl/v1/organization_service.proto authurl/v1/social_account_service.proto
-  authurl/v1/social_network_service.proto)
+protos=(authurl/v1/auth_url_service.proto authurl/v1/event_service.proto authurl/v1/organization_service.proto
+  authurl/v1/social_account_service.proto authurl/v1/social_network_service.proto authurl/v1/webhook_service.proto)
 module=$(go list -m)
 package=$module/gen/authurlv1
 # Where Go keeps the code is no business of the protos: given here instead of as go_package there.

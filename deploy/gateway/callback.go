@@ -21,6 +21,8 @@ import (
 // for the server to read; here it is only carried, and no reply has any of it.
 var callbackPath = regexp.MustCompile(`^/v1/social-networks/[a-z0-9_]{1,32}/callback(/[A-Za-z0-9_-]{1,64})?$`)
 
+var callbackTraits = traits{keyless: true, asksNetwork: true}
+
 type callback struct {
 	config  config
 	clients *clients
@@ -46,8 +48,8 @@ func (h callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, *refusal)
 		return
 	}
-	served := h.clients.serve(r.Context(), true, func() {
-		ctx, cancel := withDeadline(h.config, w, r, true)
+	served := h.clients.serve(r.Context(), callbackTraits, func() {
+		ctx, cancel := withDeadline(h.config, w, r, callbackTraits)
 		defer cancel()
 		h.complete(ctx, w, r, parameters)
 	})

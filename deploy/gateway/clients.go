@@ -32,6 +32,7 @@ type clients struct {
 	mostBytes     int64
 	slots         chan struct{}
 	networkSlots  chan struct{} // of requests that wait for a network
+	eventSlots    chan struct{} // of requests that wait for an event
 
 	mutex       sync.Mutex
 	waiting     [waitingPhases]list.List // of *ownConn; the one that entered the phase first is the first
@@ -51,7 +52,8 @@ const crowdInterval = 10 * time.Second
 
 func newClients(c config, log *slog.Logger) *clients {
 	return &clients{log: log, most: c.maxConnections, mostOfAddress: c.maxConnectionsPerAddress, mostBytes: int64(c.maxHeldMiB) << 20,
-		slots: make(chan struct{}, c.maxRequests), networkSlots: make(chan struct{}, c.maxNetworkRequests), ofAddress: map[string]int{}}
+		slots: make(chan struct{}, c.maxRequests), networkSlots: make(chan struct{}, c.maxNetworkRequests),
+		eventSlots: make(chan struct{}, c.maxWaitingRequests), ofAddress: map[string]int{}}
 }
 
 // add takes a new connection in, or says that it has to be refused.
@@ -193,12 +195,15 @@ func (k *clients) tellOfCrowd() {
 // How long a request waits for others to be done with.
 const slotPatience = 500 * time.Millisecond
 
-// serve waits until there are few enough requests under way, and calls. Those that wait for a network take no place from
-// the others.
-func (k *clients) serve(ctx context.Context, asksNetwork bool, call func()) bool {
+// serve waits until there are few enough requests under way, and calls. Those that wait for a network, or for an event,
+// take no place from the others.
+func (k *clients) serve(ctx context.Context, route traits, call func()) bool {
 	slots := k.slots
-	if asksNetwork {
+	switch {
+	case route.asksNetwork:
 		slots = k.networkSlots
+	case route.waitsForEvents:
+		slots = k.eventSlots
 	}
 	timer := time.NewTimer(slotPatience)
 	defer timer.Stop()

@@ -39,6 +39,7 @@ type config struct {
 	maxConnectionsPerAddress int
 	maxRequests              int
 	maxNetworkRequests       int
+	maxWaitingRequests       int
 	maxHeldMiB               int
 	memoryLimitMiB           int
 
@@ -87,6 +88,7 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 	flags.IntVar(&c.maxConnectionsPerAddress, "max_connections_per_address", 0, "`number` of connections from one address, beyond which new ones are closed; 0, no such bound, is right behind a proxy, from which all come")
 	flags.IntVar(&c.maxRequests, "max_requests", 256, "`number` of requests that may be under way to the server")
 	flags.IntVar(&c.maxNetworkRequests, "max_network_requests", 1024, "`number` of requests beside them for which the server asks a network, such as those that complete a flow")
+	flags.IntVar(&c.maxWaitingRequests, "max_waiting_requests", 512, "`number` of requests beside them that wait for an event")
 	flags.IntVar(&c.maxHeldMiB, "max_held_mib", 24, "`MiB` of bodies and replies to hold for all clients together; beyond it those that have kept the gateway waiting longest are cut off")
 	flags.IntVar(&c.memoryLimitMiB, "memory_limit_mib", 0, "`MiB` of memory to take at most, as far as Go's collector can help it; 0: what the bounds above add up to, and at most 80% of the container's. GOMEMLIMIT wins")
 	flags.DurationVar(&c.drainDelay, "drain_delay", 5*time.Second, "how long to go on serving after SIGTERM while load balancers notice that /readyz says no")
@@ -158,6 +160,7 @@ func (c config) verify() error {
 		{"max_connections_per_address", c.maxConnectionsPerAddress, 0, 1_000_000},
 		{"max_requests", c.maxRequests, 1, 1_000_000},
 		{"max_network_requests", c.maxNetworkRequests, 1, 1_000_000},
+		{"max_waiting_requests", c.maxWaitingRequests, 1, 1_000_000},
 		// A batch of 100 URLs must find room.
 		{"max_held_mib", c.maxHeldMiB, 16, 1_000_000},
 		{"memory_limit_mib", c.memoryLimitMiB, 0, 1_000_000},

@@ -27,6 +27,7 @@ var callsOfPages = [][2]string{{"POST", authURLPath}, {"GET", accountsPath}, {"G
 	{"GET", pendingPath}, {"POST", finalizePath}}
 var otherCalls = [][2]string{{"POST", accountsPath + "/sa_1/access-token"}, {"GET", accountsPath + "/sa_1/health"}, {"POST", accountsPath + ":complete"}, {"DELETE", accountsPath + "?tenantId=t"},
 	{"POST", "/v1/auth-responses:open"}, {"POST", "/v1/tenant-tokens"}, {"GET", "/v1/auth-flows/a"}, {"POST", "/v1/auth-flows/a/finalize"}, {"POST", explainPath}, {"POST", batchPath}, {"GET", "/v1/networks"}, {"GET", "/v1/api-keys"},
+	{"GET", "/v1/events"}, {"GET", "/v1/webhooks"}, {"POST", "/v1/webhooks"}, {"POST", "/v1/webhooks/wh_1/rotate-secret"}, {"GET", accountsPath + ":export"}, {"POST", accountsPath + ":import"},
 	{"POST", "/v1/organizations"}}
 
 func TestWhoMayReadRepliesInABrowser(t *testing.T) {

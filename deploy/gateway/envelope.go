@@ -22,6 +22,8 @@ import (
 var doneMessages = map[protoreflect.FullName]string{
 	"authurl.v1.DeleteSocialNetworkResponse": "The social network was deleted",
 	"authurl.v1.DeleteOrganizationResponse":  "The organisation was deleted",
+	"authurl.v1.DeleteWebhookResponse":       "The webhook was deleted",
+	"authurl.v1.ReplayEventsResponse":        "The events will be delivered again",
 	"authurl.v1.RevokeApiKeyResponse":        "The API key was revoked",
 }
 
@@ -59,8 +61,9 @@ func (e envelope) NewEncoder(out io.Writer) runtime.Encoder {
 //	{"success":true,"data":{…}}        a resource, unwrapped from the message around it
 //	{"success":true,"data":[…],…}      a list; after it the other members that the reply has, which are
 //	                                   "next_page_token":"…","unreadable_ids":[…] where it comes in pages
-//	{"success":true,"message":"…"}     something was deleted
+//	{"success":true,"message":"…"}     something was deleted, or will be done
 //
+// Members are named as in the protos; those of events as in the bodies of webhooks, so that one program reads both.
 // accounts.go has those that are none of these.
 func (envelope) Marshal(source any) ([]byte, error) {
 	out := []byte(`{"success":true,`)
@@ -93,7 +96,7 @@ func appendList(out []byte, message protoreflect.Message) ([]byte, error) {
 	fields := message.Descriptor().Fields()
 	out, err := appendField(out, message, fields.Get(0))
 	for i := 1; i < fields.Len() && err == nil; i++ {
-		out = append(appendJSONString(append(out, ','), string(fields.Get(i).Name())), ':')
+		out = append(appendJSONString(append(out, ','), memberName(fields.Get(i))), ':')
 		out, err = appendField(out, message, fields.Get(i))
 	}
 	return out, err
@@ -112,10 +115,17 @@ func appendUnwrapped(out []byte, message protoreflect.Message) ([]byte, error) {
 			out, err = appendMembers(out, message.Get(field).Message())
 			continue
 		}
-		out = append(appendJSONString(out, string(field.Name())), ':')
+		out = append(appendJSONString(out, memberName(field)), ':')
 		out, err = appendField(out, message, field)
 	}
 	return out, err
+}
+
+func memberName(field protoreflect.FieldDescriptor) string {
+	if field.ParentFile() == authurlv1.File_authurl_v1_event_service_proto {
+		return field.JSONName()
+	}
+	return string(field.Name())
 }
 
 func isResource(field protoreflect.FieldDescriptor) bool {
@@ -131,7 +141,7 @@ func appendMembers(out []byte, message protoreflect.Message) ([]byte, error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(appendJSONString(out, string(fields.Get(i).Name())), ':')
+		out = append(appendJSONString(out, memberName(fields.Get(i))), ':')
 		out, err = appendField(out, message, fields.Get(i))
 	}
 	if err != nil {

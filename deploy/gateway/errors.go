@@ -187,6 +187,9 @@ func httpStatus(code codes.Code, reason string) int {
 	case "REPLY_TOO_LARGE":
 		// Not 429, which clients send again by themselves: the same request would get the same.
 		return http.StatusRequestEntityTooLarge
+	case "TOO_MANY_WEBHOOKS":
+		// Nor here: it takes a deletion.
+		return http.StatusConflict
 	}
 	switch code {
 	case codes.InvalidArgument, codes.OutOfRange:

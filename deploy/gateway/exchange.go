@@ -23,6 +23,8 @@ type exchange struct {
 	cause     string
 	// Whether anybody has begun to read the request's body.
 	bodyRead bool
+	// The client went away while the server was asked: nobody reads the reply.
+	abandoned bool
 	// Of a list of social accounts: the filter `id`, and what the server was asked for.
 	accountID string
 	listed    *authurlv1.ListSocialAccountsRequest
@@ -95,12 +97,12 @@ func (e *exchange) leaveBody(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.Duration) {
+	if e.abandoned || r.Context().Err() != nil && status == 0 {
+		status = 499 // The client went away.
+	}
 	level := slog.LevelInfo
 	if status >= 500 {
 		level = slog.LevelError
-	}
-	if r.Context().Err() != nil && status == 0 {
-		status = 499 // The client went away.
 	}
 	if !log.Enabled(r.Context(), level) {
 		return
@@ -122,7 +124,7 @@ func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.
 	log.LogAttrs(r.Context(), level, "request", attributes...)
 }
 
-var credentialInPath = regexp.MustCompile(`au[kst]_[0-9A-Za-z_-]+`)
+var credentialInPath = regexp.MustCompile(`au[kst]_[0-9A-Za-z_-]+|whsec_[0-9A-Za-z+/_-]+`)
 
 // pathForLog is a path without what is nobody's business in it. It may be none of ours: whoever makes a mistake in a path
 // has the same secrets in it.

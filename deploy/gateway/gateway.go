@@ -63,6 +63,9 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 		runtime.WithWriteContentLength(),
 		runtime.SetQueryParameterParser(queryParser{}),
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+			if e := exchangeOf(r.Context()); e != nil {
+				e.abandoned = errors.Is(r.Context().Err(), context.Canceled)
+			}
 			failureOf(err).write(w, r)
 		}),
 	}, more...)...)
@@ -70,21 +73,31 @@ func newMux(server grpc.ClientConnInterface, around runtime.Middleware, more ...
 		authurlv1.RegisterAuthUrlServiceHandlerClient(context.Background(), mux, authurlv1.NewAuthUrlServiceClient(server)),
 		authurlv1.RegisterSocialNetworkServiceHandlerClient(context.Background(), mux, authurlv1.NewSocialNetworkServiceClient(server)),
 		authurlv1.RegisterSocialAccountServiceHandlerClient(context.Background(), mux, accountsClient{authurlv1.NewSocialAccountServiceClient(server)}),
+		authurlv1.RegisterEventServiceHandlerClient(context.Background(), mux, authurlv1.NewEventServiceClient(server)),
+		authurlv1.RegisterWebhookServiceHandlerClient(context.Background(), mux, authurlv1.NewWebhookServiceClient(server)),
 		authurlv1.RegisterOrganizationServiceHandlerClient(context.Background(), mux, authurlv1.NewOrganizationServiceClient(server)))
 }
 
 // How long the server may take where it asks a network: it gives a flow 20 s.
 const networkTimeout = 25 * time.Second
 
+// How long the server waits for an event at most.
+const longestWait = 15 * time.Second
+
 // How long a reply may take to be sent after that.
 const sendingTime = 5 * time.Second
 
 // withDeadline gives the server the time that it may take for a call.
-func withDeadline(c config, w http.ResponseWriter, r *http.Request, asksNetwork bool) (context.Context, context.CancelFunc) {
-	if !asksNetwork {
-		return context.WithTimeout(r.Context(), c.upstreamTimeout)
+func withDeadline(c config, w http.ResponseWriter, r *http.Request, route traits) (context.Context, context.CancelFunc) {
+	timeout := c.upstreamTimeout
+	switch {
+	case route.asksNetwork:
+		timeout = max(networkTimeout, timeout)
+	case route.waitsForEvents:
+		timeout += longestWait
+	default:
+		return context.WithTimeout(r.Context(), timeout)
 	}
-	timeout := max(networkTimeout, c.upstreamTimeout)
 	// --write_timeout, which began with the request, has no room for that. Fails in tests without a connection only.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + sendingTime))
 	return context.WithTimeout(r.Context(), timeout)
@@ -113,8 +126,8 @@ func admit(c config, k *clients) runtime.Middleware {
 			// A body can have a client's secret in it.
 			defer clear(text)
 			r.Body = requestBody{bytes.NewReader(text), pathParams}
-			if !k.serve(r.Context(), route.asksNetwork, func() {
-				ctx, cancel := withDeadline(c, w, r, route.asksNetwork)
+			if !k.serve(r.Context(), route, func() {
+				ctx, cancel := withDeadline(c, w, r, route)
 				defer cancel()
 				next(w, r.WithContext(ctx), pathParams)
 			}) {

@@ -613,7 +613,7 @@ func TestTheDocumentAndItsPageAreServed(t *testing.T) {
 	}
 	r = send(t, "GET", g.url+"/docs", "")
 	for _, word := range []string{"Get an authorization URL", "/v1/social-networks/{network}/auth-url",
-		"/v1/social-networks/{network}/auth-url:explain", "/v1/auth-urls:batch", "/v1/networks", "/v1/social-accounts/pending/{session_token}/finalize", "selectedPageIds", "tenant_id", "STORAGE_UNAVAILABLE", "ROLE_MINT"} {
+		"/v1/social-networks/{network}/auth-url:explain", "/v1/auth-urls:batch", "/v1/networks", "/v1/social-accounts/pending/{session_token}/finalize", "selectedPageIds", "tenant_id", "STORAGE_UNAVAILABLE", "ROLE_MINT", "/v1/webhooks/{id}/rotate-secret", "nextAfter", "EVENTS_EXPIRED"} {
 		if !strings.Contains(r.body, word) {
 			t.Errorf("the page does not have %s", word)
 		}

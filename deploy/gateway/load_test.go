@@ -290,6 +290,7 @@ func TestSettingsThatAreWrongAreToldInOneLine(t *testing.T) {
 		{[]string{"--max_connections=1"}, nil, "--max_connections=1: must be 16 to 1000000"},
 		{[]string{"--max_held_mib=0"}, nil, "--max_held_mib=0: must be 16 to"},
 		{[]string{"--max_network_requests=0"}, nil, "--max_network_requests=0: must be 1 to 1000000"},
+		{[]string{"--max_waiting_requests=0"}, nil, "--max_waiting_requests=0: must be 1 to 1000000"},
 		{[]string{"--upstream_timeout=soon"}, nil, `invalid value "soon"`},
 		{nil, map[string]string{"AUTHURL_GATEWAY_DRAIN_DELAY": "soon"}, `AUTHURL_GATEWAY_DRAIN_DELAY="soon"`},
 	} {

@@ -3,14 +3,17 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // queryParser fills a request from query parameters, in either spelling of their names. As strict as decodeBody.
@@ -46,7 +49,19 @@ func (queryParser) Parse(request proto.Message, query url.Values, inPath *utilit
 
 // setFromText knows the types that fields of lists have; a test makes sure of that.
 func setFromText(message protoreflect.Message, field protoreflect.FieldDescriptor, text string) bool {
+	if field.IsList() {
+		// Separated by commas: no value of such a field has one.
+		list := message.Mutable(field).List()
+		for each := range strings.SplitSeq(text, ",") {
+			list.Append(protoreflect.ValueOfString(each))
+		}
+		return utf8.ValidString(text)
+	}
 	switch field.Kind() {
+	case protoreflect.MessageKind:
+		wait, ok := message.Mutable(field).Message().Interface().(*durationpb.Duration)
+		return ok && secondsShape.MatchString(text) &&
+			protojson.Unmarshal([]byte(`"`+strings.TrimSuffix(text, "s")+`s"`), wait) == nil
 	case protoreflect.StringKind:
 		message.Set(field, protoreflect.ValueOfString(text))
 		return utf8.ValidString(text)
@@ -68,8 +83,13 @@ func setFromText(message protoreflect.Message, field protoreflect.FieldDescripto
 	return false
 }
 
+// As in bodies, or without the unit.
+var secondsShape = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?s?$`)
+
 func expectedText(field protoreflect.FieldDescriptor) string {
 	switch field.Kind() {
+	case protoreflect.MessageKind:
+		return "seconds such as 15 or 15s"
 	case protoreflect.Int32Kind:
 		return "a whole number from -2147483648 to 2147483647"
 	case protoreflect.BoolKind:
@@ -90,11 +110,13 @@ var routesWithQuery = map[string]bool{
 	"GET /v1/social-networks":                   true,
 	"DELETE /v1/social-networks/{id=*}":         true,
 	"GET /v1/social-accounts":                   true,
+	"GET /v1/social-accounts:export":            true,
 	"DELETE /v1/social-accounts":                true,
 	"GET /v1/organizations":                     true,
 	"GET /v1/organizations/{org_id=*}/api-keys": true,
 	"GET /v1/api-keys":                          true,
 	"DELETE /v1/api-keys/{key_id=*}":            true,
+	"GET /v1/events":                            true,
 }
 
 // refuseQuery finds what would be ignored without a word.

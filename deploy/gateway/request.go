@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"authurl/deploy/gateway/gen/authurlv1"
 )
@@ -51,15 +52,21 @@ func decodeBody(body io.Reader, request proto.Message) error {
 		}
 	}
 	d.message(request.ProtoReflect(), document, "")
-	if update, ok := request.(*authurlv1.UpdateSocialNetworkRequest); ok && len(update.GetUpdateMask().GetPaths()) == 0 {
-		update.UpdateMask = maskOfEmptied(update, document)
+	switch update := request.(type) {
+	case *authurlv1.UpdateSocialNetworkRequest:
+		update.UpdateMask = orMaskOfEmptied(update.GetUpdateMask(), update, document)
+	case *authurlv1.UpdateWebhookRequest:
+		update.UpdateMask = orMaskOfEmptied(update.GetUpdateMask(), update, document)
 	}
 	return d.err()
 }
 
-// maskOfEmptied names every member of the body where one of them is [] or {}. In the message such a field is as one that
-// was not given, and without a mask would stay as it is.
-func maskOfEmptied(update *authurlv1.UpdateSocialNetworkRequest, body jsonValue) *fieldmaskpb.FieldMask {
+// orMaskOfEmptied is the mask that the body has, or else names every member of the body where one of them is [] or {}. In
+// the message such a field is as one that was not given, and without a mask would stay as it is.
+func orMaskOfEmptied(given *fieldmaskpb.FieldMask, update proto.Message, body jsonValue) *fieldmaskpb.FieldMask {
+	if len(given.GetPaths()) > 0 {
+		return given
+	}
 	var mask fieldmaskpb.FieldMask
 	empties := false
 	for _, member := range body.members {
@@ -181,6 +188,8 @@ func (d *decoder) single(newValue func() protoreflect.Value, field protoreflect.
 			d.fieldMask(target, field.ContainingMessage(), value, path)
 		case *durationpb.Duration:
 			d.duration(target, value, path)
+		case *timestamppb.Timestamp:
+			d.timestamp(target, value, path)
 		default:
 			d.message(message.Message(), value, path)
 		}
@@ -255,9 +264,21 @@ func (d *decoder) duration(target *durationpb.Duration, value jsonValue, path st
 	}
 }
 
-// Names that fields have in Outstand's public API, for clients that were written for it.
+// timestamp reads "2026-11-23T12:00:00Z" (RFC 3339), proto3 JSON's form.
+func (d *decoder) timestamp(target *timestamppb.Timestamp, value jsonValue, path string) {
+	if !d.expect("string", value, path) {
+		return
+	}
+	if err := protojson.Unmarshal(appendJSONString(nil, value.text), target); err != nil {
+		d.fault(path, `Expected a time such as "2026-11-23T12:00:00Z", received %s`, quoted(value.text))
+	}
+}
+
+// Names that fields have in Outstand's public API, for clients that were written for it, and in calls like theirs.
 var otherNames = map[protoreflect.FullName]map[string]protoreflect.Name{
 	"authurl.v1.ListSocialAccountsRequest":        {"limit": "page_size"},
+	"authurl.v1.ExportSocialAccountsRequest":      {"limit": "page_size"},
+	"authurl.v1.ListEventsRequest":                {"limit": "page_size"},
 	"authurl.v1.FinalizePendingConnectionRequest": {"selectedPageIds": "choice_ids"},
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,6 +102,20 @@ func TestAnEmptyListOrObjectEmptiesTheField(t *testing.T) {
 		`{"extra_params":{"a":""},"name":"n"}`: "",
 	} {
 		var update authurlv1.UpdateSocialNetworkRequest
+		faults := decoded(t, body, &update)
+		if got := strings.Join(update.GetUpdateMask().GetPaths(), " "); faults != "" || got != want {
+			t.Errorf("%s: %s %s", body, faults, got)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"event_types":[]}`:                           "event_types",
+		`{"eventTypes":[],"enabled":false}`:            "event_types enabled",
+		`{"update_mask":"description"}`:                "description",
+		`{"updateMask":"description","eventTypes":[]}`: "description",
+		`{"description":"","enabled":true}`:            "",
+		`{"event_types":["account.connected"]}`:        "",
+	} {
+		var update authurlv1.UpdateWebhookRequest
 		faults := decoded(t, body, &update)
 		if got := strings.Join(update.GetUpdateMask().GetPaths(), " "); faults != "" || got != want {
 			t.Errorf("%s: %s %s", body, faults, got)
@@ -256,6 +271,8 @@ func TestEveryFieldOfTheAPIHasATypeThatIsKnown(t *testing.T) {
 		authurlv1.File_authurl_v1_organization_service_proto,
 		authurlv1.File_authurl_v1_social_account_service_proto,
 		authurlv1.File_authurl_v1_social_network_service_proto,
+		authurlv1.File_authurl_v1_event_service_proto,
+		authurlv1.File_authurl_v1_webhook_service_proto,
 	} {
 		expectKnownTypes(t, file.Messages())
 	}
@@ -288,7 +305,7 @@ func isKnownType(field protoreflect.FieldDescriptor, ofRequest bool) bool {
 		case "authurl.v1":
 			return true
 		case "google.protobuf":
-			return !ofRequest || field.Message().Name() == "FieldMask" || field.Message().Name() == "Duration"
+			return !ofRequest || slices.Contains([]protoreflect.Name{"FieldMask", "Duration", "Timestamp"}, field.Message().Name())
 		}
 		return field.FullName() == "authurl.v1.BatchGetAuthUrlsResponse.Result.error"
 	}

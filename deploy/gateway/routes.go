@@ -12,6 +12,8 @@ type traits struct {
 	keyless bool
 	// The server asks a network: the call may take as long as a flow does, and has places of its own.
 	asksNetwork bool
+	// The server may wait until there is an event. Such calls have places of their own too.
+	waitsForEvents bool
 	// Pages in browsers may call it with a tenant token, where --cors_origins has their origin.
 	forPages bool
 }
@@ -27,6 +29,10 @@ var traitsOfRoutes = map[string]traits{
 	"POST /v1/social-accounts:complete":                           {asksNetwork: true},
 	"GET /v1/social-accounts/{id=*}/health":                       {asksNetwork: true},
 	"POST /v1/social-accounts/{account_id=*}/access-token":        {asksNetwork: true},
+	"POST /v1/social-accounts:import":                             {asksNetwork: true},
+	"GET /v1/events":                                              {waitsForEvents: true},
+	// It asks the receiver of the webhook.
+	"POST /v1/webhooks/{id=*}/test": {asksNetwork: true},
 }
 
 // routeOf is the method and the path's pattern of a request that found its handler.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 var writeGolden = flag.Bool("write_golden", false, "write the golden files instead of comparing with them")
@@ -361,6 +362,71 @@ func TestEveryCallOfTheAPIOverREST(t *testing.T) {
 	}
 	if strings.Contains(g.log.String(), "auk_") {
 		t.Error("the gateway's log has a key in it")
+	}
+}
+
+func TestEventsWebhooksAndTheExport(t *testing.T) {
+	server := startServer(t)
+	g := startGateway(t, "--upstream="+server.address)
+	org := []string{"Authorization", bearer(setUp(t, g, server.adminKey)), "Content-Type", jsonType}
+	admin := []string{"Authorization", bearer(server.adminKey), "Content-Type", jsonType}
+	call := func(status int, holds, method, path, body string, headers []string) string {
+		t.Helper()
+		r := send(t, method, g.url+path, body, headers...)
+		if r.status != status || !strings.Contains(r.body, holds) {
+			t.Errorf("%s %s %s: %v", method, path, body, r)
+		}
+		return r.body
+	}
+	const nothing = `{"success":true,"data":[],"nextAfter":"","hasMore":false,"unreadable":0}`
+	call(200, nothing, "GET", "/v1/events?types=account.connected,account.updated&tenantId=t", "", org)
+	started := time.Now()
+	call(200, nothing, "GET", "/v1/events?wait=1", "", org)
+	if took := time.Since(started); took < 900*time.Millisecond {
+		t.Errorf("it waited for %s", took)
+	}
+	call(400, `{"wait":{"_errors":[`, "GET", "/v1/events?wait=16", "", org)
+	call(400, `{"page_size":{"_errors":["must not be negative"]}}`, "GET", "/v1/events?limit=-1", "", org)
+
+	made := call(200, `"url":"https://receiver.invalid/authurl","event_types":["account.connected"],"description":"ours","enabled":true,"disabled_reason":"",`,
+		"POST", "/v1/webhooks", `{"url":"https://receiver.invalid/authurl","event_types":["account.connected"],"description":"ours"}`, org)
+	secret := regexp.MustCompile(`"secret":"(whsec_[A-Za-z0-9+/]{43}=)"`)
+	first, id := secret.FindStringSubmatch(made), regexp.MustCompile(`"id":"(wh_[^"]+)"`).FindStringSubmatch(made)
+	if first == nil || id == nil {
+		t.Fatal(made)
+	}
+	path := "/v1/webhooks/" + id[1]
+	for _, shown := range []string{"/v1/webhooks", path} {
+		if body := call(200, id[1], "GET", shown, "", org); strings.Contains(body, "whsec_") {
+			t.Error(body)
+		}
+	}
+	call(400, `{"url":{"_errors":[`, "POST", "/v1/webhooks", `{"url":"http://receiver.invalid/"}`, org)
+	call(200, `"event_types":["account.updated"],"description":"ours"`, "PATCH", path, `{"event_types":["account.updated"]}`, org)
+	call(200, `"event_types":[],"description":"theirs"`, "PATCH", path, `{"eventTypes":[],"description":"theirs"}`, org)
+	call(200, `"enabled":false,"disabled_reason":"DISABLED_BY_CALLER"`, "PATCH", path, `{"enabled":false}`, org)
+	call(200, `"delivered":false,"http_status":0,`, "POST", path+"/test", "", org)
+	call(200, `"enabled":true,"disabled_reason":""`, "PATCH", path, `{"enabled":true}`, org)
+	call(404, `"EVENT_NOT_FOUND"`, "POST", path+"/replay", `{"eventIds":["ev_000643f1a2b3c4d5"]}`, org)
+	second := secret.FindStringSubmatch(call(200, `"old_secret_expires_at":"`, "POST", path+"/rotate-secret", `{"overlap":"3600s"}`, org))
+	if second == nil || second[1] == first[1] {
+		t.Error("the secret is the same")
+	}
+	call(200, `{"success":true,"message":"The webhook was deleted"}`, "DELETE", path, "", org)
+	call(404, `"WEBHOOK_NOT_FOUND"`, "GET", path, "", org)
+
+	call(400, `{"accounts":{"_errors":[`, "POST", "/v1/social-accounts:import", "", org)
+	call(403, `"ROLE_NOT_ALLOWED"`, "GET", "/v1/social-accounts:export", "", org)
+	reader := call(200, `"read_tokens":true`, "POST", "/v1/organizations/acme/api-keys", `{"role":"ROLE_ORG","read_tokens":true}`, admin)
+	readerKey := regexp.MustCompile(`"key":"(auk_[^"]+)"`).FindStringSubmatch(reader)[1]
+	call(200, `{"success":true,"data":[],"next_page_token":"","unreadable_ids":[]}`, "GET", "/v1/social-accounts:export?tenantId=t", "", []string{"Authorization", bearer(readerKey)})
+	for _, path := range []string{"/v1/events", "/v1/webhooks", "/v1/social-accounts:export"} {
+		call(403, `"ROLE_NOT_ALLOWED"`, "GET", path, "", admin)
+	}
+	for _, log := range []*logBuffer{g.log, server.log} {
+		if strings.Contains(log.String(), "whsec_") {
+			t.Error("a secret of a webhook is in a log")
+		}
 	}
 }
 

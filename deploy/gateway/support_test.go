@@ -153,23 +153,27 @@ func send(t *testing.T, method, url, body string, headers ...string) reply {
 
 const jsonType = "application/json"
 
-// fakeServer answers GetAuthUrl, BatchGetAuthUrls and what is about social accounts as a test wants, and remembers what it
-// was asked.
+// fakeServer answers GetAuthUrl, BatchGetAuthUrls and what is about social accounts, events and webhooks as a test wants,
+// and remembers what it was asked.
 type fakeServer struct {
 	authurlv1.UnimplementedAuthUrlServiceServer
 	authurlv1.UnimplementedSocialAccountServiceServer
 	authurlv1.UnimplementedSocialNetworkServiceServer
 	authurlv1.UnimplementedOrganizationServiceServer
+	authurlv1.UnimplementedEventServiceServer
+	authurlv1.UnimplementedWebhookServiceServer
 	grpc_health_v1.UnimplementedHealthServer
 
 	answer  func(context.Context, *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error)
 	results []*authurlv1.BatchGetAuthUrlsResponse_Result
 	hosted  func(context.Context, *authurlv1.CompleteHostedAuthRequest) (*authurlv1.CompleteHostedAuthResponse, error)
+	events  func(context.Context) (*authurlv1.ListEventsResponse, error)
 
 	mutex    sync.Mutex
 	metadata metadata.MD
 	requests []any
-	// Of SocialAccountService, for the call that it is the reply of; the others get an empty one. Or the error for all.
+	// Of SocialAccountService, EventService and WebhookService, for the call that it is the reply of; the others get an empty
+	// one. Or the error for all.
 	social      proto.Message
 	socialError error
 }
@@ -274,6 +278,54 @@ func (f *fakeServer) CreateTenantToken(ctx context.Context, request *authurlv1.C
 	return socialReply[authurlv1.CreateTenantTokenResponse](ctx, f, request)
 }
 
+func (f *fakeServer) ImportSocialAccounts(ctx context.Context, request *authurlv1.ImportSocialAccountsRequest) (*authurlv1.ImportSocialAccountsResponse, error) {
+	return socialReply[authurlv1.ImportSocialAccountsResponse](ctx, f, request)
+}
+
+func (f *fakeServer) ExportSocialAccounts(ctx context.Context, request *authurlv1.ExportSocialAccountsRequest) (*authurlv1.ExportSocialAccountsResponse, error) {
+	return socialReply[authurlv1.ExportSocialAccountsResponse](ctx, f, request)
+}
+
+func (f *fakeServer) CreateWebhook(ctx context.Context, request *authurlv1.CreateWebhookRequest) (*authurlv1.CreateWebhookResponse, error) {
+	return socialReply[authurlv1.CreateWebhookResponse](ctx, f, request)
+}
+
+func (f *fakeServer) GetWebhook(ctx context.Context, request *authurlv1.GetWebhookRequest) (*authurlv1.GetWebhookResponse, error) {
+	return socialReply[authurlv1.GetWebhookResponse](ctx, f, request)
+}
+
+func (f *fakeServer) ListWebhooks(ctx context.Context, request *authurlv1.ListWebhooksRequest) (*authurlv1.ListWebhooksResponse, error) {
+	return socialReply[authurlv1.ListWebhooksResponse](ctx, f, request)
+}
+
+func (f *fakeServer) UpdateWebhook(ctx context.Context, request *authurlv1.UpdateWebhookRequest) (*authurlv1.UpdateWebhookResponse, error) {
+	return socialReply[authurlv1.UpdateWebhookResponse](ctx, f, request)
+}
+
+func (f *fakeServer) DeleteWebhook(ctx context.Context, request *authurlv1.DeleteWebhookRequest) (*authurlv1.DeleteWebhookResponse, error) {
+	return socialReply[authurlv1.DeleteWebhookResponse](ctx, f, request)
+}
+
+func (f *fakeServer) RotateWebhookSecret(ctx context.Context, request *authurlv1.RotateWebhookSecretRequest) (*authurlv1.RotateWebhookSecretResponse, error) {
+	return socialReply[authurlv1.RotateWebhookSecretResponse](ctx, f, request)
+}
+
+func (f *fakeServer) TestWebhook(ctx context.Context, request *authurlv1.TestWebhookRequest) (*authurlv1.TestWebhookResponse, error) {
+	return socialReply[authurlv1.TestWebhookResponse](ctx, f, request)
+}
+
+func (f *fakeServer) ReplayEvents(ctx context.Context, request *authurlv1.ReplayEventsRequest) (*authurlv1.ReplayEventsResponse, error) {
+	return socialReply[authurlv1.ReplayEventsResponse](ctx, f, request)
+}
+
+func (f *fakeServer) ListEvents(ctx context.Context, request *authurlv1.ListEventsRequest) (*authurlv1.ListEventsResponse, error) {
+	if f.events != nil {
+		f.remember(ctx, request)
+		return f.events(ctx)
+	}
+	return socialReply[authurlv1.ListEventsResponse](ctx, f, request)
+}
+
 func (f *fakeServer) GetAuthUrl(ctx context.Context, request *authurlv1.GetAuthUrlRequest) (*authurlv1.GetAuthUrlResponse, error) {
 	f.remember(ctx, request)
 	if f.answer != nil {
@@ -320,6 +372,8 @@ func (f *fakeServer) start(t *testing.T, options ...grpc.ServerOption) string {
 	authurlv1.RegisterSocialAccountServiceServer(server, f)
 	authurlv1.RegisterSocialNetworkServiceServer(server, f)
 	authurlv1.RegisterOrganizationServiceServer(server, f)
+	authurlv1.RegisterEventServiceServer(server, f)
+	authurlv1.RegisterWebhookServiceServer(server, f)
 	grpc_health_v1.RegisterHealthServer(server, f)
 	go func() { _ = server.Serve(front) }()
 	t.Cleanup(server.Stop)

@@ -33,10 +33,14 @@ var safeCalls = map[string]bool{
 	authurlv1.SocialAccountService_GetPendingConnection_FullMethodName: true,
 	authurlv1.SocialAccountService_ListSocialAccounts_FullMethodName:   true,
 	authurlv1.SocialAccountService_GetSocialAccount_FullMethodName:     true,
+	authurlv1.SocialAccountService_ExportSocialAccounts_FullMethodName: true,
 	// Stores nothing.
 	authurlv1.SocialAccountService_CreateTenantToken_FullMethodName: true,
 	authurlv1.OrganizationService_ListOrganizations_FullMethodName:  true,
 	authurlv1.OrganizationService_ListApiKeys_FullMethodName:        true,
+	authurlv1.EventService_ListEvents_FullMethodName:                true,
+	authurlv1.WebhookService_ListWebhooks_FullMethodName:            true,
+	authurlv1.WebhookService_GetWebhook_FullMethodName:              true,
 }
 
 const (

@@ -26,7 +26,7 @@ tests/support/with_gateway.sh "$1" bash -euo pipefail -c '
     cat report
     sed -nE "s/^ +([0-9]+) generated.*/\1/p" report >>counts
   }
-  run "$AUTHURL_API_KEY" "^/(v1/(social-networks|social-accounts|auth-responses|auth-flows|tenant-tokens|auth-urls|networks)|healthz|readyz|docs)"
+  run "$AUTHURL_API_KEY" "^/(v1/(social-networks|social-accounts|auth-responses|auth-flows|tenant-tokens|auth-urls|networks|events|webhooks)|healthz|readyz|docs)"
   run "$AUTHURL_ADMIN_KEY" "^/v1/(organizations|api-keys)"
   total=$(($(paste -sd+ counts)))
   echo "$total cases"
