@@ -89,17 +89,26 @@ absl::StatusOr<SocialAccount> AccountStore::Get(const CallContext& context,
 absl::StatusOr<AccountWithToken> AccountStore::GetWithToken(const CallContext& context,
                                                             absl::string_view org_id,
                                                             absl::string_view account_id) {
-  const absl::StatusOr<Row> row = records_.FetchOwned(context, kSocialAccounts, org_id, account_id,
-                                                      kSocialAccounts.parts.size());
-  if (!row.ok()) return ExplainAccount(row.status(), account_id);
-  absl::StatusOr<SocialAccount> account = records_.sealer().Open<SocialAccount>(*row);
-  if (!account.ok()) return account.status();
-  absl::StatusOr<std::string> token = OpenOwnToken(records_.sealer(), *row);
+  const auto stored = records_.ReadWithSecret<SocialAccount>(context, org_id, account_id);
+  if (!stored.ok()) return ExplainAccount(stored.status(), account_id);
+  const absl::StatusOr<OpenedAccessToken> token = OpenAccessToken(**stored);
   if (!token.ok()) return token.status();
   AccountWithToken found;
-  found.account = *std::move(account);
-  found.access_token = *std::move(token);
+  found.account = (*stored)->record;
+  found.access_token = std::string(token->token());
   return found;
+}
+
+std::optional<absl::StatusOr<StoredWithSecretPtr<SocialAccount>>> AccountStore::FindInMemory(
+    absl::string_view org_id, absl::string_view account_id) {
+  auto stored = records_.WithSecretInMemory<SocialAccount>(org_id, account_id);
+  if (stored && !stored->ok()) return ExplainAccount(stored->status(), account_id);
+  return stored;
+}
+
+absl::StatusOr<OpenedAccessToken> AccountStore::OpenAccessToken(
+    const StoredWithSecret<SocialAccount>& account) const {
+  return authurl::OpenAccessToken(records_.OpenSecret(account));
 }
 
 absl::StatusOr<Listed<SocialAccount>> AccountStore::List(const CallContext& context,

@@ -1,6 +1,6 @@
 // grant_store.h: what people consented to, with its tokens. A part of the credential store
-// (storage/credential_store.h), whose words on sealing, contexts and errors hold here. Nothing of
-// it is kept in memory.
+// (storage/credential_store.h), whose words on sealing, contexts and errors hold here. Grants that
+// tokens are read of are kept in memory, with their tokens as they are sealed.
 //
 // A grant is made by a flow (FlowStore, PendingConnectionStore), renewed here, and goes with its
 // last account: it is disconnected then and due, until whoever revokes it at the network deletes
@@ -25,6 +25,7 @@
 #include "storage/backend.h"
 #include "storage/connecting.h"
 #include "storage/record_store.h"
+#include "storage/sealed_tokens.h"
 
 namespace authurl {
 
@@ -56,8 +57,15 @@ class GrantStore final {
 
   absl::StatusOr<record::v1::Grant> Get(const CallContext& context, absl::string_view org_id,
                                         absl::string_view grant_id);
+  // From memory where it can be, as FindInMemory(); which it fills.
   absl::StatusOr<OpenedGrant> GetWithTokens(const CallContext& context, absl::string_view org_id,
                                             absl::string_view grant_id);
+  // The same without I/O, the tokens sealed; nothing where the database would have to be asked.
+  std::optional<absl::StatusOr<StoredWithSecretPtr<record::v1::Grant>>> FindInMemory(
+      absl::string_view org_id, absl::string_view grant_id);
+  // Its access token. INTERNAL where it does not open.
+  absl::StatusOr<OpenedAccessToken> OpenAccessToken(
+      const StoredWithSecret<record::v1::Grant>& grant) const;
   absl::StatusOr<Listed<record::v1::SocialAccount>> ListAccounts(const CallContext& context,
                                                                  absl::string_view org_id,
                                                                  absl::string_view grant_id,

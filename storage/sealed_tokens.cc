@@ -1,5 +1,7 @@
 #include "storage/sealed_tokens.h"
 
+#include <google/protobuf/io/coded_stream.h>
+
 #include <cstdint>
 #include <utility>
 
@@ -82,6 +84,38 @@ void CompleteTokens(const Grant& grant, TokenSet& tokens) {
   tokens.scopes = std::nullopt;
   if (grant.scopes_are_known()) tokens.scopes.emplace(grant.scopes().begin(), grant.scopes().end());
   tokens.subject = grant.subject();
+}
+
+static_assert(int{GrantTokens::kAccessTokenFieldNumber} ==
+              int{SocialAccountToken::kAccessTokenFieldNumber});
+
+std::optional<OpenedAccessToken> OpenedAccessToken::Parse(std::string bytes) {
+  // All fields of both are texts or messages, with their length in front.
+  constexpr uint32_t kLengthDelimited = 2;
+  constexpr uint32_t kTag = GrantTokens::kAccessTokenFieldNumber << 3 | kLengthDelimited;
+  OpenedAccessToken opened(std::move(bytes));
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(opened.bytes_.data()),
+                                            static_cast<int>(opened.bytes_.size()));
+  while (const uint32_t tag = in.ReadTag()) {
+    int size = 0;
+    if ((tag & 7) != kLengthDelimited || !in.ReadVarintSizeAsInt(&size)) return std::nullopt;
+    if (tag == kTag) {
+      opened.begin_ = static_cast<size_t>(in.CurrentPosition());
+      opened.size_ = static_cast<size_t>(size);
+    }
+    if (!in.Skip(size)) return std::nullopt;
+  }
+  if (!in.ConsumedEntireMessage()) return std::nullopt;
+  return opened;
+}
+
+OpenedAccessToken::~OpenedAccessToken() { Wipe(bytes_); }
+
+absl::StatusOr<OpenedAccessToken> OpenAccessToken(absl::StatusOr<std::string> bytes) {
+  if (!bytes.ok()) return bytes.status();
+  std::optional<OpenedAccessToken> opened = OpenedAccessToken::Parse(*std::move(bytes));
+  if (!opened) return absl::InternalError("the tokens of a record are not what was sealed");
+  return *std::move(opened);
 }
 
 std::string SerializeOwnToken(absl::string_view access_token) {

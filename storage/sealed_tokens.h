@@ -2,10 +2,13 @@
 // them. Whatever held a token in between is wiped.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "authurl/record/v1/record.pb.h"
@@ -21,6 +24,31 @@ std::optional<TokenSet> ParseTokens(absl::string_view bytes);
 void DescribeTokens(const TokenSet& tokens, record::v1::Grant& grant);
 // Puts back what is told.
 void CompleteTokens(const record::v1::Grant& grant, TokenSet& tokens);
+
+// An access token in the bytes that were opened for it, which are wiped at its end.
+class OpenedAccessToken final {
+ public:
+  // Of what SerializeTokens() or SerializeOwnToken() has made; nothing where it is not that. Takes
+  // nothing else out of it, so that no other secret is copied.
+  static std::optional<OpenedAccessToken> Parse(std::string bytes);
+  ~OpenedAccessToken();
+  OpenedAccessToken(OpenedAccessToken&&) = default;
+  OpenedAccessToken& operator=(OpenedAccessToken&&) = delete;
+
+  // Empty where an account has none of its own.
+  absl::string_view token() const { return absl::string_view(bytes_).substr(begin_, size_); }
+
+ private:
+  explicit OpenedAccessToken(std::string bytes) : bytes_(std::move(bytes)) {}
+
+  std::string bytes_;
+  // Not a view: short texts are moved with their object.
+  size_t begin_ = 0;
+  size_t size_ = 0;
+};
+
+// Of the bytes, where they could be opened. INTERNAL where they are not what was sealed.
+absl::StatusOr<OpenedAccessToken> OpenAccessToken(absl::StatusOr<std::string> bytes);
 
 // Of an account; empty where it has none.
 std::string SerializeOwnToken(absl::string_view access_token);
