@@ -108,7 +108,8 @@ std::optional<absl::StatusOr<StoredWithSecretPtr<SocialAccount>>> AccountStore::
 
 absl::StatusOr<OpenedAccessToken> AccountStore::OpenAccessToken(
     const StoredWithSecret<SocialAccount>& account) const {
-  return authurl::OpenAccessToken(records_.OpenSecret(account));
+  return OpenedAccessToken::From(
+      [&](std::string& bytes) { return records_.OpenSecret(account, bytes); });
 }
 
 absl::StatusOr<Listed<SocialAccount>> AccountStore::List(const CallContext& context,

@@ -89,21 +89,25 @@ absl::StatusOr<OpenedGrant> GrantStore::GetWithTokens(const CallContext& context
   const auto stored = records_.ReadWithSecret<Grant>(context, org_id, grant_id);
   if (!stored.ok()) return ExplainGrant(stored.status(), grant_id);
   const Grant& grant = (*stored)->record;
-  absl::StatusOr<TokenSet> tokens = TokensOf(grant, records_.OpenSecret(**stored));
+  std::string bytes;
+  if (absl::Status status = records_.OpenSecret(**stored, bytes); !status.ok()) return status;
+  absl::StatusOr<TokenSet> tokens = TokensOf(grant, std::move(bytes));
   if (!tokens.ok()) return tokens.status();
   return OpenedGrant{grant, *std::move(tokens)};
 }
 
-std::optional<absl::StatusOr<StoredWithSecretPtr<Grant>>> GrantStore::FindInMemory(
-    absl::string_view org_id, absl::string_view grant_id) {
-  auto stored = records_.WithSecretInMemory<Grant>(org_id, grant_id);
-  if (stored && !stored->ok()) return ExplainGrant(stored->status(), grant_id);
-  return stored;
+StoredWithSecretPtr<Grant> GrantStore::FindInMemory(
+    const StoredWithSecret<SocialAccount>& account) {
+  const SocialAccount& record = account.record;
+  auto stored = records_.FindWithSecret<Grant>(record.org_id(), record.grant_id());
+  if (!stored || *stored == nullptr || (*stored)->generation != account.generation) return nullptr;
+  return *std::move(stored);
 }
 
 absl::StatusOr<OpenedAccessToken> GrantStore::OpenAccessToken(
     const StoredWithSecret<Grant>& grant) const {
-  return authurl::OpenAccessToken(records_.OpenSecret(grant));
+  return OpenedAccessToken::From(
+      [&](std::string& bytes) { return records_.OpenSecret(grant, bytes); });
 }
 
 absl::StatusOr<Listed<SocialAccount>> GrantStore::ListAccounts(const CallContext& context,

@@ -60,9 +60,10 @@ class GrantStore final {
   // From memory where it can be, as FindInMemory(); which it fills.
   absl::StatusOr<OpenedGrant> GetWithTokens(const CallContext& context, absl::string_view org_id,
                                             absl::string_view grant_id);
-  // The same without I/O, the tokens sealed; nothing where the database would have to be asked.
-  std::optional<absl::StatusOr<StoredWithSecretPtr<record::v1::Grant>>> FindInMemory(
-      absl::string_view org_id, absl::string_view grant_id);
+  // That of an account which memory has just been found to have, without I/O, the tokens sealed;
+  // null where the database would have to be asked.
+  StoredWithSecretPtr<record::v1::Grant> FindInMemory(
+      const StoredWithSecret<record::v1::SocialAccount>& account);
   // Its access token. INTERNAL where it does not open.
   absl::StatusOr<OpenedAccessToken> OpenAccessToken(
       const StoredWithSecret<record::v1::Grant>& grant) const;

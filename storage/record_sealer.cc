@@ -152,12 +152,18 @@ void RecordSealer::SealPart(const Table& table, size_t part, absl::string_view p
 }
 
 absl::StatusOr<std::string> RecordSealer::OpenPart(const Table& table, size_t part,
-                                                   const Place& place,
-                                                   absl::string_view sealed) const {
-  absl::StatusOr<std::string> plaintext =
-      sealer_.Open(table.parts[part].purpose, sealed, ContextOf(table, part, place));
-  if (!plaintext.ok()) plaintext = DoesNotOpen(table, part, place, sealed);
+                                                   const Row& row) const {
+  std::string plaintext;
+  absl::Status status = OpenPart(table, part, PlaceOf(row), row.parts[part], plaintext);
+  if (!status.ok()) return status;
   return plaintext;
+}
+
+absl::Status RecordSealer::OpenPart(const Table& table, size_t part, const Place& place,
+                                    absl::string_view sealed, std::string& plaintext) const {
+  const absl::Status status =
+      sealer_.Open(table.parts[part].purpose, sealed, ContextOf(table, part, place), plaintext);
+  return status.ok() ? status : DoesNotOpen(table, part, place, sealed);
 }
 
 absl::Status RecordSealer::DoesNotOpen(const Table& table, size_t part, const Place& place,

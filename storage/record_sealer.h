@@ -127,9 +127,7 @@ class RecordSealer final {
 
   // For any table. The caller wipes the plaintext, here and below.
   void SealPart(const Table& table, size_t part, absl::string_view plaintext, Row& row) const;
-  absl::StatusOr<std::string> OpenPart(const Table& table, size_t part, const Row& row) const {
-    return OpenPart(table, part, PlaceOf(row), row.parts[part]);
-  }
+  absl::StatusOr<std::string> OpenPart(const Table& table, size_t part, const Row& row) const;
 
   // What a sealed part is bound to, besides its table.
   struct Place {
@@ -138,9 +136,10 @@ class RecordSealer final {
     int64_t generation;
     uint64_t version;
   };
-  // For a part that is kept without its row.
-  absl::StatusOr<std::string> OpenPart(const Table& table, size_t part, const Place& place,
-                                       absl::string_view sealed) const;
+  // For a part that is kept without its row. In place of what `plaintext` holds, whose memory is
+  // used again; empty on an error.
+  absl::Status OpenPart(const Table& table, size_t part, const Place& place,
+                        absl::string_view sealed, std::string& plaintext) const;
 
  private:
   static Place PlaceOf(const Row& row) { return {row.org_id, row.id, row.generation, row.version}; }

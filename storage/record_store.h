@@ -132,7 +132,7 @@ class RecordStore final {
   template <typename Record>
   std::optional<absl::StatusOr<StoredWithSecretPtr<Record>>> WithSecretInMemory(
       absl::string_view org_id, absl::string_view id) {
-    auto stored = cache_.Find(RecordId<StoredWithSecret<Record>>(org_id, id));
+    auto stored = FindWithSecret<Record>(org_id, id);
     if (!stored) return std::nullopt;
     if (*stored == nullptr) return absl::NotFoundError("no such record");
     const std::optional<bool> lives = HasOwnerInMemory(org_id, (*stored)->generation);
@@ -140,13 +140,19 @@ class RecordStore final {
     if (!*lives) return absl::NotFoundError("of an organisation that is gone");
     return *std::move(stored);
   }
-  // The caller wipes it.
+  // The same alone, whether or not its organisation lives; null where there is none.
   template <typename Record>
-  absl::StatusOr<std::string> OpenSecret(const StoredWithSecret<Record>& stored) const {
+  std::optional<StoredWithSecretPtr<Record>> FindWithSecret(absl::string_view org_id,
+                                                            absl::string_view id) {
+    return cache_.Find(RecordId<StoredWithSecret<Record>>(org_id, id));
+  }
+  // In place of what `plaintext` holds, whose memory is used again. The caller wipes it.
+  template <typename Record>
+  absl::Status OpenSecret(const StoredWithSecret<Record>& stored, std::string& plaintext) const {
     return sealer_.OpenPart(
         Kept<Record>::table(), kSecretPart,
         {stored.record.org_id(), stored.record.id(), stored.generation, stored.version},
-        stored.sealed);
+        stored.sealed, plaintext);
   }
 
   // The organisation, if it lives: else NOT_FOUND.
@@ -289,9 +295,10 @@ class RecordStore final {
     if (!record.ok()) return record.status();
     StoredWithSecret<Record> stored{*std::move(record), row->generation, row->version,
                                     std::move(row->parts[kSecretPart])};
-    absl::StatusOr<std::string> secret = OpenSecret(stored);
-    if (!secret.ok()) return secret.status();
-    Wipe(*secret);
+    std::string secret;
+    absl::Status opened = OpenSecret(stored, secret);
+    Wipe(secret);
+    if (!opened.ok()) return opened;
     return stored;
   }
 

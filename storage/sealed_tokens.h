@@ -5,9 +5,10 @@
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -25,12 +26,14 @@ void DescribeTokens(const TokenSet& tokens, record::v1::Grant& grant);
 // Puts back what is told.
 void CompleteTokens(const record::v1::Grant& grant, TokenSet& tokens);
 
-// An access token in the bytes that were opened for it, which are wiped at its end.
+// An access token in the bytes that were opened for it, which are wiped at its end. Their memory is
+// then kept for the next one of the thread.
 class OpenedAccessToken final {
  public:
-  // Of what SerializeTokens() or SerializeOwnToken() has made; nothing where it is not that. Takes
-  // nothing else out of it, so that no other secret is copied.
-  static std::optional<OpenedAccessToken> Parse(std::string bytes);
+  // `open` puts into a text what SerializeTokens() or SerializeOwnToken() has made. Its error is
+  // passed on; INTERNAL where the text is something else. Takes nothing else out of it, so that no
+  // other secret is copied.
+  static absl::StatusOr<OpenedAccessToken> From(absl::FunctionRef<absl::Status(std::string&)> open);
   ~OpenedAccessToken();
   OpenedAccessToken(OpenedAccessToken&&) = default;
   OpenedAccessToken& operator=(OpenedAccessToken&&) = delete;
@@ -39,16 +42,14 @@ class OpenedAccessToken final {
   absl::string_view token() const { return absl::string_view(bytes_).substr(begin_, size_); }
 
  private:
-  explicit OpenedAccessToken(std::string bytes) : bytes_(std::move(bytes)) {}
+  OpenedAccessToken();
+  bool FindToken();
 
   std::string bytes_;
   // Not a view: short texts are moved with their object.
   size_t begin_ = 0;
   size_t size_ = 0;
 };
-
-// Of the bytes, where they could be opened. INTERNAL where they are not what was sealed.
-absl::StatusOr<OpenedAccessToken> OpenAccessToken(absl::StatusOr<std::string> bytes);
 
 // Of an account; empty where it has none.
 std::string SerializeOwnToken(absl::string_view access_token);

@@ -20,16 +20,16 @@ std::optional<absl::StatusOr<TokenAtHand>> FindTokenAtHand(
   if (of_account.status() != record::v1::ACCOUNT_STATUS_ACTIVE) return std::nullopt;
   // Whatever changes the two together keeps both out of memory meanwhile. So the grant is no older
   // than the account, and may be newer.
-  auto grant = store.grants().FindInMemory(org_id, of_account.grant_id());
-  if (!grant || !grant->ok()) return std::nullopt;
-  const record::v1::Grant& of_grant = (**grant)->record;
+  StoredWithSecretPtr<record::v1::Grant> grant = store.grants().FindInMemory(***account);
+  if (grant == nullptr) return std::nullopt;
+  const record::v1::Grant& of_grant = grant->record;
   if (of_grant.disconnected_at_ms() != 0) return std::nullopt;
   if (!of_account.has_own_token()) {
     const catalog::v1::Network* network =
         catalog.FindVariant(of_grant.network(), of_grant.variant());
     if (StateOf(network, of_grant, wanted, now) != TokenState::kGood) return std::nullopt;
   }
-  return TokenAtHand{**std::move(account), **std::move(grant)};
+  return TokenAtHand{**std::move(account), std::move(grant)};
 }
 
 absl::StatusOr<OpenedAccessToken> Open(CredentialStore& store, const TokenAtHand& at_hand) {
