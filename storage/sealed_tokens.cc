@@ -102,7 +102,11 @@ OpenedAccessToken::OpenedAccessToken() : bytes_(std::exchange(SpareText(), std::
 
 OpenedAccessToken::~OpenedAccessToken() {
   Wipe(bytes_);
-  if (bytes_.capacity() <= kMaxSpareBytes) SpareText().swap(bytes_);
+  // One that was moved from has nothing to give.
+  std::string& spare = SpareText();
+  if (bytes_.capacity() > spare.capacity() && bytes_.capacity() <= kMaxSpareBytes) {
+    spare.swap(bytes_);
+  }
 }
 
 absl::StatusOr<OpenedAccessToken> OpenedAccessToken::From(
