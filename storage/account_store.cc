@@ -89,6 +89,22 @@ absl::StatusOr<SocialAccount> AccountStore::Get(const CallContext& context,
 absl::StatusOr<AccountWithToken> AccountStore::GetWithToken(const CallContext& context,
                                                             absl::string_view org_id,
                                                             absl::string_view account_id) {
+  const absl::StatusOr<Row> row = records_.FetchOwned(context, kSocialAccounts, org_id, account_id,
+                                                      kSocialAccounts.parts.size());
+  if (!row.ok()) return ExplainAccount(row.status(), account_id);
+  absl::StatusOr<SocialAccount> account = records_.sealer().Open<SocialAccount>(*row);
+  if (!account.ok()) return account.status();
+  absl::StatusOr<std::string> token = OpenOwnToken(records_.sealer(), *row);
+  if (!token.ok()) return token.status();
+  AccountWithToken found;
+  found.account = *std::move(account);
+  found.access_token = *std::move(token);
+  return found;
+}
+
+absl::StatusOr<AccountWithToken> AccountStore::ReadWithToken(const CallContext& context,
+                                                             absl::string_view org_id,
+                                                             absl::string_view account_id) {
   const auto stored = records_.ReadWithSecret<SocialAccount>(context, org_id, account_id);
   if (!stored.ok()) return ExplainAccount(stored.status(), account_id);
   const absl::StatusOr<OpenedAccessToken> token = OpenAccessToken(**stored);

@@ -74,10 +74,14 @@ class AccountStore final {
   absl::StatusOr<record::v1::SocialAccount> Get(const CallContext& context,
                                                 absl::string_view org_id,
                                                 absl::string_view account_id);
-  // From memory where it can be, as FindInMemory(); which it fills.
   absl::StatusOr<AccountWithToken> GetWithToken(const CallContext& context,
                                                 absl::string_view org_id,
                                                 absl::string_view account_id);
+  // The same through memory, which it fills: for one that will be asked for again. Whoever goes
+  // through many would push out what requests need.
+  absl::StatusOr<AccountWithToken> ReadWithToken(const CallContext& context,
+                                                 absl::string_view org_id,
+                                                 absl::string_view account_id);
   // The same without I/O, the token sealed; nothing where the database would have to be asked.
   std::optional<absl::StatusOr<StoredWithSecretPtr<record::v1::SocialAccount>>> FindInMemory(
       absl::string_view org_id, absl::string_view account_id);

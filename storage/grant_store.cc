@@ -86,6 +86,14 @@ absl::StatusOr<Grant> GrantStore::Get(const CallContext& context, absl::string_v
 absl::StatusOr<OpenedGrant> GrantStore::GetWithTokens(const CallContext& context,
                                                       absl::string_view org_id,
                                                       absl::string_view grant_id) {
+  absl::StatusOr<Fetched> fetched = Fetch(context, org_id, grant_id);
+  if (!fetched.ok()) return fetched.status();
+  return std::move(fetched->opened);
+}
+
+absl::StatusOr<OpenedGrant> GrantStore::ReadWithTokens(const CallContext& context,
+                                                       absl::string_view org_id,
+                                                       absl::string_view grant_id) {
   const auto stored = records_.ReadWithSecret<Grant>(context, org_id, grant_id);
   if (!stored.ok()) return ExplainGrant(stored.status(), grant_id);
   const Grant& grant = (*stored)->record;

@@ -57,9 +57,12 @@ class GrantStore final {
 
   absl::StatusOr<record::v1::Grant> Get(const CallContext& context, absl::string_view org_id,
                                         absl::string_view grant_id);
-  // From memory where it can be, as FindInMemory(); which it fills.
   absl::StatusOr<OpenedGrant> GetWithTokens(const CallContext& context, absl::string_view org_id,
                                             absl::string_view grant_id);
+  // The same through memory, which it fills: for one that will be asked for again. Whoever goes
+  // through many would push out what requests need.
+  absl::StatusOr<OpenedGrant> ReadWithTokens(const CallContext& context, absl::string_view org_id,
+                                             absl::string_view grant_id);
   // That of an account which memory has just been found to have, without I/O, the tokens sealed;
   // null where the database would have to be asked.
   StoredWithSecretPtr<record::v1::Grant> FindInMemory(

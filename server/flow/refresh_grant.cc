@@ -404,7 +404,7 @@ void GrantRefresher::GetToken(absl::string_view org_id, absl::string_view accoun
 
 void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
   absl::StatusOr<AccountWithToken> account =
-      tools_.store.accounts().GetWithToken(call->context, call->org_id, call->account_id);
+      tools_.store.accounts().ReadWithToken(call->context, call->org_id, call->account_id);
   if (!account.ok()) return call->done(account.status());
   call->account = *std::move(account);
   const record::v1::SocialAccount& record = call->account.account;
@@ -413,7 +413,7 @@ void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
         NeedsReconnect(WhyReconnect(tools_.catalog, record.network(), record.status_reason())));
   }
   absl::StatusOr<OpenedGrant> opened =
-      tools_.store.grants().GetWithTokens(call->context, call->org_id, record.grant_id());
+      tools_.store.grants().ReadWithTokens(call->context, call->org_id, record.grant_id());
   // The account was the last one, and was removed in between.
   if (absl::IsNotFound(opened.status()) ||
       (opened.ok() && opened->grant.disconnected_at_ms() != 0)) {

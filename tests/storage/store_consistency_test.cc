@@ -326,10 +326,10 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
 
   // The token of the account as it was connected last: as GetAccessToken reads it.
   CredentialStore::Found<std::string> LoadToken(const Family& family, const std::string& id) {
-    const auto account = store_->accounts().GetWithToken(kNoLimit, family.org_id, id);
+    const auto account = store_->accounts().ReadWithToken(kNoLimit, family.org_id, id);
     if (!account.ok()) return account.status();
     const auto opened =
-        store_->grants().GetWithTokens(kNoLimit, family.org_id, account->account.grant_id());
+        store_->grants().ReadWithTokens(kNoLimit, family.org_id, account->account.grant_id());
     // Removed in between.
     if (opened.ok() && opened->grant.disconnected_at_ms() != 0) return SocialAccountNotFound(id);
     if (!opened.ok()) return opened.status();

@@ -40,9 +40,9 @@ class TokensInMemoryTest : public ConnectionsTest {
 
   // Reads through memory, and so fills it. The token, or the reason of the error.
   std::string Read(absl::string_view org = "acme") {
-    const auto account = accounts().GetWithToken(kNoLimit, org, account_id_);
+    const auto account = accounts().ReadWithToken(kNoLimit, org, account_id_);
     if (!account.ok()) return ReasonOf(account.status());
-    const auto opened = grants().GetWithTokens(kNoLimit, org, account->account.grant_id());
+    const auto opened = grants().ReadWithTokens(kNoLimit, org, account->account.grant_id());
     if (!account->access_token.empty()) return account->access_token;
     return opened.ok() ? opened->tokens.access_token : ReasonOf(opened.status());
   }
@@ -114,6 +114,10 @@ class TokensInMemoryTest : public ConnectionsTest {
 
 TEST_F(TokensInMemoryTest, WhatWasReadOnceIsReadWithoutTheDatabase) {
   EXPECT_EQ(ReadInMemory(), std::nullopt);
+  // Whoever goes through all of them, an export for one, leaves memory as it is.
+  EXPECT_OK(accounts().GetWithToken(kNoLimit, "acme", account_id_).status());
+  EXPECT_OK(grants().GetWithTokens(kNoLimit, "acme", grant_id_).status());
+  EXPECT_EQ(accounts().FindInMemory("acme", account_id_), std::nullopt);
   EXPECT_EQ(Read(), "access-canary-a");
   const uint64_t reads = Reads();
   EXPECT_EQ(ReadInMemory(), "access-canary-a");
@@ -245,8 +249,8 @@ TEST_F(TokensInMemoryTest, WhatDoesNotOpenIsInternalAndNotKept) {
     const std::string saved = ReadFile(path_);
     Edit(absl::StrCat("UPDATE ", edit));
     for (int i = 0; i < 2; ++i) {
-      const auto account = accounts().GetWithToken(kNoLimit, "acme", account_id_);
-      const auto opened = grants().GetWithTokens(kNoLimit, "acme", grant_id_);
+      const auto account = accounts().ReadWithToken(kNoLimit, "acme", account_id_);
+      const auto opened = grants().ReadWithTokens(kNoLimit, "acme", grant_id_);
       EXPECT_NE(account.ok(), opened.ok());
       EXPECT_THAT(account.ok() ? opened.status() : account.status(),
                   StatusIs(absl::StatusCode::kInternal,
