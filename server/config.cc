@@ -114,8 +114,10 @@ AUTHURL_FLAG(absl::Duration, drain_delay,
              "After SIGTERM: how long to go on serving while load balancers notice");
 AUTHURL_FLAG(absl::Duration, shutdown_grace,
              "After the drain delay: how long calls in flight may take");
-AUTHURL_FLAG(int, cache_mib,
-             "Memory for API keys and configurations that were read before, in MiB; 0 for none");
+AUTHURL_FLAG(
+    int, cache_mib,
+    "Memory for API keys, configurations and accounts with their tokens (sealed) that were "
+    "read before, in MiB; 0 for none");
 AUTHURL_FLAG(std::string, metrics_listen,
              "host:port on which Prometheus may read /metrics, without a key; empty for nowhere");
 AUTHURL_FLAG(bool, metrics_open_to_network,

@@ -102,6 +102,32 @@ absl::StatusOr<AccountWithToken> AccountStore::GetWithToken(const CallContext& c
   return found;
 }
 
+absl::StatusOr<AccountWithToken> AccountStore::ReadWithToken(const CallContext& context,
+                                                             absl::string_view org_id,
+                                                             absl::string_view account_id) {
+  const auto stored = records_.ReadWithSecret<SocialAccount>(context, org_id, account_id);
+  if (!stored.ok()) return ExplainAccount(stored.status(), account_id);
+  const absl::StatusOr<OpenedAccessToken> token = OpenAccessToken(**stored);
+  if (!token.ok()) return token.status();
+  AccountWithToken found;
+  found.account = (*stored)->record;
+  found.access_token = std::string(token->token());
+  return found;
+}
+
+std::optional<absl::StatusOr<StoredWithSecretPtr<SocialAccount>>> AccountStore::FindInMemory(
+    absl::string_view org_id, absl::string_view account_id) {
+  auto stored = records_.WithSecretInMemory<SocialAccount>(org_id, account_id);
+  if (stored && !stored->ok()) return ExplainAccount(stored->status(), account_id);
+  return stored;
+}
+
+absl::StatusOr<OpenedAccessToken> AccountStore::OpenAccessToken(
+    const StoredWithSecret<SocialAccount>& account) const {
+  return OpenedAccessToken::From(
+      [&](std::string& bytes) { return records_.OpenSecret(account, bytes); });
+}
+
 absl::StatusOr<Listed<SocialAccount>> AccountStore::List(const CallContext& context,
                                                          absl::string_view org_id,
                                                          const AccountFilter& filter,

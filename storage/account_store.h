@@ -1,6 +1,6 @@
 // account_store.h: the connected accounts of organisations. A part of the credential store
-// (storage/credential_store.h), whose words on sealing, contexts and errors hold here. Nothing of
-// it is kept in memory.
+// (storage/credential_store.h), whose words on sealing, contexts and errors hold here. Accounts
+// that tokens are read of are kept in memory, their own tokens as they are sealed.
 //
 // Accounts are connected by flows (FlowStore, PendingConnectionStore). With the last account of a
 // grant the grant is disconnected, in the same commit: whoever takes the account away is told, so
@@ -24,6 +24,7 @@
 #include "storage/backend.h"
 #include "storage/connecting.h"
 #include "storage/record_store.h"
+#include "storage/sealed_tokens.h"
 
 namespace authurl {
 
@@ -76,6 +77,17 @@ class AccountStore final {
   absl::StatusOr<AccountWithToken> GetWithToken(const CallContext& context,
                                                 absl::string_view org_id,
                                                 absl::string_view account_id);
+  // The same through memory, which it fills: for one that will be asked for again. Whoever goes
+  // through many would push out what requests need.
+  absl::StatusOr<AccountWithToken> ReadWithToken(const CallContext& context,
+                                                 absl::string_view org_id,
+                                                 absl::string_view account_id);
+  // The same without I/O, the token sealed; nothing where the database would have to be asked.
+  std::optional<absl::StatusOr<StoredWithSecretPtr<record::v1::SocialAccount>>> FindInMemory(
+      absl::string_view org_id, absl::string_view account_id);
+  // Its own token. INTERNAL where it does not open.
+  absl::StatusOr<OpenedAccessToken> OpenAccessToken(
+      const StoredWithSecret<record::v1::SocialAccount>& account) const;
   // In ascending order of the id, after `after`. A page may have few accounts, or none, and not be
   // the last. Takes time for the rows that the most selective part of the filter finds, not for the
   // organisation's.

@@ -8,8 +8,9 @@
 // states come sealed and are handed out as they were found: core/flow/auth_state.h opens them.
 //
 // What every request needs is answered from a bounded cache (storage/record_cache.h) where it can
-// be: GetApiKey, GetOrganization, social_networks().Find. It never holds a secret. A write that
-// returned, with whatever status, is seen by every call that begins later.
+// be: GetApiKey, GetOrganization, social_networks().Find, and what tokens are read of:
+// accounts().ReadWithToken, grants().ReadWithTokens. It holds no secret but as it is sealed. A
+// write that returned, with whatever status, is seen by every call that begins later.
 //
 // Deleting an organisation marks it: from then on it is gone for every caller, with all that is its
 // own, which is then purged in small steps (PurgeOrganizations). Every row carries the generation

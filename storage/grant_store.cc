@@ -24,6 +24,20 @@ bool Holds(absl::string_view holder, const Grant& grant) {
 
 absl::Status LeaseLost() { return absl::AbortedError("the lease of the grant was lost"); }
 
+absl::Status ExplainGrant(const absl::Status& status, absl::string_view grant_id) {
+  return Explain(status, absl::StatusCode::kNotFound, GrantNotFound(grant_id));
+}
+
+// What was opened is wiped.
+absl::StatusOr<TokenSet> TokensOf(const Grant& grant, absl::StatusOr<std::string> bytes) {
+  if (!bytes.ok()) return bytes.status();
+  std::optional<TokenSet> tokens = ParseTokens(*bytes);
+  Wipe(*bytes);
+  if (!tokens) return absl::InternalError("the tokens of a grant are not what was sealed");
+  CompleteTokens(grant, *tokens);
+  return *std::move(tokens);
+}
+
 void SetDue(std::optional<absl::Time> due_at, Grant& grant) {
   grant.set_due_at_ms(due_at ? absl::ToUnixMillis(*due_at) : kNeverDue);
 }
@@ -35,17 +49,12 @@ absl::StatusOr<GrantStore::Fetched> GrantStore::Fetch(const CallContext& context
                                                       absl::string_view grant_id) {
   absl::StatusOr<Row> row =
       records_.FetchOwned(context, kGrants, org_id, grant_id, kGrants.parts.size());
-  if (!row.ok()) {
-    return Explain(row.status(), absl::StatusCode::kNotFound, GrantNotFound(grant_id));
-  }
+  if (!row.ok()) return ExplainGrant(row.status(), grant_id);
   absl::StatusOr<Grant> grant = records_.sealer().Open<Grant>(*row);
   if (!grant.ok()) return grant.status();
-  absl::StatusOr<std::string> bytes = records_.sealer().OpenPart(kGrants, GrantPart::kTokens, *row);
-  if (!bytes.ok()) return bytes.status();
-  std::optional<TokenSet> tokens = ParseTokens(*bytes);
-  Wipe(*bytes);
-  if (!tokens) return absl::InternalError("the tokens of a grant are not what was sealed");
-  CompleteTokens(*grant, *tokens);
+  absl::StatusOr<TokenSet> tokens =
+      TokensOf(*grant, records_.sealer().OpenPart(kGrants, GrantPart::kTokens, *row));
+  if (!tokens.ok()) return tokens.status();
   return Fetched{*std::move(row), {*std::move(grant), *std::move(tokens)}};
 }
 
@@ -70,9 +79,7 @@ Update GrantStore::PutBack(const Fetched& fetched, int64_t generation) const {
 absl::StatusOr<Grant> GrantStore::Get(const CallContext& context, absl::string_view org_id,
                                       absl::string_view grant_id) {
   const absl::StatusOr<Row> row = records_.FetchOwned(context, kGrants, org_id, grant_id, 1);
-  if (!row.ok()) {
-    return Explain(row.status(), absl::StatusCode::kNotFound, GrantNotFound(grant_id));
-  }
+  if (!row.ok()) return ExplainGrant(row.status(), grant_id);
   return records_.sealer().Open<Grant>(*row);
 }
 
@@ -82,6 +89,33 @@ absl::StatusOr<OpenedGrant> GrantStore::GetWithTokens(const CallContext& context
   absl::StatusOr<Fetched> fetched = Fetch(context, org_id, grant_id);
   if (!fetched.ok()) return fetched.status();
   return std::move(fetched->opened);
+}
+
+absl::StatusOr<OpenedGrant> GrantStore::ReadWithTokens(const CallContext& context,
+                                                       absl::string_view org_id,
+                                                       absl::string_view grant_id) {
+  const auto stored = records_.ReadWithSecret<Grant>(context, org_id, grant_id);
+  if (!stored.ok()) return ExplainGrant(stored.status(), grant_id);
+  const Grant& grant = (*stored)->record;
+  std::string bytes;
+  if (absl::Status status = records_.OpenSecret(**stored, bytes); !status.ok()) return status;
+  absl::StatusOr<TokenSet> tokens = TokensOf(grant, std::move(bytes));
+  if (!tokens.ok()) return tokens.status();
+  return OpenedGrant{grant, *std::move(tokens)};
+}
+
+StoredWithSecretPtr<Grant> GrantStore::FindInMemory(
+    const StoredWithSecret<SocialAccount>& account) {
+  const SocialAccount& record = account.record;
+  auto stored = records_.FindWithSecret<Grant>(record.org_id(), record.grant_id());
+  if (!stored || *stored == nullptr || (*stored)->generation != account.generation) return nullptr;
+  return *std::move(stored);
+}
+
+absl::StatusOr<OpenedAccessToken> GrantStore::OpenAccessToken(
+    const StoredWithSecret<Grant>& grant) const {
+  return OpenedAccessToken::From(
+      [&](std::string& bytes) { return records_.OpenSecret(grant, bytes); });
 }
 
 absl::StatusOr<Listed<SocialAccount>> GrantStore::ListAccounts(const CallContext& context,

@@ -1,6 +1,6 @@
 // grant_store.h: what people consented to, with its tokens. A part of the credential store
-// (storage/credential_store.h), whose words on sealing, contexts and errors hold here. Nothing of
-// it is kept in memory.
+// (storage/credential_store.h), whose words on sealing, contexts and errors hold here. Grants that
+// tokens are read of are kept in memory, with their tokens as they are sealed.
 //
 // A grant is made by a flow (FlowStore, PendingConnectionStore), renewed here, and goes with its
 // last account: it is disconnected then and due, until whoever revokes it at the network deletes
@@ -25,6 +25,7 @@
 #include "storage/backend.h"
 #include "storage/connecting.h"
 #include "storage/record_store.h"
+#include "storage/sealed_tokens.h"
 
 namespace authurl {
 
@@ -58,6 +59,17 @@ class GrantStore final {
                                         absl::string_view grant_id);
   absl::StatusOr<OpenedGrant> GetWithTokens(const CallContext& context, absl::string_view org_id,
                                             absl::string_view grant_id);
+  // The same through memory, which it fills: for one that will be asked for again. Whoever goes
+  // through many would push out what requests need.
+  absl::StatusOr<OpenedGrant> ReadWithTokens(const CallContext& context, absl::string_view org_id,
+                                             absl::string_view grant_id);
+  // That of an account which memory has just been found to have, without I/O, the tokens sealed;
+  // null where the database would have to be asked.
+  StoredWithSecretPtr<record::v1::Grant> FindInMemory(
+      const StoredWithSecret<record::v1::SocialAccount>& account);
+  // Its access token. INTERNAL where it does not open.
+  absl::StatusOr<OpenedAccessToken> OpenAccessToken(
+      const StoredWithSecret<record::v1::Grant>& grant) const;
   absl::StatusOr<Listed<record::v1::SocialAccount>> ListAccounts(const CallContext& context,
                                                                  absl::string_view org_id,
                                                                  absl::string_view grant_id,

@@ -28,16 +28,17 @@ void AppendNumber(std::string& out, uint64_t number) {
 
 // Every text goes with its length, so that no two places have the same bytes. Part of the database
 // format. Rows from before generations have none.
-std::string ContextOf(const Table& table, size_t part, const Row& row) {
+std::string ContextOf(const Table& table, size_t part, const RecordSealer::Place& place) {
   std::string context;
-  for (const absl::string_view text :
-       {absl::string_view(table.name), absl::string_view(row.org_id), absl::string_view(row.id),
-        absl::string_view(table.parts[part].name)}) {
+  // Six numbers, and room for names and ids as they mostly are.
+  context.reserve(128);
+  for (const absl::string_view text : {absl::string_view(table.name), place.org_id, place.id,
+                                       absl::string_view(table.parts[part].name)}) {
     AppendNumber(context, text.size());
     absl::StrAppend(&context, text);
   }
-  AppendNumber(context, row.version);
-  if (row.generation != 0) AppendNumber(context, static_cast<uint64_t>(row.generation));
+  AppendNumber(context, place.version);
+  if (place.generation != 0) AppendNumber(context, static_cast<uint64_t>(place.generation));
   return context;
 }
 
@@ -147,24 +148,32 @@ void RecordSealer::SealPart(const Table& table, size_t part, absl::string_view p
                             Row& row) const {
   row.parts.resize(table.parts.size());
   row.parts[part] = sealer_.Seal(table.parts[part].purpose, NewNonce(random_), plaintext,
-                                 ContextOf(table, part, row));
+                                 ContextOf(table, part, PlaceOf(row)));
 }
 
 absl::StatusOr<std::string> RecordSealer::OpenPart(const Table& table, size_t part,
                                                    const Row& row) const {
-  absl::StatusOr<std::string> plaintext =
-      sealer_.Open(table.parts[part].purpose, row.parts[part], ContextOf(table, part, row));
-  if (!plaintext.ok()) plaintext = DoesNotOpen(table, part, row);
+  std::string plaintext;
+  absl::Status status = OpenPart(table, part, PlaceOf(row), row.parts[part], plaintext);
+  if (!status.ok()) return status;
   return plaintext;
 }
 
-absl::Status RecordSealer::DoesNotOpen(const Table& table, size_t part, const Row& row) const {
-  const std::optional<SealedHeader> header = ReadSealedHeader(row.parts[part]);
+absl::Status RecordSealer::OpenPart(const Table& table, size_t part, const Place& place,
+                                    absl::string_view sealed, std::string& plaintext) const {
+  const absl::Status status =
+      sealer_.Open(table.parts[part].purpose, sealed, ContextOf(table, part, place), plaintext);
+  return status.ok() ? status : DoesNotOpen(table, part, place, sealed);
+}
+
+absl::Status RecordSealer::DoesNotOpen(const Table& table, size_t part, const Place& place,
+                                       absl::string_view sealed) const {
+  const std::optional<SealedHeader> header = ReadSealedHeader(sealed);
   const bool key_is_missing =
       header && sealer_.keys().Find(header->key_id, Purpose::kKeyRingCheck) == nullptr;
   return absl::InternalError(absl::StrCat(
-      "the record ", Quoted(row.id), " in the table ", table.name, " (organisation ",
-      Quoted(row.org_id), ", ", table.parts[part].name, ", version ", row.version,
+      "the record ", Quoted(place.id), " in the table ", table.name, " (organisation ",
+      Quoted(place.org_id), ", ", table.parts[part].name, ", version ", place.version,
       ") does not open: ",
       key_is_missing
           ? absl::StrCat("it is sealed under key ", header->key_id,

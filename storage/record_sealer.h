@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -128,11 +129,28 @@ class RecordSealer final {
   void SealPart(const Table& table, size_t part, absl::string_view plaintext, Row& row) const;
   absl::StatusOr<std::string> OpenPart(const Table& table, size_t part, const Row& row) const;
 
+  // What a sealed part is bound to, besides its table.
+  struct Place {
+    absl::string_view org_id;
+    absl::string_view id;
+    int64_t generation;
+    uint64_t version;
+  };
+  // For a part that is kept without its row. In place of what `plaintext` holds, whose memory is
+  // used again; empty on an error.
+  absl::Status OpenPart(const Table& table, size_t part, const Place& place,
+                        absl::string_view sealed, std::string& plaintext) const;
+
  private:
+  static Place PlaceOf(const Row& row) { return {row.org_id, row.id, row.generation, row.version}; }
   // Whether a record that names the identity in `named` belongs into `row`. What number the row has
   // is the database's.
   static bool IsOf(const Table& table, Row named, const Row& row);
-  absl::Status DoesNotOpen(const Table& table, size_t part, const Row& row) const;
+  absl::Status DoesNotOpen(const Table& table, size_t part, const Row& row) const {
+    return DoesNotOpen(table, part, PlaceOf(row), row.parts[part]);
+  }
+  absl::Status DoesNotOpen(const Table& table, size_t part, const Place& place,
+                           absl::string_view sealed) const;
 
   const Sealer& sealer_;
   RandomSource random_;

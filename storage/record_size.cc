@@ -73,4 +73,20 @@ size_t SharedBytes(const record::v1::SocialNetworkSettings& settings) {
                     settings.default_return_uri(), settings.callback_context());
 }
 
+size_t SharedBytes(const record::v1::Grant& grant) {
+  return AllocatedBytes(kSharedCounters + sizeof(grant)) +
+         SumOfBytes(grant.id(), grant.org_id(), grant.social_network_id(), grant.network(),
+                    grant.instance(), grant.variant(), grant.client_id(), grant.subject(),
+                    grant.scopes(), grant.kept_names(), grant.lease_holder(), grant.refreshed_by());
+}
+
+size_t SharedBytes(const record::v1::SocialAccount& account) {
+  return AllocatedBytes(kSharedCounters + sizeof(account)) +
+         SumOfBytes(account.id(), account.org_id(), account.social_network_id(), account.network(),
+                    account.instance(), account.variant(), account.tenant_id(),
+                    account.network_unique_id(), account.username(), account.display_name(),
+                    account.avatar_url(), account.grant_id(), account.status_reason(),
+                    account.granted_scopes(), account.missing_scopes());
+}
+
 }  // namespace authurl

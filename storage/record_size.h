@@ -22,5 +22,7 @@ size_t AllocatedBytes(const std::string& text);
 size_t SharedBytes(const record::v1::ApiKey& key);
 size_t SharedBytes(const record::v1::Organization& organization);
 size_t SharedBytes(const record::v1::SocialNetworkSettings& settings);
+size_t SharedBytes(const record::v1::Grant& grant);
+size_t SharedBytes(const record::v1::SocialAccount& account);
 
 }  // namespace authurl

@@ -16,6 +16,24 @@ bool IsFoundBy(const Table& table, const LookupValues& key, const Row& row) {
   return true;
 }
 
+// Which row a part of a batch writes or deletes; nothing where it only expects.
+struct RowId {
+  const Table* table;
+  absl::string_view org_id;
+  absl::string_view id;
+};
+std::optional<RowId> RowWrittenBy(const Insert& part) {
+  return RowId{part.table, part.row.org_id, part.row.id};
+}
+std::optional<RowId> RowWrittenBy(const Update& part) {
+  return RowId{part.table, part.row.org_id, part.row.id};
+}
+std::optional<RowId> RowWrittenBy(const Delete& part) {
+  return RowId{part.table, part.org_id, part.id};
+}
+std::optional<RowId> RowWrittenBy(const ExpectVersion&) { return std::nullopt; }
+std::optional<RowId> RowWrittenBy(const ExpectAtMost&) { return std::nullopt; }
+
 }  // namespace
 
 using record::v1::Organization;
@@ -157,7 +175,26 @@ absl::StatusOr<RowPage> RecordStore::FetchNumbered(const CallContext& context, c
 
 CommitResult RecordStore::Commit(const CallContext& context, const Batch& batch,
                                  absl::Span<const RecordKey> changed) {
-  return cache_.RunWrite(changed, [&] { return backend_->Commit(context, batch); });
+  std::vector<RecordKey> keys(changed.begin(), changed.end());
+  AddKeysOf(batch, keys);
+  return cache_.RunWrite(keys, [&] { return backend_->Commit(context, batch); });
+}
+
+void RecordStore::AddKeysOf(const Batch& batch, std::vector<RecordKey>& keys) {
+  for (const Batch::value_type& part : batch) {
+    std::visit(
+        [&](const auto& each) {
+          const std::optional<RowId> row = RowWrittenBy(each);
+          if (!row) return;
+          if (row->table == &kGrants) {
+            keys.push_back(RecordId<StoredWithSecret<record::v1::Grant>>(row->org_id, row->id));
+          } else if (row->table == &kSocialAccounts) {
+            keys.push_back(
+                RecordId<StoredWithSecret<record::v1::SocialAccount>>(row->org_id, row->id));
+          }
+        },
+        part);
+  }
 }
 
 absl::StatusOr<CommitResult> RecordStore::CommitFor(const CallContext& context,

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,29 @@ struct Stored {
 
 template <typename Record>
 using StoredPtr = std::shared_ptr<const Stored<Record>>;
+
+// The same with the second part of the row, which holds secrets, as it is sealed there.
+template <typename Record>
+struct StoredWithSecret {
+  Record record;
+  int64_t generation;
+  uint64_t version;
+  std::string sealed;
+};
+
+template <typename Record>
+using StoredWithSecretPtr = std::shared_ptr<const StoredWithSecret<Record>>;
+
+// How much memory they take.
+template <typename Record>
+size_t SharedBytes(const Stored<Record>& stored) {
+  return SharedBytes(stored.record) + sizeof(stored) - sizeof(Record);
+}
+template <typename Record>
+size_t SharedBytes(const StoredWithSecret<Record>& stored) {
+  return SharedBytes(stored.record) + sizeof(stored) - sizeof(Record) +
+         AllocatedBytes(stored.sealed);
+}
 
 // What a store answers.
 template <typename Record>
@@ -85,17 +109,50 @@ class RecordStore final {
   absl::StatusOr<StoredPtr<Record>> Read(const CallContext& context,
                                          const RecordId<Stored<Record>>& id,
                                          absl::FunctionRef<absl::StatusOr<Stored<Record>>()> load) {
-    auto found = cache_.Load<Stored<Record>>(context, id, [&]() -> LoadResult<Record> {
-      absl::StatusOr<Stored<Record>> loaded = load();
-      if (absl::IsNotFound(loaded.status())) return LoadedRecord<Stored<Record>>{};
-      if (!loaded.ok()) return loaded.status();
-      auto kept = std::make_shared<const Stored<Record>>(*std::move(loaded));
-      const size_t bytes = SharedBytes(kept->record) + sizeof(Stored<Record>) - sizeof(Record);
-      return LoadedRecord<Stored<Record>>{std::move(kept), bytes};
-    });
-    if (!found.ok()) return found.status();
-    if (*found == nullptr) return absl::NotFoundError("no such record");
-    return *std::move(found);
+    return ReadThrough<Stored<Record>>(context, id, load);
+  }
+
+  // A record with its secret, by its id, through the cache; NOT_FOUND where there is none, or its
+  // organisation does not live. What does not open is not kept.
+  template <typename Record>
+  absl::StatusOr<StoredWithSecretPtr<Record>> ReadWithSecret(const CallContext& context,
+                                                             absl::string_view org_id,
+                                                             absl::string_view id) {
+    using WithSecret = StoredWithSecret<Record>;
+    static_assert(IsKeptWithSecret<Record>(), "Commit() must take it out of memory");
+    absl::StatusOr<StoredWithSecretPtr<Record>> stored =
+        ReadThrough<WithSecret>(context, RecordId<WithSecret>(org_id, id),
+                                [&] { return LoadWithSecret<Record>(context, org_id, id); });
+    if (!stored.ok()) return stored;
+    const absl::Status owner = CheckOwner(context, org_id, (*stored)->generation);
+    if (!owner.ok()) return owner;
+    return stored;
+  }
+  // From memory; nothing where the database would have to be asked.
+  template <typename Record>
+  std::optional<absl::StatusOr<StoredWithSecretPtr<Record>>> WithSecretInMemory(
+      absl::string_view org_id, absl::string_view id) {
+    auto stored = FindWithSecret<Record>(org_id, id);
+    if (!stored) return std::nullopt;
+    if (*stored == nullptr) return absl::NotFoundError("no such record");
+    const std::optional<bool> lives = HasOwnerInMemory(org_id, (*stored)->generation);
+    if (!lives) return std::nullopt;
+    if (!*lives) return absl::NotFoundError("of an organisation that is gone");
+    return *std::move(stored);
+  }
+  // The same alone, whether or not its organisation lives; null where there is none.
+  template <typename Record>
+  std::optional<StoredWithSecretPtr<Record>> FindWithSecret(absl::string_view org_id,
+                                                            absl::string_view id) {
+    return cache_.Find(RecordId<StoredWithSecret<Record>>(org_id, id));
+  }
+  // In place of what `plaintext` holds, whose memory is used again. The caller wipes it.
+  template <typename Record>
+  absl::Status OpenSecret(const StoredWithSecret<Record>& stored, std::string& plaintext) const {
+    return sealer_.OpenPart(
+        Kept<Record>::table(), kSecretPart,
+        {stored.record.org_id(), stored.record.id(), stored.generation, stored.version},
+        stored.sealed, plaintext);
   }
 
   // The organisation, if it lives: else NOT_FOUND.
@@ -189,7 +246,8 @@ class RecordStore final {
   }
 
   // All or none, in one transaction. `changed`: what requests may find in memory otherwise than
-  // after it.
+  // after it. The rows that are read with their secrets need not be named: those that the batch
+  // writes or deletes are seen in it.
   CommitResult Commit(const CallContext& context, const Batch& batch,
                       absl::Span<const RecordKey> changed);
   // The same for an organisation that lives and still does when it is done (empty: none):
@@ -200,8 +258,49 @@ class RecordStore final {
                                          MakeBatch make, absl::Span<const RecordKey> changed);
 
  private:
+  static constexpr size_t kSecretPart = 1;
+
   template <typename Record>
-  using LoadResult = absl::StatusOr<LoadedRecord<Stored<Record>>>;
+  static constexpr bool IsKeptWithSecret() {
+    return std::is_same_v<Record, record::v1::Grant> ||
+           std::is_same_v<Record, record::v1::SocialAccount>;
+  }
+  // The keys of all rows of theirs that a batch writes or deletes; they refer to the batch.
+  static void AddKeysOf(const Batch& batch, std::vector<RecordKey>& keys);
+
+  template <typename T>
+  absl::StatusOr<std::shared_ptr<const T>> ReadThrough(
+      const CallContext& context, const RecordId<T>& id,
+      absl::FunctionRef<absl::StatusOr<T>()> load) {
+    auto found = cache_.Load<T>(context, id, [&]() -> absl::StatusOr<LoadedRecord<T>> {
+      absl::StatusOr<T> loaded = load();
+      if (absl::IsNotFound(loaded.status())) return LoadedRecord<T>{};
+      if (!loaded.ok()) return loaded.status();
+      auto kept = std::make_shared<const T>(*std::move(loaded));
+      const size_t bytes = SharedBytes(*kept);
+      return LoadedRecord<T>{std::move(kept), bytes};
+    });
+    if (!found.ok()) return found.status();
+    if (*found == nullptr) return absl::NotFoundError("no such record");
+    return *std::move(found);
+  }
+
+  template <typename Record>
+  absl::StatusOr<StoredWithSecret<Record>> LoadWithSecret(const CallContext& context,
+                                                          absl::string_view org_id,
+                                                          absl::string_view id) {
+    absl::StatusOr<Row> row = Fetch(context, Kept<Record>::table(), org_id, id, kSecretPart + 1);
+    if (!row.ok()) return row.status();
+    absl::StatusOr<Record> record = sealer_.Open<Record>(*row);
+    if (!record.ok()) return record.status();
+    StoredWithSecret<Record> stored{*std::move(record), row->generation, row->version,
+                                    std::move(row->parts[kSecretPart])};
+    std::string secret;
+    absl::Status opened = OpenSecret(stored, secret);
+    Wipe(secret);
+    if (!opened.ok()) return opened;
+    return stored;
+  }
 
   // The last one that a list asked for.
   struct KnownOwner {

@@ -44,7 +44,7 @@ absl::StatusOr<std::vector<Resealer::Task>> Resealer::FindTasks() {
   std::vector<Task> tasks;
   for (const Table* table : tables_) {
     if (!table->resealed) continue;
-    const absl::StatusOr<std::vector<uint8_t>> keys = backend_.ListKeysInUse(*table);
+    const absl::StatusOr<std::vector<uint8_t>> keys = records_.backend().ListKeysInUse(*table);
     if (!keys.ok()) return keys.status();
     for (const uint8_t key : *keys) {
       if (key != sealer_.keys().primary_id()) tasks.push_back({table, key});
@@ -63,10 +63,10 @@ absl::Status Resealer::BeginPass() {
     return absl::OkStatus();
   }
   // This process seals under the first key only, so it stays like that.
-  const absl::StatusOr<bool> known = OnlyFirstKeyInUse(backend_, sealer_);
+  const absl::StatusOr<bool> known = OnlyFirstKeyInUse(records_.backend(), sealer_);
   if (!known.ok()) return known.status();
   if (!*known) {
-    const absl::Status status = RecordOnlyFirstKeyInUse(backend_, sealer_, random_);
+    const absl::Status status = RecordOnlyFirstKeyInUse(records_.backend(), sealer_, random_);
     if (!status.ok()) return status;
     newly_done_ = true;
   }
@@ -77,7 +77,7 @@ absl::Status Resealer::BeginPass() {
 absl::StatusOr<int> Resealer::ResealPage(int limit) {
   const Task task = pass_->tasks.back();
   const absl::StatusOr<RowPage> page =
-      backend_.ListUnderKey(*task.table, task.key, pass_->from, {.rows = limit});
+      records_.backend().ListUnderKey(*task.table, task.key, pass_->from, {.rows = limit});
   if (!page.ok()) return page.status();
   for (const Row& row : page->rows) {
     absl::Status status = Reseal(*task.table, row);
@@ -98,14 +98,14 @@ absl::StatusOr<int> Resealer::ResealPage(int limit) {
 absl::Status Resealer::Reseal(const Table& table, const Row& row) {
   Row resealed = row;
   for (size_t part = 0; part < table.parts.size(); ++part) {
-    absl::StatusOr<std::string> plaintext = records_.OpenPart(table, part, row);
+    absl::StatusOr<std::string> plaintext = records_.sealer().OpenPart(table, part, row);
     if (!plaintext.ok()) return plaintext.status();
-    records_.SealPart(table, part, *plaintext, resealed);
+    records_.sealer().SealPart(table, part, *plaintext, resealed);
     Wipe(*plaintext);
   }
   // The version stays: what is in the row does.
   const Batch batch = {Update{&table, std::move(resealed), row.version}};
-  return backend_.Commit(CallContext::Background(), batch).status;
+  return records_.Commit(CallContext::Background(), batch, {}).status;
 }
 
 absl::Status Resealer::DamageOf(const Pass& pass) const {

@@ -13,8 +13,7 @@
 #include "absl/types/span.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/sealer.h"
-#include "storage/backend.h"
-#include "storage/record_sealer.h"
+#include "storage/record_store.h"
 #include "storage/table.h"
 
 namespace authurl {
@@ -39,9 +38,9 @@ struct ResealStep {
 class Resealer final {
  public:
   // All must outlive this.
-  Resealer(Backend& backend, const Sealer& sealer, const RecordSealer& records,
-           const RandomSource& random, absl::Span<const Table* const> tables)
-      : backend_(backend), sealer_(sealer), records_(records), random_(random), tables_(tables) {}
+  Resealer(RecordStore& records, const Sealer& sealer, const RandomSource& random,
+           absl::Span<const Table* const> tables)
+      : records_(records), sealer_(sealer), random_(random), tables_(tables) {}
   Resealer(const Resealer&) = delete;
   Resealer& operator=(const Resealer&) = delete;
 
@@ -71,9 +70,9 @@ class Resealer final {
   // What to say of a pass that is at its end.
   absl::Status DamageOf(const Pass& pass) const;
 
-  Backend& backend_;
+  // Commits through it, so that memory has nothing that is sealed under a key which may go.
+  RecordStore& records_;
   const Sealer& sealer_;
-  const RecordSealer& records_;
   const RandomSource& random_;
   const absl::Span<const Table* const> tables_;
 

@@ -1,5 +1,7 @@
 #include "storage/sealed_tokens.h"
 
+#include <google/protobuf/io/coded_stream.h>
+
 #include <cstdint>
 #include <utility>
 
@@ -28,6 +30,15 @@ struct WipedTokens {
 
   GrantTokens record;
 };
+
+// The text of the thread whose memory the next opened token has. Else each took an allocation of a
+// size that malloc has to look for.
+std::string& SpareText() {
+  thread_local std::string spare;
+  return spare;
+}
+// What is larger is not kept.
+constexpr size_t kMaxSpareBytes = 16'384;
 
 bool Parses(google::protobuf::MessageLite& record, absl::string_view bytes) {
   return record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
@@ -82,6 +93,48 @@ void CompleteTokens(const Grant& grant, TokenSet& tokens) {
   tokens.scopes = std::nullopt;
   if (grant.scopes_are_known()) tokens.scopes.emplace(grant.scopes().begin(), grant.scopes().end());
   tokens.subject = grant.subject();
+}
+
+static_assert(int{GrantTokens::kAccessTokenFieldNumber} ==
+              int{SocialAccountToken::kAccessTokenFieldNumber});
+
+OpenedAccessToken::OpenedAccessToken() : bytes_(std::exchange(SpareText(), std::string())) {}
+
+OpenedAccessToken::~OpenedAccessToken() {
+  Wipe(bytes_);
+  // One that was moved from has nothing to give.
+  std::string& spare = SpareText();
+  if (bytes_.capacity() > spare.capacity() && bytes_.capacity() <= kMaxSpareBytes) {
+    spare.swap(bytes_);
+  }
+}
+
+absl::StatusOr<OpenedAccessToken> OpenedAccessToken::From(
+    absl::FunctionRef<absl::Status(std::string&)> open) {
+  OpenedAccessToken opened;
+  if (absl::Status status = open(opened.bytes_); !status.ok()) return status;
+  if (!opened.FindToken()) {
+    return absl::InternalError("the tokens of a record are not what was sealed");
+  }
+  return opened;
+}
+
+bool OpenedAccessToken::FindToken() {
+  // All fields of both are texts or messages, with their length in front.
+  constexpr uint32_t kLengthDelimited = 2;
+  constexpr uint32_t kTag = GrantTokens::kAccessTokenFieldNumber << 3 | kLengthDelimited;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes_.data()),
+                                            static_cast<int>(bytes_.size()));
+  while (const uint32_t tag = in.ReadTag()) {
+    int size = 0;
+    if ((tag & 7) != kLengthDelimited || !in.ReadVarintSizeAsInt(&size)) return false;
+    if (tag == kTag) {
+      begin_ = static_cast<size_t>(in.CurrentPosition());
+      size_ = static_cast<size_t>(size);
+    }
+    if (!in.Skip(size)) return false;
+  }
+  return in.ConsumedEntireMessage();
 }
 
 std::string SerializeOwnToken(absl::string_view access_token) {

@@ -114,14 +114,22 @@ void AeadSeal(const SecretKey& key, const Nonce& nonce, absl::string_view plaint
 std::optional<std::string> AeadOpen(const SecretKey& key, const Nonce& nonce,
                                     absl::string_view ciphertext,
                                     absl::string_view associated_data) {
-  if (ciphertext.size() < kTagBytes) return std::nullopt;
-  std::string plaintext(ciphertext.size() - kTagBytes, '\0');
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-          AsBytes(plaintext), nullptr, nullptr, AsBytes(ciphertext), ciphertext.size(),
-          AsBytes(associated_data), associated_data.size(), nonce.data(), key.data()) != 0) {
-    return std::nullopt;
-  }
+  std::string plaintext;
+  if (!AeadOpen(key, nonce, ciphertext, associated_data, plaintext)) return std::nullopt;
   return plaintext;
+}
+
+bool AeadOpen(const SecretKey& key, const Nonce& nonce, absl::string_view ciphertext,
+              absl::string_view associated_data, std::string& plaintext) {
+  plaintext.clear();
+  if (ciphertext.size() < kTagBytes) return false;
+  plaintext.resize(ciphertext.size() - kTagBytes);
+  const bool opens =
+      crypto_aead_xchacha20poly1305_ietf_decrypt(
+          AsBytes(plaintext), nullptr, nullptr, AsBytes(ciphertext), ciphertext.size(),
+          AsBytes(associated_data), associated_data.size(), nonce.data(), key.data()) == 0;
+  if (!opens) plaintext.clear();
+  return opens;
 }
 
 std::array<uint8_t, 32> DeriveFromNonce(const SecretKey& key, const Nonce& nonce) {

@@ -63,6 +63,10 @@ void AeadSeal(const SecretKey& key, const Nonce& nonce, absl::string_view plaint
 std::optional<std::string> AeadOpen(const SecretKey& key, const Nonce& nonce,
                                     absl::string_view ciphertext,
                                     absl::string_view associated_data);
+// The same in place of what `plaintext` holds, whose memory is used again. False when the tag is
+// wrong; then it holds nothing that was sealed.
+bool AeadOpen(const SecretKey& key, const Nonce& nonce, absl::string_view ciphertext,
+              absl::string_view associated_data, std::string& plaintext);
 
 // 32 bytes that nobody without the key can tell from random ones, always the same for the same
 // nonce: HChaCha20, the function by which XChaCha20 makes a message key of a nonce

@@ -45,16 +45,24 @@ void Sealer::SealUnder(uint8_t key_id, Purpose purpose, const Nonce& nonce,
 
 absl::StatusOr<std::string> Sealer::Open(Purpose purpose, absl::string_view sealed,
                                          absl::string_view context) const {
-  const absl::Status refused = absl::InvalidArgumentError("the sealed value does not open");
+  std::string plaintext;
+  absl::Status status = Open(purpose, sealed, context, plaintext);
+  if (!status.ok()) return status;
+  return plaintext;
+}
+
+absl::Status Sealer::Open(Purpose purpose, absl::string_view sealed, absl::string_view context,
+                          std::string& plaintext) const {
+  plaintext.clear();
+  const auto refused = [] { return absl::InvalidArgumentError("the sealed value does not open"); };
   const std::optional<SealedHeader> header = ReadSealedHeader(sealed);
-  if (!header.has_value() || static_cast<uint8_t>(sealed[0]) != kSealedVersion) return refused;
+  if (!header.has_value() || static_cast<uint8_t>(sealed[0]) != kSealedVersion) return refused();
   const SecretKey* key = keys_.Find(header->key_id, purpose);
-  if (key == nullptr) return refused;
-  std::optional<std::string> plaintext =
+  if (key == nullptr) return refused();
+  const bool opens =
       AeadOpen(*key, header->nonce, sealed.substr(2 + kNonceBytes),
-               AssociatedData(kSealedVersion, header->key_id, purpose, context));
-  if (!plaintext.has_value()) return refused;
-  return *std::move(plaintext);
+               AssociatedData(kSealedVersion, header->key_id, purpose, context), plaintext);
+  return opens ? absl::OkStatus() : refused();
 }
 
 std::optional<SealedHeader> ReadSealedHeader(absl::string_view sealed) {

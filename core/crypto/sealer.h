@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/crypto/crypto.h"
@@ -43,6 +44,9 @@ class Sealer final {
   // version or key, forged, or made for another purpose or context.
   absl::StatusOr<std::string> Open(Purpose purpose, absl::string_view sealed,
                                    absl::string_view context) const;
+  // The same in place of what `plaintext` holds, whose memory is used again; empty on an error.
+  absl::Status Open(Purpose purpose, absl::string_view sealed, absl::string_view context,
+                    std::string& plaintext) const;
 
   const KeyRing& keys() const { return keys_; }
 

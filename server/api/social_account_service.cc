@@ -200,25 +200,32 @@ v1::DeleteSocialAccountResponse Disconnected(RevocationResult result) {
   return response;
 }
 
-v1::GetAccessTokenResponse TokenOf(const UsableAccount& usable) {
-  const SocialAccount& account = usable.account.account;
-  v1::GetAccessTokenResponse response;
-  response.set_access_token(std::string(usable.access_token()));
-  if (const std::optional<absl::Time> end = usable.expires_at()) {
-    SetTimestamp(*end, *response.mutable_expires_at());
-  }
+void Tell(const SocialAccount& account, const record::v1::Grant& grant,
+          absl::string_view access_token, const std::optional<absl::Time>& expires_at,
+          v1::GetAccessTokenResponse& response) {
+  response.set_access_token(access_token.data(), access_token.size());
+  if (expires_at) SetTimestamp(*expires_at, *response.mutable_expires_at());
   // One consent feeds many accounts: what the newest one gave counts.
-  const std::optional<std::vector<std::string>>& told = usable.grant->tokens.scopes;
-  if (told.has_value()) {
-    response.mutable_scopes()->Add(told->begin(), told->end());
-  } else {
-    *response.mutable_scopes() = account.granted_scopes();
-  }
+  *response.mutable_scopes() = grant.scopes_are_known() ? grant.scopes() : account.granted_scopes();
   response.set_token_type("Bearer");
   response.set_network(account.network());
   response.set_instance(account.instance());
   response.set_network_unique_id(account.network_unique_id());
-  return response;
+}
+
+absl::StatusOr<WantedToken> ReadWanted(const v1::GetAccessTokenRequest& request) {
+  FieldViolations violations;
+  CheckSocialAccountId("account_id", request.account_id(), violations);
+  WantedToken wanted;
+  if (request.has_min_validity()) {
+    wanted.min_validity = absl::Seconds(request.min_validity().seconds()) +
+                          absl::Nanoseconds(request.min_validity().nanos());
+    if (wanted.min_validity < absl::ZeroDuration() || wanted.min_validity > kMaxMinValidity) {
+      violations.Add("min_validity", "must be 0 to 3,600 s");
+    }
+  }
+  if (!violations.empty()) return violations.ToStatus();
+  return wanted;
 }
 
 void CheckFilter(const Caller& caller, const v1::ListSocialAccountsRequest& request,
@@ -615,31 +622,42 @@ absl::Status SocialAccountService::DeleteSocialAccounts(
   return absl::OkStatus();
 }
 
+std::optional<absl::StatusOr<TokenAtHand>> SocialAccountService::FindAccessTokenInMemory(
+    const Caller& caller, const v1::GetAccessTokenRequest& request) const {
+  const absl::StatusOr<WantedToken> wanted = ReadWanted(request);
+  if (!wanted.ok()) return wanted.status();
+  return FindTokenAtHand(store_, tools_.catalog, caller.org_id, request.account_id(), *wanted,
+                         tools_.clock());
+}
+
+HandledAs<v1::GetAccessTokenResponse> SocialAccountService::HandOut(
+    const Caller&, const TokenAtHand& at_hand, v1::GetAccessTokenResponse& response) const {
+  const absl::StatusOr<OpenedAccessToken> token = Open(store_, at_hand);
+  if (!token.ok()) return Ending{token.status()};
+  Tell(at_hand.account->record, at_hand.grant->record, token->token(), at_hand.expires_at(),
+       response);
+  return Ending{absl::OkStatus()};
+}
+
 void SocialAccountService::GetAccessToken(
     const Caller& caller, const v1::GetAccessTokenRequest& request,
     ResponseCompletion<v1::GetAccessTokenResponse> completion) const {
-  FieldViolations violations;
-  CheckSocialAccountId("account_id", request.account_id(), violations);
-  WantedToken wanted;
-  if (request.has_min_validity()) {
-    wanted.min_validity = absl::Seconds(request.min_validity().seconds()) +
-                          absl::Nanoseconds(request.min_validity().nanos());
-    if (wanted.min_validity < absl::ZeroDuration() || wanted.min_validity > kMaxMinValidity) {
-      violations.Add("min_validity", "must be 0 to 3,600 s");
-    }
-  }
-  if (!violations.empty()) return completion(violations.ToStatus());
+  const absl::StatusOr<WantedToken> wanted = ReadWanted(request);
+  if (!wanted.ok()) return completion(wanted.status());
   using Response = v1::GetAccessTokenResponse;
   DoDetached<Response>(
       admission_, caller, std::move(completion),
-      [this, wanted, org_id = caller.org_id, id = request.account_id()](
+      [this, wanted = *wanted, org_id = caller.org_id, id = request.account_id()](
           const std::shared_ptr<const CallContext>& context, const std::function<bool()>&,
           absl::AnyInvocable<void(absl::StatusOr<Response>)> done) {
         refresher_.GetToken(
             org_id, id, wanted, *context,
             [context, done = std::move(done)](absl::StatusOr<UsableAccount> usable) mutable {
               if (!usable.ok()) return done(usable.status());
-              done(TokenOf(*usable));
+              Response response;
+              Tell(usable->account.account, usable->grant->grant, usable->access_token(),
+                   usable->expires_at(), response);
+              done(std::move(response));
             });
       });
 }
@@ -688,8 +706,9 @@ std::vector<Method> SocialAccountService::Methods() const {
                                             this, &Service::DeleteSocialAccount)),
       MakeWriteMethod(service + "DeleteSocialAccounts", Access::kConfigure, this,
                       &Service::DeleteSocialAccounts),
-      MakeOutboundMethod(service + "GetAccessToken", Access::kReadTokens, this,
-                         &Service::GetAccessToken),
+      MakeMemoryOrOutboundMethod(service + "GetAccessToken", Access::kReadTokens, this,
+                                 &Service::FindAccessTokenInMemory, &Service::HandOut,
+                                 &Service::GetAccessToken),
       MakeReadMethod(service + "CreateTenantToken", Access::kConfigure, this,
                      &Service::CreateTenantToken),
   };

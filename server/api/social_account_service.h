@@ -17,6 +17,7 @@
 #include "server/flow/flow_tools.h"
 #include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_grant.h"
+#include "server/flow/token_at_hand.h"
 #include "server/serving/admission.h"
 #include "server/serving/method.h"
 #include "server/system/token_buckets.h"
@@ -65,6 +66,12 @@ class SocialAccountService final {
   absl::Status DeleteSocialAccounts(const Caller& caller,
                                     const v1::DeleteSocialAccountsRequest& request,
                                     v1::DeleteSocialAccountsResponse& response) const;
+  // In two steps, without I/O: look up in memory, where there is a token that is good; then hand it
+  // out. Nothing where that does not do: then it is got, which may take a call to the network.
+  std::optional<absl::StatusOr<TokenAtHand>> FindAccessTokenInMemory(
+      const Caller& caller, const v1::GetAccessTokenRequest& request) const;
+  HandledAs<v1::GetAccessTokenResponse> HandOut(const Caller& caller, const TokenAtHand& at_hand,
+                                                v1::GetAccessTokenResponse& response) const;
   void GetAccessToken(const Caller& caller, const v1::GetAccessTokenRequest& request,
                       ResponseCompletion<v1::GetAccessTokenResponse> completion) const;
 

@@ -56,45 +56,6 @@ bool GivesOwnTokens(const Network& network) {
          !network.accounts().access_token().empty();
 }
 
-// The network takes no refresh before.
-absl::Time FirstRefresh(const Refresh& refresh, const Grant& grant) {
-  const absl::Time since = absl::FromUnixMillis(grant.updated_at_ms());
-  const bool was_refreshed = !grant.refreshed_by().empty();
-  return since + std::max(absl::Seconds(refresh.min_age_s()),
-                          absl::Seconds(was_refreshed ? refresh.min_interval_s() : 0));
-}
-
-enum class TokenState {
-  kGood,  // Or as good as it can be made.
-  kToRefresh,
-  kToWait,  // It has ended, and the network takes no refresh yet.
-  kEnded,   // For ever.
-};
-
-bool TokenHasEnded(const OpenedGrant& opened, const WantedToken& wanted, absl::Time now) {
-  const std::optional<absl::Time> end = opened.tokens.access_token_expires_at;
-  return wanted.refused_generation == opened.grant.generation() || (end && *end <= now);
-}
-
-TokenState StateOf(const Network* network, const OpenedGrant& opened, const WantedToken& wanted,
-                   absl::Time now) {
-  const Grant& grant = opened.grant;
-  const std::optional<absl::Time> end = opened.tokens.access_token_expires_at;
-  const bool has_ended = TokenHasEnded(opened, wanted, now);
-  if (!has_ended) {
-    if (!end) return TokenState::kGood;
-    const absl::Duration life = *end - absl::FromUnixMillis(grant.updated_at_ms());
-    if (*end - now >= std::min(wanted.min_validity, life / 2)) return TokenState::kGood;
-  }
-  if (network == nullptr || !CanRefresh(*network, opened.tokens)) {
-    return has_ended ? TokenState::kEnded : TokenState::kGood;
-  }
-  if (now < FirstRefresh(network->refresh(), grant)) {
-    return has_ended ? TokenState::kToWait : TokenState::kGood;
-  }
-  return TokenState::kToRefresh;
-}
-
 std::optional<absl::Time> DueAtOf(const Grant& grant) {
   if (grant.due_at_ms() == kNeverDue) return std::nullopt;
   return absl::FromUnixMillis(grant.due_at_ms());
@@ -201,7 +162,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   }
   // The token is of use as long as it lasts.
   void OnClientGone() {
-    if (!TokenHasEnded(*found_, wanted_, tools_.clock())) return End(found_);
+    if (!TokenHasEnded(found_->grant, wanted_, tools_.clock())) return End(found_);
     Die(kConfigurationGone);
   }
 
@@ -223,7 +184,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
           NeedsReconnect(WhyReconnect(tools_.catalog, network_.id(), account->status_reason())));
     }
     // Or they have refreshed it, or the person connected anew.
-    const TokenState state = StateOf(&network_, *leased_, wanted_, tools_.clock());
+    const TokenState state = StateOf(&network_, leased_->grant, wanted_, tools_.clock());
     if (state != TokenState::kToRefresh) {
       EndLease(DueAtOf(leased_->grant));
       return state == TokenState::kGood ? End(leased_) : End(RefreshInProgress());
@@ -443,7 +404,7 @@ void GrantRefresher::GetToken(absl::string_view org_id, absl::string_view accoun
 
 void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
   absl::StatusOr<AccountWithToken> account =
-      tools_.store.accounts().GetWithToken(call->context, call->org_id, call->account_id);
+      tools_.store.accounts().ReadWithToken(call->context, call->org_id, call->account_id);
   if (!account.ok()) return call->done(account.status());
   call->account = *std::move(account);
   const record::v1::SocialAccount& record = call->account.account;
@@ -452,7 +413,7 @@ void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
         NeedsReconnect(WhyReconnect(tools_.catalog, record.network(), record.status_reason())));
   }
   absl::StatusOr<OpenedGrant> opened =
-      tools_.store.grants().GetWithTokens(call->context, call->org_id, record.grant_id());
+      tools_.store.grants().ReadWithTokens(call->context, call->org_id, record.grant_id());
   // The account was the last one, and was removed in between.
   if (absl::IsNotFound(opened.status()) ||
       (opened.ok() && opened->grant.disconnected_at_ms() != 0)) {
@@ -464,7 +425,7 @@ void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
   const Grant& grant = call->grant->grant;
   call->network = tools_.catalog.FindVariant(grant.network(), grant.variant());
   const absl::Time now = tools_.clock();
-  switch (StateOf(call->network, *call->grant, call->wanted, now)) {
+  switch (StateOf(call->network, grant, call->wanted, now)) {
     case TokenState::kGood:
       return call->Answer(call->grant);
     case TokenState::kToRefresh:

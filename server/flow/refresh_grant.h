@@ -32,6 +32,7 @@
 #include "core/call_context.h"
 #include "core/flow/token_response.h"
 #include "server/flow/flow_tools.h"
+#include "server/flow/token_state.h"
 #include "storage/account_store.h"
 #include "storage/grant_store.h"
 
@@ -47,14 +48,6 @@ struct UsableAccount {
   absl::string_view access_token() const;
   // Nothing: it has no end that is known.
   std::optional<absl::Time> expires_at() const;
-};
-
-struct WantedToken {
-  // How long it shall be good at least. Half of the time that the network gives its tokens is
-  // enough, however long this is: else each call would refresh.
-  absl::Duration min_validity = absl::Seconds(60);
-  // The network has refused the grant's token of this generation; 0: none that is known.
-  uint64_t refused_generation = 0;
 };
 
 // When a grant with these tokens is to be refreshed though nobody asks for a token, so that it does

@@ -7,10 +7,13 @@
 namespace authurl {
 
 // Whether a refresh would give new tokens.
-inline bool CanRefresh(const catalog::v1::Network& network, const TokenSet& tokens) {
+inline bool CanRefresh(const catalog::v1::Network& network, bool has_refresh_token) {
   if (!network.has_refresh()) return false;
   return network.refresh().rotation() == catalog::v1::Refresh::ROTATION_NO_REFRESH_TOKEN ||
-         !tokens.refresh_token.empty();
+         has_refresh_token;
+}
+inline bool CanRefresh(const catalog::v1::Network& network, const TokenSet& tokens) {
+  return CanRefresh(network, !tokens.refresh_token.empty());
 }
 
 // Whether sending the same again may be the second use of what can be used once.

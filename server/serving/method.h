@@ -2,13 +2,15 @@
 // handler between bytes and bytes.
 //
 // A handler is a plain function from caller and request to status and response; it knows nothing of
-// threads, queues or gRPC. There are four kinds, and a function for each that makes a Method of it:
+// threads, queues or gRPC. There are five kinds, and a function for each that makes a Method of it:
 //
 //   MakeReadMethod      one function, on kReads, where it may wait for the database to answer
 //   MakeWriteMethod     one function, on kWrites, where it may wait for it to commit
 //   MakeMemoryMethod    two steps: a look-up, first in memory alone and only where that does not do
 //                       in the database, and the rest, without I/O
 //   MakeOutboundMethod  is started, on a thread that must not wait, and completes when it can
+//   MakeMemoryOrOutboundMethod  two steps as well, without I/O; where memory does not do, it is
+//                       started as an outbound one in their place
 //
 // Reads and memory methods may answer that something must be written first: only that is done on
 // kWrites. No handler is ever run twice.
@@ -66,9 +68,9 @@ struct Method {
   // kMemory only: nothing where the database would have to be asked.
   std::function<std::optional<Handled>(const Caller&, absl::string_view request, Reply&)>
       handle_in_memory = {};
-  // kReads and kWrites, and kMemory on a thread of kReads.
+  // kReads and kWrites, and kMemory on a thread of kReads, unless it can be started.
   std::function<Handled(const Caller&, absl::string_view request, Reply&)> handle = {};
-  // kOutbound only.
+  // kOutbound, and kMemory where memory did not do.
   std::function<void(const Caller&, absl::string_view request, Reply&, Completion)> start = {};
 };
 
@@ -171,17 +173,15 @@ Method MakeWriteMethod(std::string path, Access access, const Service* service,
   return method;
 }
 
-// What a look-up found may refer to its request.
+// Method::handle_in_memory. What a look-up found may refer to its request.
 template <typename Service, typename Request, typename Response, typename Found>
-Method MakeMemoryMethod(
-    std::string path, Access access, const Service* service,
-    std::optional<absl::StatusOr<Found>> (Service::*look_up_in_memory)(const Caller&,
-                                                                       const Request&) const,
-    absl::StatusOr<Found> (Service::*look_up)(const Caller&, const Request&) const,
-    HandledAs<Response> (Service::*handler)(const Caller&, const Found&, Response&) const) {
-  const auto handle_in_memory = [service, look_up_in_memory, handler](
-                                    const Caller& caller, absl::string_view bytes,
-                                    Reply& reply) -> std::optional<Handled> {
+auto HandlerInMemory(const Service* service,
+                     std::optional<absl::StatusOr<Found>> (Service::*look_up_in_memory)(
+                         const Caller&, const Request&) const,
+                     HandledAs<Response> (Service::*handler)(const Caller&, const Found&, Response&)
+                         const) {
+  return [service, look_up_in_memory, handler](const Caller& caller, absl::string_view bytes,
+                                               Reply& reply) -> std::optional<Handled> {
     Exchange<Request, Response> exchange;
     if (!exchange.Parse(bytes)) return Ending{NotAMessage()};
     const std::optional<absl::StatusOr<Found>> found =
@@ -190,6 +190,15 @@ Method MakeMemoryMethod(
     if (!found->ok()) return exchange.Finish(Ending{found->status()}, reply);
     return exchange.Finish((service->*handler)(caller, **found, exchange.response), reply);
   };
+}
+
+template <typename Service, typename Request, typename Response, typename Found>
+Method MakeMemoryMethod(
+    std::string path, Access access, const Service* service,
+    std::optional<absl::StatusOr<Found>> (Service::*look_up_in_memory)(const Caller&,
+                                                                       const Request&) const,
+    absl::StatusOr<Found> (Service::*look_up)(const Caller&, const Request&) const,
+    HandledAs<Response> (Service::*handler)(const Caller&, const Found&, Response&) const) {
   const auto handle = [service, look_up, handler](const Caller& caller, absl::string_view bytes,
                                                   Reply& reply) -> Handled {
     Exchange<Request, Response> exchange;
@@ -201,7 +210,7 @@ Method MakeMemoryMethod(
   return {.path = std::move(path),
           .access = access,
           .lane = Lane::kMemory,
-          .handle_in_memory = handle_in_memory,
+          .handle_in_memory = HandlerInMemory(service, look_up_in_memory, handler),
           .handle = handle};
 }
 
@@ -246,6 +255,19 @@ Method MakeOutboundMethod(std::string path, Access access, const Service* servic
         ResponseCompletion<Response>(std::move(completion), SubjectOf(exchange.request), reply));
   };
   return {.path = std::move(path), .access = access, .lane = Lane::kOutbound, .start = start};
+}
+
+template <typename Service, typename Request, typename Response, typename Found>
+Method MakeMemoryOrOutboundMethod(
+    std::string path, Access access, const Service* service,
+    std::optional<absl::StatusOr<Found>> (Service::*look_up_in_memory)(const Caller&,
+                                                                       const Request&) const,
+    HandledAs<Response> (Service::*handler)(const Caller&, const Found&, Response&) const,
+    void (Service::*starter)(const Caller&, const Request&, ResponseCompletion<Response>) const) {
+  Method method = MakeOutboundMethod(std::move(path), access, service, starter);
+  method.lane = Lane::kMemory;
+  method.handle_in_memory = HandlerInMemory(service, look_up_in_memory, handler);
+  return method;
 }
 
 }  // namespace authurl

@@ -122,9 +122,10 @@ Pipeline::Progress Pipeline::Handle(Call& call, Lane here) {
   if (absl::Status status = call.context_.Check(); !status.ok()) return Ending{std::move(status)};
   const Method& method = call.method_;
   std::optional<Handled> handled;
-  if (method.lane == Lane::kMemory && here == Lane::kMemory) {
+  const bool can_start = method.start != nullptr;
+  if (method.lane == Lane::kMemory && (here == Lane::kMemory || can_start)) {
     handled = method.handle_in_memory(call.caller_, call.incoming_.request, call.reply_);
-    if (!handled.has_value()) return Lane::kReads;
+    if (!handled.has_value()) return can_start ? Lane::kOutbound : Lane::kReads;
   } else if (method.lane == here || method.lane == Lane::kMemory) {
     handled = method.handle(call.caller_, call.incoming_.request, call.reply_);
   } else {

@@ -17,9 +17,11 @@
 #include "core/crypto/key_ring.h"
 #include "core/crypto/sealer.h"
 #include "core/errors.h"
+#include "core/flow/token_response.h"
 #include "storage/client_secrets.h"
 #include "storage/credential_store.h"
 #include "storage/record_sealer.h"
+#include "storage/sealed_tokens.h"
 #include "storage/sqlite/sqlite_backend.h"
 #include "storage/tables.h"
 #include "tests/bench/example_call.h"
@@ -32,10 +34,13 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kCreatedAtMs = 1'795'435'200'000;
 constexpr char kClientSecret[] = "c2VjcmV0LW9mLWFuLWFwcC1vZi00NS1jaGFyYWN0ZXJzLg";
+constexpr int64_t kTokensEndAtMs = kCreatedAtMs + int64_t{20} * 365 * 24 * 3'600'000;
 constexpr int64_t kOrganizationsPerTransaction = 2'000;
+constexpr int64_t kOrganizationsWithAccountsPerTransaction = 20;
 // Upper bounds, to see whether the disk has room.
 constexpr int64_t kBytesPerOrganization = 1500;
 constexpr int64_t kBytesPerConfiguration = 1000;
+constexpr int64_t kBytesPerAccount = 8000;
 
 // Distinct streams for keys and ids of the same organisation.
 RandomSource SourceOf(uint64_t stream, uint64_t index) {
@@ -71,12 +76,32 @@ record::v1::ApiKey KeyRecord(absl::string_view text, record::v1::Role role,
   return key;
 }
 
+// A text as tokens are, of so many characters.
+std::string TokenText(uint64_t stream, uint64_t index, size_t characters) {
+  std::string text = NewApiKey(SourceOf(stream, index));
+  while (text.size() < characters) text += text;
+  return text.substr(0, characters);
+}
+
+// About as large as Google's: with an id_token, the largest that are common.
+TokenSet ExampleTokens(uint64_t index) {
+  TokenSet tokens;
+  tokens.access_token = TokenText(5, index, 220);
+  tokens.refresh_token = TokenText(6, index, 103);
+  tokens.id_token = TokenText(7, index, 1'000);
+  tokens.access_token_expires_at = absl::FromUnixMillis(kTokensEndAtMs);
+  tokens.scopes = {"openid", "https://www.googleapis.com/auth/userinfo.profile",
+                   "https://www.googleapis.com/auth/youtube.upload",
+                   "https://www.googleapis.com/auth/youtube.readonly"};
+  return tokens;
+}
+
 // Makes rows as the server would, for many to a transaction.
 class BulkWriter final {
  public:
   explicit BulkWriter(const RecordSealer& records) : records_(records) {}
 
-  void Add(uint64_t organization, int networks) {
+  void Add(uint64_t organization, const DeploymentSize& size) {
     const std::string org_id = OrganizationId(organization);
     record::v1::Organization record;
     record.set_org_id(org_id);
@@ -85,11 +110,18 @@ class BulkWriter final {
     batch_.push_back(Insert{&kOrganizations, records_.Seal(record, kGeneration, 1)});
     const auto key = KeyRecord(MintKey(organization), record::v1::ROLE_MINT, org_id);
     batch_.push_back(Insert{&kApiKeys, records_.Seal(key, kGeneration, 1)});
-    for (int network = 0; network < networks; ++network) {
+    for (int network = 0; network < size.networks_each; ++network) {
       const auto settings = ExampleSettings(org_id, ConfigurationId(organization, network),
                                             kNetworks[static_cast<size_t>(network)]);
       batch_.push_back(Insert{&kSocialNetworks,
                               records_.Seal(settings, kGeneration, ClientSecrets(kClientSecret))});
+    }
+    if (size.accounts_each == 0) return;
+    auto reader = KeyRecord(ReaderKey(organization), record::v1::ROLE_ORG, org_id);
+    reader.set_read_tokens(true);
+    batch_.push_back(Insert{&kApiKeys, records_.Seal(reader, kGeneration, 1)});
+    for (int account = 0; account < size.accounts_each; ++account) {
+      AddAccount(organization, account, size);
     }
   }
 
@@ -102,6 +134,47 @@ class BulkWriter final {
  private:
   static constexpr int64_t kGeneration = 1;
 
+  void AddAccount(uint64_t organization, int number, const DeploymentSize& size) {
+    const int network = number % size.networks_each;
+    const uint64_t index =
+        organization * static_cast<uint64_t>(size.accounts_each) + static_cast<uint64_t>(number);
+    const TokenSet tokens = ExampleTokens(index);
+    record::v1::Grant grant;
+    grant.set_id(NewId("gr_", SourceOf(8, index)));
+    grant.set_org_id(OrganizationId(organization));
+    grant.set_social_network_id(ConfigurationId(organization, network));
+    grant.set_social_network_version(1);
+    grant.set_network(std::string(kNetworks[static_cast<size_t>(network)]));
+    grant.set_client_id("Q0xJRU5UX0tFWV9PRl9BTl9BUFA6MTpjaQ");
+    grant.set_subject(absl::StrCat(100'000'000'000'000 + index));
+    grant.set_generation(1);
+    grant.set_consents(1);
+    grant.set_created_at_ms(kCreatedAtMs);
+    grant.set_updated_at_ms(kCreatedAtMs);
+    grant.set_due_at_ms(kNeverDue);
+    DescribeTokens(tokens, grant);
+    record::v1::SocialAccount account;
+    account.set_id(AccountId(organization, number));
+    account.set_org_id(grant.org_id());
+    account.set_social_network_id(grant.social_network_id());
+    account.set_network(grant.network());
+    account.set_tenant_id("customer_42");
+    account.set_account_type(record::v1::ACCOUNT_TYPE_PERSONAL);
+    account.set_network_unique_id(grant.subject());
+    account.set_username(absl::StrCat("somebody_", index));
+    account.set_display_name("Somebody with a Name");
+    account.set_avatar_url(absl::StrCat("https://cdn.example.com/profile_images/", index, ".jpg"));
+    account.set_grant_id(grant.id());
+    account.set_status(record::v1::ACCOUNT_STATUS_ACTIVE);
+    *account.mutable_granted_scopes() = grant.scopes();
+    account.set_created_at_ms(kCreatedAtMs);
+    account.set_updated_at_ms(kCreatedAtMs);
+    batch_.push_back(
+        Insert{&kGrants, records_.Seal(grant, kGeneration, 1, SerializeTokens(tokens))});
+    batch_.push_back(
+        Insert{&kSocialAccounts, records_.Seal(account, kGeneration, 1, SerializeOwnToken(""))});
+  }
+
   const RecordSealer& records_;
   Batch batch_;
 };
@@ -109,9 +182,11 @@ class BulkWriter final {
 absl::Status WriteAll(Backend& backend, const RecordSealer& records, DeploymentSize size) {
   BulkWriter writer(records);
   const absl::Time begin = absl::Now();
+  const int64_t at_a_time = size.accounts_each == 0 ? kOrganizationsPerTransaction
+                                                    : kOrganizationsWithAccountsPerTransaction;
   for (int64_t next = 0; next < size.organizations;) {
-    const int64_t end = std::min(next + kOrganizationsPerTransaction, size.organizations);
-    for (; next < end; ++next) writer.Add(static_cast<uint64_t>(next), size.networks_each);
+    const int64_t end = std::min(next + at_a_time, size.organizations);
+    for (; next < end; ++next) writer.Add(static_cast<uint64_t>(next), size);
     if (absl::Status status = writer.Commit(backend); !status.ok()) return status;
     const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
     absl::FPrintF(stderr, "\r%d of %d organisations, %.0f configurations/s ", next,
@@ -134,11 +209,20 @@ std::string ConfigurationId(uint64_t organization, int network) {
                SourceOf(2, organization * kNetworks.size() + static_cast<uint64_t>(network)));
 }
 
+std::string ReaderKey(uint64_t organization) { return NewApiKey(SourceOf(3, organization)); }
+
+std::string AccountId(uint64_t organization, int account) {
+  constexpr uint64_t kMost = 1'000'000;  // Of one organisation.
+  return NewId("sa_", SourceOf(4, organization * kMost + static_cast<uint64_t>(account)));
+}
+
 std::string Deployment::database() const { return absl::StrCat(folder_, "/authurl.sqlite3"); }
 std::string Deployment::key_ring_file() const { return absl::StrCat(folder_, "/key_ring"); }
 std::string Deployment::FileThatMarksItDone() const {
+  const std::string accounts =
+      size_.accounts_each == 0 ? "" : absl::StrCat("_and_", size_.accounts_each, "_accounts");
   return absl::StrCat(folder_, "/of_", size_.organizations, "_organizations_with_",
-                      size_.networks_each, "_networks");
+                      size_.networks_each, "_networks", accounts);
 }
 
 double Deployment::bytes_per_configuration() const {
@@ -160,8 +244,9 @@ absl::StatusOr<Deployment> Deployment::Make(const std::string& folder, Deploymen
     return absl::FailedPreconditionError(
         absl::StrCat(folder, " must be an empty folder, or one with such a deployment"));
   }
-  const int64_t needed =
-      size.organizations * kBytesPerOrganization + size.configurations() * kBytesPerConfiguration;
+  const int64_t needed = size.organizations * kBytesPerOrganization +
+                         size.configurations() * kBytesPerConfiguration +
+                         size.organizations * size.accounts_each * kBytesPerAccount;
   if (static_cast<int64_t>(fs::space(folder, error).available) < needed || error) {
     return absl::FailedPreconditionError(
         absl::StrCat(folder, " has no room for ", needed >> 20, " MiB"));
@@ -214,6 +299,11 @@ absl::Status Deployment::Check() const {
                         ->social_networks()
                         .Find(CallContext::Background(), org_id, name, "", "")
                         .status());
+    }
+    for (int account = 0; account < size_.accounts_each; ++account) {
+      const std::string id = AccountId(static_cast<uint64_t>(organization), account);
+      status.Update(
+          (*store)->accounts().GetWithToken(CallContext::Background(), org_id, id).status());
     }
     if (!status.ok()) return status;
   }

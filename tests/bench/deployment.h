@@ -17,10 +17,13 @@ inline constexpr std::array<absl::string_view, 10> kNetworks = {
     "x",      "youtube", "instagram", "facebook", "linkedin",
     "tiktok", "threads", "pinterest", "reddit",   "vimeo"};
 
-// Each organisation has one API key of role MINT and the first `networks_each` of kNetworks.
+// Each organisation has one API key of role MINT and the first `networks_each` of kNetworks. With
+// accounts it has also a key that may read tokens, and each account has a grant of its own, whose
+// token is good for years.
 struct DeploymentSize {
   int64_t organizations = 1;
   int networks_each = 1;
+  int accounts_each = 0;  // They take turns with the networks.
 
   int64_t configurations() const { return organizations * networks_each; }
   friend bool operator==(const DeploymentSize&, const DeploymentSize&) = default;
@@ -31,6 +34,9 @@ std::string OrganizationId(uint64_t organization);
 // The text of its API key. It can be foretold, so never use it for anything else.
 std::string MintKey(uint64_t organization);
 std::string ConfigurationId(uint64_t organization, int network);
+// Of the key that may read tokens: role ORG.
+std::string ReaderKey(uint64_t organization);
+std::string AccountId(uint64_t organization, int account);
 
 // A folder with a database, a key ring, and an API key of role SERVICE. A value.
 class Deployment final {

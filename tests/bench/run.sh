@@ -22,7 +22,8 @@ esac
 deploy/install-packages.sh build tests bench
 export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
 cmake --preset release -DAUTHURL_BUILD_TESTS=ON -DAUTHURL_BUILD_BENCH=ON
-cmake --build --preset release --target authurl-server rpc_floor core_speed allocations storage_scale writes completions
+cmake --build --preset release --target authurl-server rpc_floor core_speed allocations storage_scale writes completions \
+  access_tokens
 
 bin=build/release/bin
 out=build/bench
@@ -62,6 +63,7 @@ run floor "$bin/rpc_floor" "${rounds[@]}"
 run observation "$bin/rpc_floor" --servers="authurl --log_level=error,authurl $metrics" --latency=false "${rounds[@]}"
 run writes "$bin/writes" "${rounds[@]}"
 run completions "$bin/completions" "${rounds[@]}"
+run tokens "$bin/access_tokens" "${rounds[@]}"
 run scale "$bin/storage_scale" --folder="$folder" --organizations="$organizations" --cache_mib="$cache_mib" \
   --server_flags="$cache" "${scale_rounds[@]}"
 
@@ -79,7 +81,7 @@ row() {
 # The largest share of the processor time that other programs had meanwhile, in percent.
 others() {
   local program
-  for program in floor observation writes completions scale; do value "$program" share_of_others; done | sort -g |
+  for program in floor observation writes completions tokens scale; do value "$program" share_of_others; done | sort -g |
     tail -n 1 | awk '{ printf "%.0f", 100 * $1 }'
 }
 table() {
@@ -103,6 +105,7 @@ table() {
   row 10 "flows/s completed ÷ those of bare libcurl" "≥ 0.7" "$(value completions completion_ratio)"
   row 10 "the same, of a network whose exchange takes 100 ms" "≥ 0.7" "$(value completions completion_ratio_far)"
   row 11 "p99 beside 500 completions that wait ÷ alone" "≤ 1.2" "$(value completions url_p99_ratio_beside_waiting)"
+  row 12 "calls/s of GetAccessToken from memory ÷ those of GetAuthUrl" "≥ 0.9" "$(value tokens access_token_qps_ratio)"
   row "" "calls/s with metrics and access log ÷ without" "≥ 0.97" "$(value observation qps_ratio)"
   echo
   echo "$(date -u +%F), $(nproc) cores ($(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1))," \

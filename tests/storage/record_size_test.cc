@@ -66,6 +66,8 @@ TEST(RecordSizeTest, EveryFieldThatCanBeLargeIsCounted) {
   ExpectEveryFieldCounts<ApiKey>();
   ExpectEveryFieldCounts<Organization>();
   ExpectEveryFieldCounts<SocialNetworkSettings>();
+  ExpectEveryFieldCounts<record::v1::Grant>();
+  ExpectEveryFieldCounts<record::v1::SocialAccount>();
 }
 
 // What the allocator says that `count` copies take, read as if from the database, and what is
@@ -121,6 +123,19 @@ TEST(RecordSizeTest, TheCountIsWhatTheAllocatorSays) {
   organization.set_org_id("acme");
   organization.set_display_name("The people of acme");
   EXPECT_NEAR(Counted(organization), 1.0, 0.03);
+  record::v1::Grant grant;
+  grant.set_id("gr_0123456789abcdefghij");
+  grant.set_org_id("acme");
+  grant.set_client_id(std::string(72, 'k'));
+  for (int i = 0; i < 10; ++i) grant.add_scopes(std::string(static_cast<size_t>(5 * i), 's'));
+  EXPECT_NEAR(Counted(grant), 1.0, 0.03);
+  record::v1::SocialAccount account;
+  account.set_id("sa_0123456789abcdefghij");
+  account.set_grant_id(grant.id());
+  account.set_username("somebody");
+  account.set_avatar_url("https://cdn.example.com/profile_images/1234567890.jpg");
+  *account.mutable_granted_scopes() = grant.scopes();
+  EXPECT_NEAR(Counted(account), 1.0, 0.03);
 }
 
 }  // namespace

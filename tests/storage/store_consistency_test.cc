@@ -22,6 +22,8 @@
 #include "absl/time/time.h"
 #include "core/errors.h"
 #include "storage/credential_store.h"
+#include "storage/digest_id.h"
+#include "storage/store_errors.h"
 #include "tests/storage/flaky_backend.h"
 #include "tests/storage/store_fixture.h"
 #include "tests/support/build_kind.h"
@@ -32,6 +34,7 @@ namespace {
 
 using record::v1::ApiKey;
 using record::v1::Organization;
+using record::v1::SocialAccount;
 using record::v1::SocialNetworkSettings;
 
 constexpr absl::string_view kNetwork = "google";
@@ -80,15 +83,29 @@ class History final {
   size_t acknowledged_ = 0;
 };
 
-// An organisation with one key and one configuration.
+// An organisation with one key, one configuration, and an account with its token.
 struct Family {
   std::string org_id;
   std::mutex writing;
   int writes = 0;
-  History organization, key, settings;
+  History organization, key, settings, token;
 
   std::string key_id() const { return "key-of-" + org_id; }
   std::string network_id() const { return "network-of-" + org_id; }
+  // Of another configuration than the one that is changed all the time.
+  std::string app_id() const { return "app-of-" + org_id; }
+
+  // The account as it was connected last.
+  SocialAccount account() const {
+    const std::lock_guard lock(mutex);
+    return last_account;
+  }
+  void set_account(const SocialAccount& account) {
+    const std::lock_guard lock(mutex);
+    last_account = account;
+  }
+  mutable std::mutex mutex;
+  SocialAccount last_account;
 };
 
 class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterface<size_t> {
@@ -131,7 +148,10 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
       return;
     }
     if (!remove) return;
-    Write({{&family.organization, kAbsent}, {&family.key, kAbsent}, {&family.settings, kAbsent}},
+    Write({{&family.organization, kAbsent},
+           {&family.key, kAbsent},
+           {&family.settings, kAbsent},
+           {&family.token, kAbsent}},
           [&] { return store_->DeleteOrganization(kNoLimit, family.org_id, kNow); });
   }
 
@@ -179,8 +199,73 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
     });
   }
 
+  // Connects the account, again where it is connected; or gives its grant other tokens.
+  void WriteToken(Family& family, bool refresh) {
+    if (family.organization.state() == kAbsent) return;
+    const std::string name = absl::StrCat("token ", ++family.writes);
+    // No lease lasts from one write to the next.
+    const absl::Time now = kNow + 2 * kRefreshLease * family.writes;
+    TokenSet tokens;
+    tokens.access_token = name;
+    if (refresh) {
+      if (family.token.state() == kAbsent) return;
+      const std::string grant_id = family.account().grant_id();
+      const auto lease = store_->grants().TakeLease(kNoLimit, family.org_id, grant_id, name, now);
+      if (!lease.ok() || !lease->is_taken) return;
+      Write({{&family.token, name}}, [&] {
+        return store_->grants()
+            .StoreRefreshed(kNoLimit, family.org_id, grant_id, name, tokens, std::nullopt, now)
+            .status();
+      });
+      return;
+    }
+    store_->social_networks()
+        .Create(kNoLimit, TestSettings(family.org_id, family.app_id(), "github"), "secret")
+        .status()
+        .IgnoreError();
+    record::v1::Flow flow;
+    flow.set_id(DigestId(absl::StrCat(family.org_id, name)));
+    flow.set_org_id(family.org_id);
+    flow.set_network("github");
+    flow.set_social_network_id(family.app_id());
+    flow.set_state_expires_at_ms(absl::ToUnixMillis(now + absl::Minutes(20)));
+    if (!store_->flows().Spend(kNoLimit, flow, now).ok()) return;
+    if (!store_->social_networks().Get(kNoLimit, family.org_id, family.app_id()).ok()) return;
+    record::v1::Grant grant;
+    grant.set_org_id(family.org_id);
+    grant.set_social_network_id(family.app_id());
+    grant.set_network("github");
+    grant.set_client_id(TestSettings(family.org_id, family.app_id(), "github").client_key());
+    grant.set_subject("person");
+    SocialAccount account;
+    account.set_social_network_id(family.app_id());
+    account.set_network("github");
+    account.set_network_unique_id("person");
+    Write({{&family.token, name}}, [&] {
+      const auto connected = store_->flows().Complete(kNoLimit, family.org_id, flow.id(),
+                                                      {grant, tokens}, {{account, ""}}, now);
+      // Though its end was not heard, it may be connected.
+      const auto listed =
+          store_->accounts().List(kNoLimit, family.org_id, {.network = "github"}, "", {.rows = 2});
+      if (listed.ok() && !listed->records.empty()) family.set_account(listed->records[0]);
+      if (connected.ok()) family.set_account(connected->accounts[0]);
+      return connected.status();
+    });
+  }
+
+  void DeleteAccount(Family& family) {
+    if (family.token.state() == kAbsent) return;
+    const std::string id = family.account().id();
+    Write({{&family.token, kAbsent}},
+          [&] { return store_->accounts().Delete(kNoLimit, family.org_id, id, kNow).status(); });
+  }
+
   void WriteSomething(Family& family, uint32_t dice) {
     const std::lock_guard lock(family.writing);
+    if (dice & 16) {
+      if (dice % 8 == 0) return DeleteAccount(family);
+      return WriteToken(family, dice % 8 < 5);
+    }
     switch (dice % 16) {
       case 0:
         return WriteOrganization(family, true);
@@ -218,7 +303,14 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
             const std::function<std::optional<CredentialStore::Found<Record>>()>& find,
             const std::function<CredentialStore::Found<Record>()>& load,
             const std::function<std::string(const Record&)>& name) {
-    const size_t from = history.acknowledged();
+    ReadFrom<Record>(history, history.acknowledged(), from_memory, find, load, name);
+  }
+  // The same of a read that began when number `from` was acknowledged.
+  template <typename Record>
+  void ReadFrom(const History& history, size_t from, bool from_memory,
+                const std::function<std::optional<CredentialStore::Found<Record>>()>& find,
+                const std::function<CredentialStore::Found<Record>()>& load,
+                const std::function<std::string(const Record&)>& name) {
     std::optional<CredentialStore::Found<Record>> record;
     if (from_memory) record = find();
     if (!record) record = load();
@@ -232,9 +324,39 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
     }
   }
 
+  // The token of the account as it was connected last: as GetAccessToken reads it.
+  CredentialStore::Found<std::string> LoadToken(const Family& family, const std::string& id) {
+    const auto account = store_->accounts().ReadWithToken(kNoLimit, family.org_id, id);
+    if (!account.ok()) return account.status();
+    const auto opened =
+        store_->grants().ReadWithTokens(kNoLimit, family.org_id, account->account.grant_id());
+    // Removed in between.
+    if (opened.ok() && opened->grant.disconnected_at_ms() != 0) return SocialAccountNotFound(id);
+    if (!opened.ok()) return opened.status();
+    return std::make_shared<const std::string>(opened->tokens.access_token);
+  }
+  std::optional<CredentialStore::Found<std::string>> FindToken(const Family& family,
+                                                               const std::string& id) {
+    const auto account = store_->accounts().FindInMemory(family.org_id, id);
+    if (!account) return std::nullopt;
+    if (!account->ok()) return account->status();
+    const auto grant = store_->grants().FindInMemory(***account);
+    if (grant == nullptr || grant->record.disconnected_at_ms() != 0) return std::nullopt;
+    const auto token = store_->grants().OpenAccessToken(*grant);
+    if (!token.ok()) return token.status();
+    return std::make_shared<const std::string>(token->token());
+  }
+
   void ReadSomething(const Family& family, uint32_t dice) {
     const bool from_memory = dice & 4;
     const std::string& org_id = family.org_id;
+    if (dice & 8) {
+      const size_t from = family.token.acknowledged();
+      const std::string id = family.account().id();
+      return ReadFrom<std::string>(
+          family.token, from, from_memory, [&] { return FindToken(family, id); },
+          [&] { return LoadToken(family, id); }, [](const std::string& token) { return token; });
+    }
     switch (dice % 4) {
       case 0:
         return Read<Organization>(
@@ -260,7 +382,7 @@ class StoreConsistencyTest : public StoreTest, public ::testing::WithParamInterf
 
   void ReadAllOnce() {
     for (const Family& family : families_) {
-      for (uint32_t dice = 0; dice < 8; ++dice) ReadSomething(family, dice);
+      for (uint32_t dice = 0; dice < 16; ++dice) ReadSomething(family, dice);
     }
   }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
@@ -22,6 +23,7 @@
 #include "core/flow/authorization_response.h"
 #include "tests/core/flow/vectors.h"
 #include "tests/server/api/social_account_fixture.h"
+#include "tests/support/equals_proto.h"
 #include "tests/support/eventually.h"
 #include "tests/support/network_simulator.h"
 #include "tests/support/temp_dir.h"
@@ -491,6 +493,79 @@ TEST_F(SocialAccountTest, TokensAreForKeysThatMayReadThem) {
   ASSERT_THAT(again, SizeIs(1));
   EXPECT_EQ(again[0].id(), accounts[0].id());
   EXPECT_EQ(again[0].status(), v1::SocialAccount::STATUS_ACTIVE);
+}
+
+TEST_F(SocialAccountTest, ATokenThatWasReadIsReadAgainWithoutTheDatabase) {
+  const std::vector<v1::SocialAccount> accounts = Connect(Configured(VectorNamed("x")));
+  ASSERT_THAT(accounts, SizeIs(1));
+  ASSERT_OK_AND_ASSIGN(const auto cold, TokenOf(accounts[0]));
+  ASSERT_OK_AND_ASSIGN(const auto warm, TokenOf(accounts[0]));
+  EXPECT_THAT(warm, EqualsProto(cold));
+  const std::string path = server_->folder().database();
+  std::filesystem::rename(path, path + ".away");
+  // From now on the database answers nothing. Another account each time: that there is none is
+  // kept.
+  int asked = 0;
+  EXPECT_TRUE(Eventually([&] {
+    v1::SocialAccount unknown;
+    unknown.set_id(absl::StrCat("sa_unknown", ++asked));
+    return ReasonOf(TokenOf(unknown).status()) == "STORAGE_UNAVAILABLE";
+  }));
+  ASSERT_OK_AND_ASSIGN(const auto away, TokenOf(accounts[0]));
+  EXPECT_THAT(away, EqualsProto(cold));
+  v1::GetAccessTokenRequest wrong;
+  EXPECT_THAT(Ask<v1::GetAccessTokenResponse>("GetAccessToken", wrong, AsReader()),
+              HasReason("INVALID_PAYLOAD"));
+  wrong.set_account_id(accounts[0].id());
+  wrong.mutable_min_validity()->set_seconds(-1);
+  EXPECT_THAT(Ask<v1::GetAccessTokenResponse>("GetAccessToken", wrong, AsReader()),
+              HasReason("INVALID_PAYLOAD"));
+  EXPECT_THAT(Call<v1::GetAccessTokenResponse>(
+                  "GetAccessToken", absl::StrCat("account_id: '", accounts[0].id(), "'")),
+              HasReason("ROLE_NOT_ALLOWED"));
+  std::filesystem::rename(path + ".away", path);
+}
+
+TEST_F(SocialAccountTest, ATokenInMemoryIsGoneAtOnceForWhomItIsGone) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  const std::vector<v1::SocialAccount> accounts = Connect(network);
+  ASSERT_THAT(accounts, SizeIs(1));
+  const v1::SocialAccount& account = accounts[0];
+  const std::string by_id = absl::StrCat("account_id: '", account.id(), "'");
+  ASSERT_OK(Admin().CreateOrganization("other"));
+  const auto other = CallAsAdmin<v1::CreateApiKeyResponse>(
+      "CreateApiKey", "org_id: 'other' role: ROLE_ORG read_tokens: true");
+  const auto second = CallAsAdmin<v1::CreateApiKeyResponse>(
+      "CreateApiKey", "org_id: 'acme' role: ROLE_ORG read_tokens: true");
+  ASSERT_OK(other);
+  ASSERT_OK(second);
+  const auto as = [&](const std::string& key) {
+    return server_->Call<v1::GetAccessTokenResponse>("GetAccessToken", by_id, Bearer(key));
+  };
+  ASSERT_OK(as(second->key()));
+  ASSERT_OK_AND_ASSIGN(const auto first, as(second->key()));
+  // Whose it is not, twice: the second time memory knows that there is none.
+  EXPECT_THAT(as(other->key()), HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
+  EXPECT_THAT(as(other->key()), HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
+  ASSERT_OK(CallAsAdmin<v1::RevokeApiKeyResponse>(
+      "RevokeApiKey", absl::StrCat("key_id: '", second->api_key().key_id(), "'")));
+  EXPECT_THAT(as(second->key()), HasReason("API_KEY_INVALID"));
+
+  // The person connects again: another token.
+  ASSERT_OK(TokenOf(account));
+  ASSERT_THAT(Connect(network), SizeIs(1));
+  ASSERT_OK_AND_ASSIGN(const auto again, TokenOf(account));
+  EXPECT_NE(again.access_token(), first.access_token());
+  ASSERT_OK(Call<v1::DeleteSocialAccountResponse>("DeleteSocialAccount",
+                                                  absl::StrCat("id: '", account.id(), "'")));
+  EXPECT_THAT(TokenOf(account), HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
+
+  const std::vector<v1::SocialAccount> last = Connect(network);
+  ASSERT_THAT(last, SizeIs(1));
+  ASSERT_OK(TokenOf(last[0]));
+  ASSERT_OK(TokenOf(last[0]));
+  ASSERT_OK(CallAsAdmin<v1::DeleteOrganizationResponse>("DeleteOrganization", "org_id: 'acme'"));
+  EXPECT_FALSE(TokenOf(last[0]).ok());
 }
 
 }  // namespace

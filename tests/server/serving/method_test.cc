@@ -181,6 +181,34 @@ TEST_F(MethodTest, OutboundMethodEndsWhenItsResponseComes) {
   EXPECT_EQ(lane.stats().queued, 0u);
 }
 
+TEST_F(MethodTest, MemoryOrOutboundMethodIsStartedWhereMemoryDoesNotDo) {
+  const Method method = MakeMemoryOrOutboundMethod(
+      "/s/Either", Access::kMint, &echo_, &Echo::LookUpInMemory, &Echo::Minting, &Echo::Start);
+  EXPECT_EQ(method.lane, Lane::kMemory);
+  EXPECT_EQ(method.handle, nullptr);
+  const auto warm = method.handle_in_memory(caller_, RequestFor("warm"), reply_);
+  ASSERT_TRUE(warm.has_value());
+  ASSERT_OK(std::get<Ending>(*warm).status);
+  EXPECT_EQ(std::get<Ending>(*warm).subject.network, "warm");  // What is logged of it.
+  EXPECT_EQ(UrlIn(reply_), "warm");
+  EXPECT_THAT(RunMethod(method, caller_, RequestFor("none"), reply_),
+              StatusIs(absl::StatusCode::kNotFound, ::testing::_));
+  EXPECT_THAT(RunMethod(method, caller_, "\xff\xff", reply_), HasReason("INVALID_PAYLOAD"));
+  EXPECT_EQ(echo_.minted, 1);
+  EXPECT_EQ(echo_.started, nullptr);
+
+  EXPECT_FALSE(method.handle_in_memory(caller_, RequestFor("cold"), reply_).has_value());
+  OutboundLane lane(1);
+  KeptEnding call;
+  ASSERT_TRUE(lane.TryEnter());
+  method.start(caller_, RequestFor("cold"), reply_, Completion(Unanswered(call), lane));
+  ASSERT_NE(echo_.started, nullptr);
+  EXPECT_EQ(echo_.network, "cold");
+  EXPECT_EQ(echo_.minted, 1);
+  (*echo_.started)(Response());
+  EXPECT_EQ(call.status, absl::OkStatus());
+}
+
 TEST_F(MethodTest, OutboundMethodMayEndWithAnErrorOrBeGivenUp) {
   const Method method = MakeOutboundMethod("/s/Outbound", Access::kMint, &echo_, &Echo::Start);
   OutboundLane lane(1);

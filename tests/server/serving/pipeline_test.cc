@@ -541,6 +541,39 @@ TEST_F(PipelineTest, KeyThatIsNotInMemoryIsLookedUpOnAThreadForReads) {
   EXPECT_EQ(handled_, 1);
 }
 
+TEST_F(PipelineTest, WhatIsNotInMemoryIsStartedWhereItCanBe) {
+  Method method = methods_.at(kMemoryPath);
+  method.start = methods_.at(kOutboundPath).start;
+  method.handle = nullptr;
+  std::atomic<int> looked = 0;
+  std::optional<absl::Status> known = absl::OkStatus();
+  SetLookUp([&](const Caller& caller) {
+    EXPECT_EQ(caller.org_id, "acme");
+    ++looked;
+    return known;
+  });
+  const PlainMetadata metadata = {{"authorization", "Bearer " + key_}};
+  // The first call has to look up its key on a thread for reads; there memory is asked, too.
+  for (int i = 1; i <= 2; ++i) {
+    PlainCall call(*pipeline_, method, metadata, "");
+    call.Serve();
+    EXPECT_TRUE(call.reply().status().ok());
+    EXPECT_EQ(looked, i);
+  }
+  EXPECT_EQ(parked(), 0u);
+  known = std::nullopt;
+  PlainCall call(*pipeline_, method, metadata, "");
+  call.Serve();
+  ASSERT_EQ(parked(), 1u);
+  EXPECT_EQ(looked, 3);
+  EXPECT_EQ(lanes_.outbound.stats().queued, 1u);
+  EXPECT_EQ(call.reply().times_sent(), 0);
+  TakeParked().front().End({absl::OkStatus()});
+  EXPECT_TRUE(call.reply().status().ok());
+  EXPECT_EQ(call.reply().times_sent(), 1);
+  EXPECT_EQ(lanes_.outbound.stats().queued, 0u);
+}
+
 TEST_F(PipelineTest, EveryCallIsCountedOnceHoweverManyLanesItTakes) {
   SetLookUp([](const Caller&) { return std::nullopt; });
   ASSERT_TRUE(CallMemory().status.ok());
