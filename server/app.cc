@@ -186,7 +186,7 @@ absl::Status App::Bind() {
   const ConnectionBudget wanted = {.connections = config_.max_connections,
                                    .handshakes = config_.max_handshakes};
   const absl::StatusOr<ConnectionBudget> fitting =
-      FitToDescriptors(wanted, 2 * config_.max_outbound_calls);
+      FitToDescriptors(wanted, 3 * config_.max_outbound_calls);
   if (!fitting.ok()) return fitting.status();
   if (*fitting != wanted) LogFewerConnections(wanted, *fitting);
   auto listener = Listener::Bind(
@@ -205,6 +205,7 @@ absl::Status App::Bind() {
 
 absl::Status App::StartHttpClient() {
   for (const auto* network : catalog_.networks()) outbound_metrics_.AddNetwork(network->id());
+  outbound_metrics_.AddNetwork(kWebhookTarget);
   CurlClient::Options options;
   options.version = AUTHURL_VERSION;
   options.ca_file = config_.outbound_ca_file;
@@ -217,6 +218,10 @@ absl::Status App::StartHttpClient() {
     options.nat64 = *prefix;
   }
   options.allow_local = config_.allow_local_instances;
+  absl::StatusOr<std::vector<AddressNetwork>> networks =
+      ParseAddressNetworks(config_.webhook_allowed_networks);
+  if (!networks.ok()) return networks.status();
+  options.receiver_networks = *std::move(networks);
   options.max_calls = config_.max_outbound_calls;
   options.max_calls_per_host = config_.max_outbound_calls_per_host;
   options.max_calls_per_organization = config_.max_outbound_calls_per_organization;
