@@ -80,9 +80,9 @@ struct DueWebhook {
 // How far a holder has come. Numbers are those of events.
 struct DeliveryProgress {
   int64_t delivered_up_to = 0;
-  std::vector<int64_t> delivered_beyond;
-  std::vector<int64_t> replayed;  // No longer to be delivered again.
-  std::optional<absl::Time> last_success_at;
+  std::vector<int64_t> delivered_beyond = {};
+  std::vector<int64_t> replayed = {};  // No longer to be delivered again.
+  std::optional<absl::Time> last_success_at = {};
 };
 
 // How a holder leaves a webhook behind.
