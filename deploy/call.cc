@@ -38,6 +38,7 @@
 #include "authurl/v1/organization_service.pb.h"
 #include "authurl/v1/social_account_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
+#include "authurl/v1/webhook_service.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -155,7 +156,8 @@ class Methods final {
          {v1::GetAuthUrlRequest::descriptor()->file(),
           v1::CreateOrganizationRequest::descriptor()->file(),
           v1::CreateSocialNetworkRequest::descriptor()->file(),
-          v1::CompleteAuthRequest::descriptor()->file(), pool_.BuildFile(health)}) {
+          v1::CompleteAuthRequest::descriptor()->file(), v1::Webhook::descriptor()->file(),
+          pool_.BuildFile(health)}) {
       services_.push_back(file->service(0));
     }
   }

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "core/api_key.h"
 #include "core/errors.h"
+#include "core/flow/webhook_body.h"
 #include "server/observe/log.h"
 #include "storage/webhook_store.h"
 
@@ -102,7 +103,7 @@ void EventDeliverer::Test(const OpenedWebhook& opened, const CallContext& contex
   event.set_created_at_ms(absl::ToUnixMillis(now));
   event.set_webhook_id(webhook.id());
   HttpRequest request =
-      DeliveryRequest(webhook.url(), opened.keys, id, DeliveryBody(id, kTestEventType, event), now);
+      DeliveryRequest(webhook.url(), opened.keys, id, WebhookBody(id, kTestEventType, event), now);
   CallTarget target = {.network = kWebhookTarget, .org_id = org_id, .trust = HostTrust::kReceiver};
   tools_.http.Send(std::move(request), std::move(target), context,
                    [this, org_id, &context,

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "core/api_key.h"
 #include "core/errors.h"
+#include "core/flow/webhook_body.h"
 #include "server/observe/log.h"
 #include "storage/event_store.h"
 #include "storage/webhook_store.h"
@@ -285,7 +286,7 @@ void WebhookRun::OnSlot() {
       const Item& item = line->items.front();
       const std::string id = EventIdOf(item.number);
       request = DeliveryRequest(webhook_.url(), keys_, id,
-                                DeliveryBody(id, EventTypeName(item.event.type()), item.event),
+                                WebhookBody(id, EventTypeName(item.event.type()), item.event),
                                 tools_.clock());
     }
   }

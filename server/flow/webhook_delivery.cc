@@ -1,12 +1,8 @@
 #include "server/flow/webhook_delivery.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -21,22 +17,6 @@ namespace {
 constexpr std::array<absl::Duration, 7> kPauses = {
     absl::Seconds(5),  absl::Seconds(30), absl::Minutes(2), absl::Minutes(10),
     absl::Minutes(30), absl::Hours(1),    absl::Hours(2)};
-
-// Of an IP address as a URL has it. One that is a name is judged when it was looked up.
-std::optional<AddressKind> KindOf(const RedirectUri& uri) {
-  const std::string host(uri.host);
-  sockaddr_storage storage = {};
-  auto& ipv4 = reinterpret_cast<sockaddr_in&>(storage);
-  auto& ipv6 = reinterpret_cast<sockaddr_in6&>(storage);
-  if (inet_pton(AF_INET, host.c_str(), &ipv4.sin_addr) == 1) {
-    storage.ss_family = AF_INET;
-  } else if (inet_pton(AF_INET6, host.c_str(), &ipv6.sin6_addr) == 1) {
-    storage.ss_family = AF_INET6;
-  } else {
-    return std::nullopt;
-  }
-  return JudgeAddress(reinterpret_cast<const sockaddr&>(storage));
-}
 
 // RFC 9110 section 10.2.3: seconds, or a date.
 std::optional<absl::Duration> ReadRetryAfter(absl::string_view text, absl::Time now) {
@@ -72,41 +52,10 @@ void CheckWebhookUrl(absl::string_view field, const std::string& url, const Rece
   }
   // Where the operator has networks of their own, it is the operator's guard that tells.
   if (any_port) return;
-  const std::optional<AddressKind> kind = KindOf(*uri);
+  const std::optional<AddressKind> kind = JudgeAddressText(uri->host);
   if (uri->host_kind == HostKind::kLocalhost || (kind && *kind != AddressKind::kPublic)) {
     violations.Add(field, "must lead to a public address");
   }
-}
-
-std::string DeliveryBody(absl::string_view id, absl::string_view type,
-                         const record::v1::Event& event) {
-  // In this order, so that people find what they look for.
-  nlohmann::ordered_json data;
-  const auto put = [&](const char* name, absl::string_view value) {
-    if (!value.empty()) data[name] = std::string(value);
-  };
-  const absl::Time created_at = absl::FromUnixMillis(event.created_at_ms());
-  const std::string created =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", created_at, absl::UTCTimeZone());
-  put("id", id);
-  put("type", type);
-  put("createdAt", created);
-  put("accountId", event.account_id());
-  put("socialNetworkId", event.social_network_id());
-  put("network", event.network());
-  put("instance", event.instance());
-  put("variant", event.variant());
-  put("tenantId", event.tenant_id());
-  put("flowId", event.flow_id());
-  put("reason", event.reason());
-  put("webhookId", event.webhook_id());
-  for (const std::string& changed : event.changed()) data["changed"].push_back(changed);
-  nlohmann::ordered_json body;
-  body["type"] = std::string(type);
-  body["timestamp"] = created;
-  body["data"] = std::move(data);
-  // An instance's own words may be no UTF-8.
-  return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 HttpRequest DeliveryRequest(const std::string& url, const WebhookKeys& keys, absl::string_view id,

@@ -37,10 +37,7 @@ struct ReceiverRules {
 void CheckWebhookUrl(absl::string_view field, const std::string& url, const ReceiverRules& rules,
                      FieldViolations& violations);
 
-// {"type": …, "timestamp": …, "data": {…}}; `id` and `type` as callers know them.
-std::string DeliveryBody(absl::string_view id, absl::string_view type,
-                         const record::v1::Event& event);
-// `now`: when this attempt is made.
+// `body`: core/flow/webhook_body.h. `now`: when this attempt is made.
 HttpRequest DeliveryRequest(const std::string& url, const WebhookKeys& keys, absl::string_view id,
                             std::string body, absl::Time now);
 

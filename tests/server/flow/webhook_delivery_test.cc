@@ -62,20 +62,6 @@ TEST(WebhookUrlTest, WhereTheOperatorHasNetworksAnyPortIsTaken) {
   EXPECT_NE(WrongWith("http://10.1.2.3:8080/hook", {.allow_local = true}), "");
 }
 
-TEST(WebhookDeliveryTest, TheBodyHasWhatIsSetAndNothingElse) {
-  record::v1::Event event;
-  event.set_created_at_ms(1'800'000'000'123);
-  event.set_account_id("sa_1");
-  event.set_instance("a\"b\\\xff");
-  event.add_changed("username");
-  event.add_changed("scopes");
-  EXPECT_EQ(DeliveryBody("ev_1", "account.updated", event),
-            R"({"type":"account.updated","timestamp":"2027-01-15T08:00:00.123Z","data":)"
-            R"({"id":"ev_1","type":"account.updated","createdAt":"2027-01-15T08:00:00.123Z",)"
-            "\"accountId\":\"sa_1\",\"instance\":\"a\\\"b\\\\\xef\xbf\xbd\","
-            R"("changed":["username","scopes"]}})");
-}
-
 DeliveryResult Read(int status, const std::string& retry_after = "") {
   HttpAnswer answer;
   answer.status = status;
