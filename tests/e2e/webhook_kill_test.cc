@@ -1,6 +1,8 @@
 // The server is killed while it delivers events to webhooks, again and again. Whatever the moment:
 // every event that a caller can know of comes at least once, and those of one account in order.
 #include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
