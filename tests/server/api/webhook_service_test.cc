@@ -48,8 +48,10 @@ class WebhookServiceTest : public ServiceTest {
 
   // A person who refuses: an event without any network.
   void MakeEvent() {
-    if (!configured_) ASSERT_OK(Configure("x"));
-    configured_ = true;
+    if (!configured_) {
+      ASSERT_OK(Configure("x"));
+      configured_ = true;
+    }
     ASSERT_OK_AND_ASSIGN(const auto minted,
                          GetAuthUrl("network: 'x' redirect_uri: 'https://app.example.com/cb'"));
     std::string state = minted.auth_url().substr(minted.auth_url().find("&state=") + 7);
@@ -265,7 +267,7 @@ TEST_F(BadWebhookTest, FaultsAreNamed) {
       {"CreateWebhook", "url: 'https://169.254.169.254/'", "url", "public address"},
       {"CreateWebhook", "url: 'https://localhost/'", "url", "public address"},
       {"CreateWebhook", absl::StrCat("url: 'https://h.example/", std::string(2048, 'x'), "'"),
-       "url", "2068 bytes"},
+       "url", "2066 bytes"},
       {"CreateWebhook", url + "event_types: 'account.conquered'", "event_types[0]",
        "\"account.conquered\" is not a type of event"},
       {"CreateWebhook", url + "event_types: ['account.updated', 'account.updated']",

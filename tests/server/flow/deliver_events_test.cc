@@ -253,7 +253,7 @@ TEST_F(DeliverEventsTest, NothingIsLostWhileAReceiverIsDownForAnHour) {
 }
 
 TEST_F(DeliverEventsTest, ReceiversThatRefuseAreTriedAgain) {
-  for (const int status : {500, 503, 400, 301, 302, 307, 308, 100 + 99}) {
+  for (const int status : {500, 503, 400, 301, 302, 307, 308}) {
     SCOPED_TRACE(status);
     WebhookReceiver receiver;
     receiver.AnswerWith(status, "Location: https://elsewhere.example/\r\n");
@@ -262,10 +262,8 @@ TEST_F(DeliverEventsTest, ReceiversThatRefuseAreTriedAgain) {
     Start();
     MakeEvents(2);
     ASSERT_TRUE(Eventually([&] { return Stored(id).failures() == 1; }));
-    if (status >= 200) {
-      EXPECT_THAT(Stored(id).last_failure(),
-                  HasSubstr(absl::StrCat("answered with the status ", status)));
-    }
+    EXPECT_THAT(Stored(id).last_failure(),
+                HasSubstr(absl::StrCat("answered with the status ", status)));
     // Not before its time.
     const size_t before = receiver.received().size();
     absl::SleepFor(kAWhile);
@@ -480,6 +478,7 @@ TEST_F(DeliverEventsTest, DeletedAndDisabledOnesGetNothingMore) {
     const std::string id = is_deleted ? "wh_1" : "wh_2";
     Create(receiver.Url(), id);
     std::atomic<bool> is_over = false;
+    std::atomic<size_t> until_then = 0;
     receiver.AnswerBy([&](const Delivery&) {
       if (!is_over.exchange(true)) {
         if (is_deleted) {
@@ -491,15 +490,17 @@ TEST_F(DeliverEventsTest, DeletedAndDisabledOnesGetNothingMore) {
           }));
         }
         deliverer_->NoteChange("acme", id);
+        until_then = receiver.received().size();
       }
       return "HTTP/1.1 204 No Content\r\n\r\n";
     });
     MakeEvents(30);
     Start();
-    ASSERT_TRUE(receiver.WaitForTaken(1));
+    ASSERT_TRUE(Eventually([&] { return until_then > 0; }));
     absl::SleepFor(kAWhile);
-    // Those that were under way.
-    EXPECT_THAT(receiver.received().size(), Le(16u));
+    // Those that were under way, of ninety.
+    EXPECT_THAT(receiver.received().size(), Le(until_then + 16));
+    EXPECT_THAT(receiver.received().size(), Le(80u));
     Stop();
   }
 }

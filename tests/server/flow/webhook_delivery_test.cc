@@ -44,7 +44,7 @@ TEST(WebhookUrlTest, WhatIsNotIsRefusedWithTheReason) {
       {"https://169.254.169.254/", "public address"},
       {"https://[::1]/", "public address"},
       {"https://[fd00::1]/", "public address"},
-      {absl::StrCat("https://hooks.example.com/", std::string(2048, 'a')), "2,048"},
+      {absl::StrCat("https://hooks.example.com/", std::string(2048, 'a')), "at most 2048"},
   };
   for (const auto& [url, what] : wrong) {
     EXPECT_NE(WrongWith(url), "") << url;
