@@ -68,7 +68,7 @@ wait_for() {
 refuse() {
   local state
   state=$(call "$key" AuthUrlService/GetAuthUrl '{"network":"x","redirect_uri":"https://app.example.com/cb"}' |
-    member authUrl | sed -E 's/.*[?&]state=([^&]*).*/\1/')
+    member auth_url | sed -E 's/.*[?&]state=([^&]*).*/\1/')
   call "$key" SocialAccountService/CompleteAuth \
     "{\"response\":\"https://app.example.com/cb?error=access_denied&state=$state\"}" >/dev/null 2>&1 || true
 }
@@ -102,7 +102,7 @@ wait_for 3
 # Without an overlap the old one is no longer good. A test shall not be signed by the one that nobody has written down.
 rotated=$(call "$key" WebhookService/RotateWebhookSecret "{\"id\":\"$id\",\"overlap\":\"0s\"}" | member secret)
 tested=$(call "$key" WebhookService/TestWebhook "{\"id\":\"$id\"}")
-grep -q '"httpStatus": *400' <<<"$tested" || fail "what an unknown secret has signed was taken: $tested"
+grep -q '"http_status": *400' <<<"$tested" || fail "what an unknown secret has signed was taken: $tested"
 echo "$rotated" >>"$data/secrets"
 call "$key" WebhookService/TestWebhook "{\"id\":\"$id\"}" >/dev/null
 wait_for 4
