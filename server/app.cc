@@ -17,6 +17,7 @@
 #include "authurl/v1/organization_service.pb.h"
 #include "authurl/v1/social_account_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
+#include "authurl/v1/webhook_service.pb.h"
 #include "server/observe/log.h"
 #include "server/serving/api_keys.h"
 #include "server/serving/callback_frame.h"
@@ -48,6 +49,8 @@ constexpr absl::Duration kServerShutdown = absl::Seconds(2);
 constexpr absl::Duration kLongestRest = absl::Seconds(5);
 // Commits of theirs are shared, so a few suffice for what the networks' answers give them to do.
 constexpr int kFlowThreads = 16;
+// Of what receivers of webhooks are called at a time; those that answer slowly have no more.
+constexpr int kMaxDeliveriesPerOrganization = 32;
 
 const google::protobuf::ServiceDescriptor& AuthUrlDescriptor() {
   return *v1::GetAuthUrlRequest::descriptor()->file()->service(0);
@@ -61,9 +64,11 @@ const google::protobuf::ServiceDescriptor& OrganizationDescriptor() {
 const google::protobuf::ServiceDescriptor& SocialAccountDescriptor() {
   return *v1::SocialAccount::descriptor()->file()->service(0);
 }
-
 const google::protobuf::ServiceDescriptor& EventDescriptor() {
   return *v1::Event::descriptor()->file()->service(0);
+}
+const google::protobuf::ServiceDescriptor& WebhookDescriptor() {
+  return *v1::Webhook::descriptor()->file()->service(0);
 }
 
 int Milliseconds(absl::Duration duration) {
@@ -186,7 +191,7 @@ absl::Status App::Bind() {
   const ConnectionBudget wanted = {.connections = config_.max_connections,
                                    .handshakes = config_.max_handshakes};
   const absl::StatusOr<ConnectionBudget> fitting =
-      FitToDescriptors(wanted, 2 * config_.max_outbound_calls);
+      FitToDescriptors(wanted, 3 * config_.max_outbound_calls);
   if (!fitting.ok()) return fitting.status();
   if (*fitting != wanted) LogFewerConnections(wanted, *fitting);
   auto listener = Listener::Bind(
@@ -205,6 +210,7 @@ absl::Status App::Bind() {
 
 absl::Status App::StartHttpClient() {
   for (const auto* network : catalog_.networks()) outbound_metrics_.AddNetwork(network->id());
+  outbound_metrics_.AddNetwork(kWebhookTarget);
   CurlClient::Options options;
   options.version = AUTHURL_VERSION;
   options.ca_file = config_.outbound_ca_file;
@@ -217,6 +223,10 @@ absl::Status App::StartHttpClient() {
     options.nat64 = *prefix;
   }
   options.allow_local = config_.allow_local_instances;
+  absl::StatusOr<std::vector<AddressNetwork>> networks =
+      ParseAddressNetworks(config_.webhook_allowed_networks);
+  if (!networks.ok()) return networks.status();
+  options.receiver_networks = *std::move(networks);
   options.max_calls = config_.max_outbound_calls;
   options.max_calls_per_host = config_.max_outbound_calls_per_host;
   options.max_calls_per_organization = config_.max_outbound_calls_per_organization;
@@ -322,6 +332,21 @@ absl::Status App::StartServing() {
   std::vector<Method> of_accounts = social_accounts_->Methods();
   for (Method& method : account_transfer_->Methods()) of_accounts.push_back(std::move(method));
   AddService(SocialAccountDescriptor(), std::move(of_accounts));
+  event_deliverer_ = std::make_unique<EventDeliverer>(
+      EventDeliverer::Tools{.http = *http_client_,
+                            .store = *store_,
+                            .clock = clock_,
+                            .random = random_,
+                            .metrics = webhook_metrics_},
+      EventDeliverer::Options{
+          .max_deliveries = std::max(1, config_.max_outbound_calls / 2),
+          .max_deliveries_per_organization = std::min(
+              kMaxDeliveriesPerOrganization, config_.max_outbound_calls_per_organization)});
+  webhooks_ = std::make_unique<WebhookService>(
+      *store_, *event_deliverer_, *flow_threads_, clock_, FillRandom,
+      ReceiverRules{.allow_local = config_.allow_local_instances,
+                    .has_networks = !config_.webhook_allowed_networks.empty()});
+  AddService(WebhookDescriptor(), webhooks_->Methods());
   // May fail, so before anything is served.
   if (absl::Status status = StartMetrics(); !status.ok()) return status;
 
@@ -343,12 +368,13 @@ absl::Status App::StartServing() {
   if (server_ == nullptr) return absl::InternalError("gRPC did not start");
   for (const auto* service :
        {&AuthUrlDescriptor(), &SocialNetworkDescriptor(), &OrganizationDescriptor(),
-        &SocialAccountDescriptor(), &EventDescriptor()}) {
+        &SocialAccountDescriptor(), &EventDescriptor(), &WebhookDescriptor()}) {
     server_->GetHealthCheckService()->SetServingStatus(service->full_name(), true);
   }
   listener_->Start(std::move(acceptor));
   serving_ = true;
 
+  event_deliverer_->Start();
   due_revoker_ = std::make_unique<DueRevoker>(tools);
   heap_trimmer_ = std::make_unique<HeapTrimmer>(kHeapTrimInterval);
   upkeep_ = std::make_unique<StoreUpkeep>(*store_, clock_,
@@ -427,9 +453,9 @@ MetricSources App::SourcesOfMetrics() {
 absl::Status App::StartMetrics() {
   if (!metrics_sockets_.has_value()) return absl::OkStatus();
   source_metrics_ = std::make_unique<SourceMetrics>(SourcesOfMetrics());
-  auto exposer = MetricsExposer::Start(
-      *std::exchange(metrics_sockets_, std::nullopt),
-      {&metrics_, source_metrics_.get(), &process_metrics_, &outbound_metrics_, &flow_metrics_});
+  auto exposer = MetricsExposer::Start(*std::exchange(metrics_sockets_, std::nullopt),
+                                       {&metrics_, source_metrics_.get(), &process_metrics_,
+                                        &outbound_metrics_, &flow_metrics_, &webhook_metrics_});
   if (!exposer.ok()) return exposer.status();
   exposer_ = *std::move(exposer);
   Log(LogLevel::kInfo, "serving_metrics", {{"address", exposer_->address()}});
@@ -448,6 +474,7 @@ void App::Stop(absl::string_view why) {
   waiting_for_ = "the outcomes of the last flows to be stored";
   due_revoker_.reset();
   if (flow_threads_ != nullptr) flow_threads_->Stop();
+  event_deliverer_.reset();
   auth_completer_.reset();
   event_waiters_.reset();
   waiting_for_ = "the last calls' writes to the database";
@@ -471,6 +498,8 @@ void App::StopServing(absl::string_view why) {
   absl::SleepFor(config_.drain_delay);
 
   listener_->StopAccepting();
+  // What is under way may end; the rest is delivered later.
+  if (event_deliverer_ != nullptr) event_deliverer_->BeginStop();
   admission_.Close();
   event_waiters_->Stop();
   waiting_for_ = "calls to finish";
@@ -500,6 +529,7 @@ void App::SetHealth(StoreHealth store) {
   health.SetServingStatus(SocialNetworkDescriptor().full_name(), writes);
   health.SetServingStatus(OrganizationDescriptor().full_name(), writes);
   health.SetServingStatus(SocialAccountDescriptor().full_name(), writes);
+  health.SetServingStatus(WebhookDescriptor().full_name(), writes);
   health.SetServingStatus("", writes);
 }
 

@@ -24,12 +24,15 @@
 #include "server/api/organization_service.h"
 #include "server/api/social_account_service.h"
 #include "server/api/social_network_service.h"
+#include "server/api/webhook_service.h"
 #include "server/config.h"
 #include "server/flow/await_events.h"
 #include "server/flow/complete_auth.h"
+#include "server/flow/deliver_events.h"
 #include "server/flow/flow_metrics.h"
 #include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_due.h"
+#include "server/flow/webhook_metrics.h"
 #include "server/observe/metric_sources.h"
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_exposer.h"
@@ -122,6 +125,7 @@ class App final {
   Metrics metrics_;
   OutboundMetrics outbound_metrics_;
   FlowMetrics flow_metrics_;
+  WebhookMetrics webhook_metrics_;
   const ProcessMetrics process_metrics_;
   std::atomic<StoreHealth> store_health_ = StoreHealth::kGood;
   std::unique_ptr<Lanes> lanes_;
@@ -135,10 +139,12 @@ class App final {
   std::unique_ptr<AuthCompleter> auth_completer_;
   std::unique_ptr<GrantRefresher> grant_refresher_;
   std::unique_ptr<DueRevoker> due_revoker_;
+  std::unique_ptr<EventDeliverer> event_deliverer_;
   std::unique_ptr<SocialAccountService> social_accounts_;
   std::unique_ptr<AccountTransfer> account_transfer_;
   std::unique_ptr<EventWaiters> event_waiters_;
   std::unique_ptr<EventService> events_;
+  std::unique_ptr<WebhookService> webhooks_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;

@@ -15,6 +15,7 @@
 #include "core/flow/auth_state.h"
 #include "core/uri.h"
 #include "server/outbound/address_guard.h"
+#include "server/outbound/address_networks.h"
 
 // One flag for each member of Config, with the same name and the same default.
 #define AUTHURL_FLAG(type, name, help) ABSL_FLAG(type, name, authurl::Config().name, help)
@@ -55,8 +56,12 @@ AUTHURL_FLAG(bool, outbound_proxy_is_guarded,
 AUTHURL_FLAG(std::string, nat64_prefix,
              "IPv6 prefix under which IPv4 addresses are reached here, such as 2001:db8:64::/96; "
              "64:ff9b::/96 is known without it");
+AUTHURL_FLAG(std::string, webhook_allowed_networks,
+             "Blocks of addresses, such as 10.0.0.0/8,fd00::/8, in which receivers of webhooks may "
+             "be, on any port; without it they must have public addresses, and port 443");
 AUTHURL_FLAG(int, max_outbound_calls,
-             "Calls to networks at a time, and as many again to hosts that are not in the catalog");
+             "Calls to networks at a time, as many again to hosts that are not in the catalog, and "
+             "as many again to receivers of webhooks");
 AUTHURL_FLAG(int, max_outbound_calls_per_host, "The same, to one host of a network");
 AUTHURL_FLAG(int, max_outbound_calls_per_organization,
              "The same, for one organisation; half of either goes to one host for it");
@@ -246,6 +251,8 @@ absl::Status VerifyOutbound(const Config& config) {
     const absl::StatusOr<Nat64Prefix> prefix = ParseNat64Prefix(config.nat64_prefix);
     if (!prefix.ok()) return Wrong("nat64_prefix", prefix.status().message());
   }
+  const auto receivers = ParseAddressNetworks(config.webhook_allowed_networks);
+  if (!receivers.ok()) return Wrong("webhook_allowed_networks", receivers.status().message());
   if (config.outbound_proxy.empty()) return absl::OkStatus();
   absl::string_view address = config.outbound_proxy;
   const size_t colon = address.rfind(':');
@@ -303,6 +310,7 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.outbound_proxy = absl::GetFlag(FLAGS_outbound_proxy);
   config.outbound_proxy_is_guarded = absl::GetFlag(FLAGS_outbound_proxy_is_guarded);
   config.nat64_prefix = absl::GetFlag(FLAGS_nat64_prefix);
+  config.webhook_allowed_networks = absl::GetFlag(FLAGS_webhook_allowed_networks);
   config.max_outbound_calls = absl::GetFlag(FLAGS_max_outbound_calls);
   config.max_outbound_calls_per_host = absl::GetFlag(FLAGS_max_outbound_calls_per_host);
   config.max_outbound_calls_per_organization =

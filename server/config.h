@@ -45,7 +45,11 @@ struct Config {
   bool outbound_proxy_is_guarded = false;
   // "2001:db8:64::/96": how the network here writes IPv4 addresses; empty: 64:ff9b::/96 only.
   std::string nat64_prefix;
-  // Calls under way, to networks of the catalog, and as many again to hosts that strangers name.
+  // "10.0.0.0/8,fd00::/8": where receivers of webhooks may be, on any port, besides public
+  // addresses; empty: nowhere else.
+  std::string webhook_allowed_networks;
+  // Calls under way, to networks of the catalog, as many again to hosts that strangers name, and as
+  // many again to receivers of webhooks.
   int max_outbound_calls = 1024;
   int max_outbound_calls_per_host = 256;
   int max_outbound_calls_per_organization = 256;

@@ -43,6 +43,7 @@ CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer&
       accounts_(records_, connector_),
       imports_(records_, connector_, quotas.accounts),
       social_networks_(records_, accounts_, quotas.configurations),
+      webhooks_(records_, events_),
       resealer_(records_, sealer, random_, StoreTables()) {}
 
 absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(

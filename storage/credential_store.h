@@ -63,6 +63,7 @@
 #include "storage/resealer.h"
 #include "storage/rollback_check.h"
 #include "storage/social_network_store.h"
+#include "storage/webhook_store.h"
 
 namespace authurl {
 
@@ -160,6 +161,8 @@ class CredentialStore final {
   ImportStore& imports() { return imports_; }
   // What happened to them.
   EventStore& events() { return events_; }
+  // Where it is delivered to.
+  WebhookStore& webhooks() { return webhooks_; }
 
   // The time before which no state is good, whenever it expires: InfinitePast where it was never
   // set. It never goes back.
@@ -217,6 +220,7 @@ class CredentialStore final {
   AccountStore accounts_;
   ImportStore imports_;
   SocialNetworkStore social_networks_;
+  WebhookStore webhooks_;
   Resealer resealer_;
   // To be held from reading a record until it is written back, so that of concurrent updates none
   // has to start over, and those of different records can share a transaction.

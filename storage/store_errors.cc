@@ -253,4 +253,29 @@ absl::Status GrantNotFound(absl::string_view id) {
                    absl::StrCat("there is no grant ", Quoted(id), "; connect the account again"));
 }
 
+absl::Status WebhookNotFound(absl::string_view id) {
+  return MakeError(kNotFound, "WEBHOOK_NOT_FOUND",
+                   absl::StrCat("there is no webhook ", Quoted(id)));
+}
+
+absl::Status WebhookDisabled(absl::string_view id) {
+  return MakeError(kFailedPrecondition, "WEBHOOK_DISABLED",
+                   absl::StrCat("the webhook ", Quoted(id), " is disabled; enable it first"));
+}
+
+absl::Status TooManyWebhooks(absl::string_view org_id, int limit) {
+  return MakeError(kFailedPrecondition, "TOO_MANY_WEBHOOKS",
+                   absl::StrCat("the organisation ", Quoted(org_id), " has ", limit,
+                                " webhooks, and there can't be more; delete those that are not "
+                                "used"));
+}
+
+absl::Status TooManyReplays(int limit) {
+  return MakeRetryableError(
+      absl::StatusCode::kResourceExhausted, "TOO_MANY_REPLAYS",
+      absl::StrCat("more than ", limit,
+                   " events would wait to be delivered again; wait until some of them are"),
+      absl::Seconds(10));
+}
+
 }  // namespace authurl

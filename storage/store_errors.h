@@ -65,4 +65,9 @@ absl::Status TooManyAccounts(absl::string_view org_id, int64_t limit);
 absl::Status TooManyAccountsOfGrant(int limit);
 absl::Status GrantNotFound(absl::string_view id);
 
+absl::Status WebhookNotFound(absl::string_view id);
+absl::Status WebhookDisabled(absl::string_view id);
+absl::Status TooManyWebhooks(absl::string_view org_id, int limit);
+absl::Status TooManyReplays(int limit);
+
 }  // namespace authurl

@@ -156,6 +156,16 @@ std::array<uint8_t, kSha256Bytes> Mac(const SecretKey& key, absl::string_view me
   return mac;
 }
 
+std::array<uint8_t, kSha256Bytes> MacOf(absl::string_view key, absl::string_view message) {
+  std::array<uint8_t, kSha256Bytes> mac;
+  crypto_auth_hmacsha256_state state;
+  crypto_auth_hmacsha256_init(&state, AsBytes(key), key.size());
+  crypto_auth_hmacsha256_update(&state, AsBytes(message), message.size());
+  crypto_auth_hmacsha256_final(&state, mac.data());
+  sodium_memzero(&state, sizeof(state));
+  return mac;
+}
+
 std::string Md5Hex(absl::string_view message) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
   unsigned int size = 0;

@@ -78,6 +78,8 @@ std::array<uint8_t, kSha256Bytes> Sha256(absl::string_view message);
 
 // HMAC-SHA-256 (RFC 2104).
 std::array<uint8_t, kSha256Bytes> Mac(const SecretKey& key, absl::string_view message);
+// The same with a key of any length that somebody else has as well.
+std::array<uint8_t, kSha256Bytes> MacOf(absl::string_view key, absl::string_view message);
 
 // MD5 in lower-case hexadecimal, for the one network that signs requests by it. Protects nothing.
 std::string Md5Hex(absl::string_view message);

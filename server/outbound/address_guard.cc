@@ -175,6 +175,15 @@ AddressKind JudgeAddress(const sockaddr& address, const Nat64Prefix& nat64) {
   return AddressKind::kReserved;
 }
 
+std::optional<AddressKind> JudgeAddressText(absl::string_view text) {
+  const std::string address(text);
+  Ipv4 ipv4;
+  if (inet_pton(AF_INET, address.c_str(), ipv4.data()) == 1) return JudgeIpv4(ipv4);
+  Ipv6 ipv6;
+  if (inet_pton(AF_INET6, address.c_str(), ipv6.data()) == 1) return JudgeIpv6(ipv6, {});
+  return std::nullopt;
+}
+
 uint16_t PortOf(const sockaddr& address) {
   if (address.sa_family == AF_INET) return ntohs(CopyOf<sockaddr_in>(address).sin_port);
   if (address.sa_family == AF_INET6) return ntohs(CopyOf<sockaddr_in6>(address).sin6_port);

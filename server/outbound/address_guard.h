@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -37,6 +38,10 @@ absl::StatusOr<Nat64Prefix> ParseNat64Prefix(absl::string_view text);
 
 // 64:ff9b::/96 is NAT64's always; `nat64` comes on top of it.
 AddressKind JudgeAddress(const sockaddr& address, const Nat64Prefix& nat64 = {});
+
+// The same of an IP address that is written as in a URL, without brackets. Nothing where it is
+// none.
+std::optional<AddressKind> JudgeAddressText(absl::string_view text);
 
 // The port of an IP address; 0 where it is none.
 uint16_t PortOf(const sockaddr& address);

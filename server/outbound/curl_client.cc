@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <unistd.h>
 
+#include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -24,6 +25,15 @@ namespace {
 struct SslContextDeleter {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
+
+// Whoever delivers sees to it that each organisation has its share and that one which fails is left
+// alone. Many have theirs at the same host.
+OutboundOptions OptionsForReceivers(OutboundOptions options) {
+  options.max_calls_per_host = options.max_calls;
+  options.max_calls_per_organization = options.max_calls;
+  options.breaker.failures_to_open = std::numeric_limits<int>::max();
+  return options;
+}
 
 }  // namespace
 
@@ -50,7 +60,9 @@ absl::StatusOr<std::unique_ptr<CurlClient>> CurlClient::Start(const Options& opt
           "ca-certificates, or name a file with --outbound_ca_file"}});
   }
   std::unique_ptr<CurlClient> client(new CurlClient(options, metrics));
-  if (!client->catalog_->Start() || !client->strangers_->Start()) {
+  for (CurlPool* pool :
+       {client->catalog_.get(), client->strangers_.get(), client->receivers_.get()}) {
+    if (pool->Start()) continue;
     return absl::ResourceExhaustedError("libcurl has no memory, or no file descriptor");
   }
   return client;
@@ -58,21 +70,38 @@ absl::StatusOr<std::unique_ptr<CurlClient>> CurlClient::Start(const Options& opt
 
 CurlClient::CurlClient(const Options& options, OutboundMetrics& metrics)
     : catalog_(std::make_unique<CurlPool>(HostTrust::kCatalog, options, metrics)),
-      strangers_(std::make_unique<CurlPool>(HostTrust::kStranger, options, metrics)) {}
+      strangers_(std::make_unique<CurlPool>(HostTrust::kStranger, options, metrics)),
+      receivers_(std::make_unique<CurlPool>(HostTrust::kReceiver, OptionsForReceivers(options),
+                                            metrics)) {}
 
 CurlClient::~CurlClient() = default;
 
 void CurlClient::Send(HttpRequest request, CallTarget target, const CallContext& context,
                       Callback callback) {
-  CurlPool& pool = target.trust == HostTrust::kCatalog ? *catalog_ : *strangers_;
+  CurlPool& pool = PoolFor(target.trust);
   pool.Send(std::move(request), std::move(target), context, std::move(callback));
 }
 
-void CurlClient::Stop(absl::Time deadline) {
-  for (CurlPool* pool : {catalog_.get(), strangers_.get()}) pool->BeginStop(deadline);
-  for (CurlPool* pool : {catalog_.get(), strangers_.get()}) pool->WaitUntilStopped();
+CurlPool& CurlClient::PoolFor(HostTrust trust) const {
+  switch (trust) {
+    case HostTrust::kCatalog:
+      return *catalog_;
+    case HostTrust::kReceiver:
+      return *receivers_;
+    case HostTrust::kStranger:
+      break;
+  }
+  return *strangers_;
 }
 
-int CurlClient::under_way() const { return catalog_->under_way() + strangers_->under_way(); }
+void CurlClient::Stop(absl::Time deadline) {
+  CurlPool* const pools[] = {catalog_.get(), strangers_.get(), receivers_.get()};
+  for (CurlPool* pool : pools) pool->BeginStop(deadline);
+  for (CurlPool* pool : pools) pool->WaitUntilStopped();
+}
+
+int CurlClient::under_way() const {
+  return catalog_->under_way() + strangers_->under_way() + receivers_->under_way();
+}
 
 }  // namespace authurl

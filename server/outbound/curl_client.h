@@ -1,9 +1,10 @@
 // curl_client.h: the HttpClient that asks, by libcurl. The files curl_* are the only ones that know
 // libcurl; but for this one, their headers are for them alone.
 //
-// There are two of everything, for the catalog's hosts and for those of strangers: a thread with
-// its connections, a resolver, limits, breakers. So a stranger's host costs the others nothing, and
-// no connection that was made for one is used for the other.
+// There are three of everything, for the catalog's hosts, for those of strangers and for receivers
+// of webhooks: a thread with its connections, a resolver, limits, breakers. So a stranger's host
+// costs the others nothing, and no connection that was made for one kind is used for another.
+// Receivers have no breakers: whoever delivers to them waits by itself, longer for each failure.
 //
 //   Addresses   come from our own resolver; libcurl never looks a name up. Strangers' are judged
 //               when they are connected to (address_guard.h). The catalog's hosts may be anywhere:
@@ -54,14 +55,16 @@ class CurlClient final : public HttpClient {
   // and for no resolver. Idempotent.
   void Stop(absl::Time deadline);
 
-  // Calls under way, of both kinds.
+  // Calls under way, of all kinds.
   int under_way() const;
 
  private:
   CurlClient(const Options& options, OutboundMetrics& metrics);
+  CurlPool& PoolFor(HostTrust trust) const;
 
   const std::unique_ptr<CurlPool> catalog_;
   const std::unique_ptr<CurlPool> strangers_;
+  const std::unique_ptr<CurlPool> receivers_;
 };
 
 }  // namespace authurl

@@ -56,8 +56,8 @@ CurlPool::CurlPool(HostTrust trust, const OutboundOptions& options, OutboundMetr
                 [&metrics](absl::string_view network, int change) {
                   metrics.BreakerChanged(network, change);
                 }),
-      resolver_({.threads = trust == HostTrust::kStranger ? kResolverThreadsForStrangers
-                                                          : kResolverThreads,
+      resolver_({.threads =
+                     trust == HostTrust::kCatalog ? kResolverThreads : kResolverThreadsForStrangers,
                  .max_waiting = static_cast<size_t>(options.max_calls)},
                 options.lookup) {}
 

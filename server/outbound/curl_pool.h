@@ -1,5 +1,5 @@
-// curl_pool.h: all calls of one kind, to the catalog's hosts or to those of strangers: whether they
-// may begin, and the thread with its connections that makes them. For the files curl_* alone.
+// curl_pool.h: all calls of one kind (HostTrust): whether they may begin, and the thread with its
+// connections that makes them. For the files curl_* alone.
 #pragma once
 
 #include <curl/curl.h>

@@ -25,9 +25,13 @@ namespace authurl {
 enum class HostTrust : uint8_t {
   // We, or the operator: it stands in the catalog. It may be anywhere.
   kCatalog,
-  // Somebody else: an instance, a handle's server, what a document named, a webhook. It must have a
-  // public address, and port 443.
+  // Somebody else: an instance, a handle's server, what a document named. It must have a public
+  // address, and port 443.
   kStranger,
+  // An organisation, for its webhooks. As a stranger's, but it may be in a network that the
+  // operator
+  // has named for them, on any port there.
+  kReceiver,
 };
 
 struct CallTarget {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "server/outbound/address_guard.h"
+#include "server/outbound/address_networks.h"
 #include "server/outbound/circuit_breaker.h"
 #include "server/outbound/resolver.h"
 
@@ -23,8 +25,11 @@ struct OutboundOptions {
   // Hosts of strangers may be on this machine or in a private network, on any port, and on this
   // machine may be asked by plain http.
   bool allow_local = false;
+  // Where receivers of webhooks may be besides. Addresses at which clouds hand out credentials, and
+  // what else is neither public nor private, stay refused.
+  std::vector<AddressNetwork> receiver_networks;
 
-  // Of each of the two kinds.
+  // Of each of the three kinds.
   int max_calls = 1024;
   int max_calls_per_host = 256;
   int max_calls_per_organization = 256;

@@ -1,6 +1,8 @@
 // Flows that succeed, fail at each step, and are cut off leave no code, verifier, token or client
 // secret anywhere but where they belong: not in the log, the metrics, the files or an error.
 #include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 
 #include <future>
@@ -8,15 +10,20 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "authurl/v1/webhook_service.pb.h"
 #include "tests/support/canaries.h"
 #include "tests/support/local_flow_test.h"
 #include "tests/support/metrics_page.h"
+#include "tests/support/raw_rpc.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_client.h"
+#include "tests/support/webhook_receiver.h"
 
 namespace authurl::testing {
 namespace {
@@ -253,6 +260,58 @@ class FlowSecretsTest : public LocalFlowTest, protected Canaries {
     EXPECT_THAT(Seen(org_->OpenAuthResponse(open)), HasReason("STATE_ALREADY_USED"));
   }
 
+  // The typed reply of WebhookService, for the organisation.
+  template <typename Response>
+  Response CallWebhooks(const std::string& name, const std::string& request) {
+    const Rpc& rpc = FindRpc(name);
+    const RawReply reply =
+        CallRaw(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()),
+                PathOf(rpc), RequestBytes(rpc, request), Bearer(key_));
+    EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+    Response response;
+    EXPECT_TRUE(response.ParseFromString(reply.response));
+    return response;
+  }
+  void KeepWebhookSecret(const std::string& secret) {
+    ASSERT_TRUE(absl::StartsWith(secret, "whsec_")) << "no secret";
+    KeepSecret(secret.substr(6));
+    std::string key;
+    ASSERT_TRUE(absl::Base64Unescape(secret.substr(6), &key));
+    KeepSecret(key);
+  }
+  // Events that are delivered, refused in words that quote what was signed, and delivered again.
+  void UseAWebhook() {
+    auto created = CallWebhooks<v1::CreateWebhookResponse>(
+        "CreateWebhook", absl::StrCat("url: '", receiver_.Url(), "'"));
+    ASSERT_NO_FATAL_FAILURE(KeepWebhookSecret(created.secret()));
+    created.clear_secret();
+    Seen(created.SerializeAsString());
+    const std::string id = absl::StrCat("id: '", created.webhook().id(), "'");
+    v1::SocialAccount account;
+    ASSERT_NO_FATAL_FAILURE(Connect(account));
+    ASSERT_TRUE(receiver_.WaitForTaken(1));
+    auto rotated = CallWebhooks<v1::RotateWebhookSecretResponse>("RotateWebhookSecret", id);
+    ASSERT_NO_FATAL_FAILURE(KeepWebhookSecret(rotated.secret()));
+    rotated.clear_secret();
+    Seen(rotated.SerializeAsString());
+    receiver_.AnswerBy([&](const WebhookReceiver::Delivery& delivery) {
+      for (const absl::string_view signature : absl::StrSplit(delivery.signature, ' ')) {
+        KeepSecret(signature.substr(3));
+      }
+      return absl::StrCat("HTTP/1.1 500 ", delivery.signature,
+                          "\r\nContent-Length: ", delivery.signature.size(), "\r\n\r\n",
+                          delivery.signature);
+    });
+    const auto tested = CallWebhooks<v1::TestWebhookResponse>("TestWebhook", id);
+    EXPECT_EQ(tested.http_status(), 500);
+    Seen(tested.SerializeAsString());
+    receiver_.TakeAll();
+    ASSERT_OK(Seen(org_->DeleteSocialAccount(account.id())));
+    ASSERT_TRUE(receiver_.WaitForTaken(2));
+    Seen(CallWebhooks<v1::ListWebhooksResponse>("ListWebhooks", "").SerializeAsString());
+    for (const auto& delivery : receiver_.taken()) Seen(delivery.body);
+  }
+
   static std::string Changed(std::string token) {
     token[10] = token[10] == 'a' ? 'b' : 'a';
     return token;
@@ -281,6 +340,7 @@ class FlowSecretsTest : public LocalFlowTest, protected Canaries {
   }
 
   std::string metrics_;
+  WebhookReceiver receiver_;
 };
 
 TEST_F(FlowSecretsTest, NoneIsInAFileTheMetricsOrAnErrorThoughNetworksQuoteThem) {
@@ -291,6 +351,7 @@ TEST_F(FlowSecretsTest, NoneIsInAFileTheMetricsOrAnErrorThoughNetworksQuoteThem)
   ASSERT_NO_FATAL_FAILURE(TakeOver());
   ASSERT_NO_FATAL_FAILURE(Choose());
   ASSERT_NO_FATAL_FAILURE(UseATenantToken());
+  ASSERT_NO_FATAL_FAILURE(UseAWebhook());
   ASSERT_NO_FATAL_FAILURE(HandOverResponses());
   ASSERT_NO_FATAL_FAILURE(ReadTheMetrics());
   KeepTheNetworksSecrets();

@@ -61,6 +61,10 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
       {"--outbound_proxy is not", [](Config& c) { c.outbound_proxy = "http://proxy.example:1/"; }},
       {"--outbound_proxy is not", [](Config& c) { c.outbound_proxy = "http://a:b@c.example:1"; }},
       {"--nat64_prefix is not an IPv6 prefix", [](Config& c) { c.nat64_prefix = "10.0.0.0/8"; }},
+      {"--webhook_allowed_networks names \"10.0.0.1\", which is not a block of addresses",
+       [](Config& c) { c.webhook_allowed_networks = "10.0.0.1"; }},
+      {"--webhook_allowed_networks names \"10.0.0.1/8\", which does not begin",
+       [](Config& c) { c.webhook_allowed_networks = "fd00::/8,10.0.0.1/8"; }},
       {"--max_request_bytes is 10", [](Config& c) { c.max_request_bytes = 10; }},
       {"--max_metadata_bytes is 65537", [](Config& c) { c.max_metadata_bytes = 65537; }},
       {"--max_connections is 0", [](Config& c) { c.max_connections = 0; }},
@@ -137,6 +141,7 @@ TEST(ConfigTest, LimitsThemselvesAreGood) {
   config.outbound_proxy = "http://10.0.0.1:3128";
   config.outbound_proxy_is_guarded = true;
   config.nat64_prefix = "2001:db8:64::/96";
+  config.webhook_allowed_networks = "10.0.0.0/8,fd00::/8";
   EXPECT_OK(VerifyConfig(config));
   config.outbound_proxy = "http://[2001:db8::1]:3128";
   EXPECT_OK(VerifyConfig(config));

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "authurl/v1/event_service.pb.h"
 #include "authurl/v1/social_account_service.pb.h"
+#include "authurl/v1/webhook_service.pb.h"
 
 namespace authurl::testing {
 namespace {
@@ -91,7 +92,7 @@ const Rpc& FindRpc(const std::string& name) {
   for (const FileDescriptor* file :
        {v1::GetAuthUrlRequest::descriptor()->file(), v1::SocialNetwork::descriptor()->file(),
         v1::Organization::descriptor()->file(), v1::SocialAccount::descriptor()->file(),
-        v1::Event::descriptor()->file()}) {
+        v1::Event::descriptor()->file(), v1::Webhook::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) {
       const Rpc* rpc = file->service(i)->FindMethodByName(name);
       if (rpc != nullptr) return *rpc;

@@ -1,8 +1,10 @@
 // Another organisation's things answer exactly as things that are not there.
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "authurl/v1/webhook_service.pb.h"
 #include "tests/server/api/service_fixture.h"
 
 namespace authurl::testing {
@@ -45,6 +47,10 @@ class TenantIsolationTest : public ServiceTest {
                                               "ListApiKeys", "org_id: 'theirs' page_size: 1"));
     their_keys_token_ = keys.next_page_token();
     ASSERT_FALSE(their_token_.empty() || their_keys_token_.empty());
+    ASSERT_OK_AND_ASSIGN(const auto webhook,
+                         server_->Call<v1::CreateWebhookResponse>(
+                             "CreateWebhook", "url: 'https://them.example/'", Bearer(their_key_)));
+    their_webhook_id_ = webhook.webhook().id();
   }
 
   // The same call by everybody who acts for acme and may try.
@@ -135,6 +141,24 @@ class TenantIsolationTest : public ServiceTest {
     // Of accounts that are there: account_transfer_test.cc.
     table["ExportSocialAccounts"] = {{"", AsReader(), grpc::OK},
                                      {"", AsOrg(), grpc::PERMISSION_DENIED}};
+    const std::string webhook = absl::StrCat("id: '", their_webhook_id_, "' ");
+    const std::pair<const char*, const char*> of_webhooks[] = {
+        {"GetWebhook", ""},
+        {"UpdateWebhook", "url: 'https://stolen.example/'"},
+        {"DeleteWebhook", ""},
+        {"RotateWebhookSecret", ""},
+        {"TestWebhook", ""}};
+    for (const auto& [rpc, more] : of_webhooks) {
+      table[rpc] = ByAcme(webhook + more, grpc::NOT_FOUND);
+      table[rpc].push_back(Naming(webhook + more));
+    }
+    // No event of theirs is found either.
+    const std::string replay = webhook + "event_ids: 'ev_000643f1a2b3c4d5'";
+    table["ReplayEvents"] = ByAcme(replay, grpc::NOT_FOUND);
+    table["ReplayEvents"].push_back(Naming(replay));
+    table["CreateWebhook"] = {Naming("url: 'https://them.example/'")};
+    table["ListWebhooks"] = ByAcme("", grpc::OK);
+    table["ListWebhooks"].push_back(Naming(""));
     for (const char* rpc : {"GetAuthUrl", "ExplainAuthUrl"}) {
       table[rpc].push_back({mint, AsMint(), grpc::NOT_FOUND});
       table[rpc].push_back({mint, Bearer(mint_key_, "theirs"), grpc::NOT_FOUND});
@@ -161,6 +185,7 @@ class TenantIsolationTest : public ServiceTest {
 
   std::string their_key_;
   std::string their_id_;
+  std::string their_webhook_id_;
   std::string their_token_;
   std::string their_keys_token_;
   std::string their_flow_id_;
@@ -183,6 +208,10 @@ TEST_F(TenantIsolationTest, WhatBelongsToOthersAnswersByteForByteAsWhatIsNotTher
   }
 
   // Nothing of it has touched them.
+  ASSERT_OK_AND_ASSIGN(const auto webhooks, server_->Call<v1::ListWebhooksResponse>(
+                                                "ListWebhooks", "", Bearer(their_key_)));
+  ASSERT_EQ(webhooks.webhooks_size(), 1);
+  EXPECT_EQ(webhooks.webhooks(0).url(), "https://them.example/");
   EXPECT_OK(server_->WithKey(their_key_).GetSocialNetwork(their_id_));
   EXPECT_EQ(server_->WithKey(their_key_).GetSocialNetwork(their_id_)->social_network().client_key(),
             "key");

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/flow/flow_metrics.h"
+#include "server/flow/webhook_metrics.h"
 #include "server/observe/metric_sources.h"
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_exposer.h"
@@ -66,11 +67,13 @@ absl::StatusOr<MetricsPage> ScrapeAll() {
   FlowMetrics flows;
   flows.FlowEnded("x", WayBack::kOwn, FlowOutcome::kFailed, "CLIENT_REJECTED");
   flows.RefreshEnded("x", RefreshOutcome::kFailed, "CLIENT_REJECTED");
+  WebhookMetrics webhooks;
+  webhooks.Delivered(DeliveryOutcome::kDelivered);
   const SourceMetrics sources(AllSources());
   const ProcessMetrics process;
   const auto exposer =
       MetricsExposer::Start(BoundSockets::BindTcp("127.0.0.1:0", "metrics_listen").value(),
-                            {&metrics, &sources, &process, &outbound, &flows});
+                            {&metrics, &sources, &process, &outbound, &flows, &webhooks});
   if (!exposer.ok()) return exposer.status();
   return ScrapeMetrics((*exposer)->address());
 }

@@ -24,7 +24,11 @@ AddressKind Judge(const std::string& text, const Nat64Prefix& nat64 = {}) {
     EXPECT_EQ(inet_pton(AF_INET6, text.c_str(), &ipv6.sin6_addr), 1) << text;
     ipv6.sin6_family = AF_INET6;
   }
-  return JudgeAddress(reinterpret_cast<const sockaddr&>(storage), nat64);
+  const AddressKind kind = JudgeAddress(reinterpret_cast<const sockaddr&>(storage), nat64);
+  if (nat64.bits == 0) {
+    EXPECT_EQ(JudgeAddressText(text), kind) << text;
+  }
+  return kind;
 }
 
 void ExpectAll(AddressKind kind, std::initializer_list<const char*> texts) {

@@ -361,6 +361,46 @@ TEST_F(CurlClientTest, StrangersMustHaveAPublicAddressWhateverTheirNameSays) {
   EXPECT_EQ(server.connections(), 0);
 }
 
+TEST_F(CurlClientTest, ReceiversMayBeInTheNetworksThatAreNamedForThem) {
+  options_.receiver_networks = ParseAddressNetworks("127.0.0.0/8,169.254.0.0/16").value();
+  HostileServer server(authority_, Answer(kOk));
+  HostileServer plain(authority_, Answer(kOk), {.kind = Kind::kPlain});
+  CallTarget receiver = Stranger();
+  receiver.trust = HostTrust::kReceiver;
+  EXPECT_OK(Ask(Get(server.Url("/")), receiver));
+  // Nobody else may, whoever is connected to it already; nor by plain http, or elsewhere.
+  EXPECT_THAT(Ask(Get(server.Url("/")), Stranger()), IsUnavailable("another port than 443"));
+  EXPECT_THAT(Ask(Get("https://network.example/"), Stranger()),
+              IsUnavailable("it has no public address"));
+  EXPECT_THAT(Ask(Get(plain.Url("/", "127.0.0.1")), receiver),
+              IsUnavailable("its URL is not https"));
+  // Where clouds hand out credentials is never one of them.
+  for (const char* url : {"https://10.0.0.1:8443/", "https://169.254.169.254/", "https://[::1]/"}) {
+    EXPECT_THAT(Ask(Get(url), receiver), IsUnavailable("it has no public address")) << url;
+  }
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST_F(CurlClientTest, ReceiversWithoutSuchNetworksAreStrangers) {
+  const HostileServer server(authority_, Answer(kOk));
+  CallTarget receiver = Stranger();
+  receiver.trust = HostTrust::kReceiver;
+  EXPECT_THAT(Ask(Get(server.Url("/")), receiver), IsUnavailable("another port than 443"));
+  EXPECT_THAT(Ask(Get("https://network.example/"), receiver),
+              IsUnavailable("it has no public address"));
+  EXPECT_EQ(server.connections(), 0);
+}
+
+TEST_F(CurlClientTest, ReceiversThatFailAreCalledAgain) {
+  options_.allow_local = true;
+  options_.breaker.failures_to_open = 2;
+  HostileServer server(authority_, Answer("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"));
+  CallTarget receiver = Stranger();
+  receiver.trust = HostTrust::kReceiver;
+  for (int i = 0; i < 5; ++i) EXPECT_OK(Ask(Get(server.Url("/")), receiver));
+  EXPECT_EQ(server.requests(), 5);
+}
+
 TEST_F(CurlClientTest, HostsOfTheCatalogMayBeAnywhere) {
   HostileServer server(authority_, Answer(kOk));
   EXPECT_OK(Ask(Get(server.Url("/"))));

@@ -232,6 +232,14 @@ TEST_F(ApiKeysTest, EveryRpcTakesTheRolesOfTheTableAndNoOthers) {
       {"ExportSocialAccounts", read_tokens},
       {"CreateTenantToken", configure},
       {"ListEvents", configure},
+      {"CreateWebhook", configure},
+      {"GetWebhook", configure},
+      {"ListWebhooks", configure},
+      {"UpdateWebhook", configure},
+      {"DeleteWebhook", configure},
+      {"RotateWebhookSecret", configure},
+      {"TestWebhook", configure},
+      {"ReplayEvents", configure},
   };
   const std::map<v1::Role, RawMetadata> callers = {
       {v1::ROLE_ADMIN, AsAdmin()},
