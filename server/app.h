@@ -26,10 +26,14 @@
 #include "server/api/social_network_service.h"
 #include "server/config.h"
 #include "server/flow/await_events.h"
+#include "server/flow/check_due.h"
 #include "server/flow/complete_auth.h"
 #include "server/flow/flow_metrics.h"
+#include "server/flow/network_pace.h"
+#include "server/flow/refresh_due.h"
 #include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_due.h"
+#include "server/flow/watch_grants.h"
 #include "server/observe/metric_sources.h"
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_exposer.h"
@@ -103,6 +107,9 @@ class App final {
                   std::vector<Method> methods);
   MetricSources SourcesOfMetrics();
   absl::Status StartMetrics();
+  void StartBackground(const FlowTools& tools);
+  // Nothing more is begun; what is under way goes on. Waits for nothing.
+  void QuietBackground();
   // What each service can still do with the store like that.
   void SetHealth(StoreHealth store);
 
@@ -135,6 +142,10 @@ class App final {
   std::unique_ptr<AuthCompleter> auth_completer_;
   std::unique_ptr<GrantRefresher> grant_refresher_;
   std::unique_ptr<DueRevoker> due_revoker_;
+  std::unique_ptr<NetworkPace> network_pace_;
+  std::unique_ptr<DueRefresher> due_refresher_;
+  std::unique_ptr<DueChecker> due_checker_;
+  std::unique_ptr<GrantWatcher> grant_watcher_;
   std::unique_ptr<SocialAccountService> social_accounts_;
   std::unique_ptr<AccountTransfer> account_transfer_;
   std::unique_ptr<EventWaiters> event_waiters_;

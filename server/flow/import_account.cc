@@ -405,7 +405,7 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     const absl::Time now = tools_.clock();
     const NewGrant grant = {.grant = GrantOf(asked, consent.person),
                             .tokens = consent.tokens,
-                            .due_at = NextRefresh(network(), consent.tokens, now)};
+                            .due_at = NextRefresh(network(), consent.tokens, now, tools_.random)};
     const std::vector<NewAccount> accounts = AccountsOf(asked, consent);
     // So that nobody sends it again once the grant has.
     if (import_ids_.empty() && MayRefresh()) {
