@@ -374,8 +374,7 @@ absl::Status App::StartServing() {
   listener_->Start(std::move(acceptor));
   serving_ = true;
 
-  event_deliverer_->Start();
-  due_revoker_ = std::make_unique<DueRevoker>(tools);
+  StartBackground(tools);
   heap_trimmer_ = std::make_unique<HeapTrimmer>(kHeapTrimInterval);
   upkeep_ = std::make_unique<StoreUpkeep>(*store_, clock_,
                                           [this](StoreHealth store) { SetHealth(store); });
@@ -462,17 +461,48 @@ absl::Status App::StartMetrics() {
   return absl::OkStatus();
 }
 
+void App::StartBackground(const FlowTools& tools) {
+  event_deliverer_->Start();
+  due_revoker_ = std::make_unique<DueRevoker>(tools);
+  grant_watcher_ = std::make_unique<GrantWatcher>(tools);
+  network_pace_ = std::make_unique<NetworkPace>(
+      NetworkPace::Options{.per_second = static_cast<double>(config_.refresh_rate_per_network)},
+      SteadyNow);
+  if (config_.refresher) {
+    due_refresher_ =
+        std::make_unique<DueRefresher>(tools, *grant_refresher_, *network_pace_, SteadyNow);
+  } else {
+    Log(LogLevel::kWarning, "refresher_is_off",
+        {{"message",
+          "connections that nobody uses die at their networks: start without "
+          "--refresher=false once it is safe"}});
+  }
+  if (config_.health_check_interval == absl::ZeroDuration()) return;
+  due_checker_ = std::make_unique<DueChecker>(tools, *grant_refresher_, *network_pace_,
+                                              config_.health_check_interval, SteadyNow);
+}
+
+void App::QuietBackground() {
+  if (due_refresher_ != nullptr) due_refresher_->Stop();
+  if (due_checker_ != nullptr) due_checker_->Stop();
+  if (grant_watcher_ != nullptr) grant_watcher_->Stop();
+}
+
 void App::Stop(absl::string_view why) {
   if (std::exchange(stopped_, true)) return;
   if (serving_) StopServing(why);
   exposer_.reset();
   heap_trimmer_.reset();
+  QuietBackground();
   // Who waits for an answer had the whole grace for it.
   waiting_for_ = "calls to networks that were cut off";
   if (http_client_ != nullptr) http_client_->Stop(absl::Now());
   // These may have to wait for the disk, so they come last.
   waiting_for_ = "the outcomes of the last flows to be stored";
   due_revoker_.reset();
+  due_refresher_.reset();
+  due_checker_.reset();
+  grant_watcher_.reset();
   if (flow_threads_ != nullptr) flow_threads_->Stop();
   event_deliverer_.reset();
   auth_completer_.reset();

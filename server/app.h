@@ -27,11 +27,15 @@
 #include "server/api/webhook_service.h"
 #include "server/config.h"
 #include "server/flow/await_events.h"
+#include "server/flow/check_due.h"
 #include "server/flow/complete_auth.h"
 #include "server/flow/deliver_events.h"
 #include "server/flow/flow_metrics.h"
+#include "server/flow/network_pace.h"
+#include "server/flow/refresh_due.h"
 #include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_due.h"
+#include "server/flow/watch_grants.h"
 #include "server/flow/webhook_metrics.h"
 #include "server/observe/metric_sources.h"
 #include "server/observe/metrics.h"
@@ -106,6 +110,9 @@ class App final {
                   std::vector<Method> methods);
   MetricSources SourcesOfMetrics();
   absl::Status StartMetrics();
+  void StartBackground(const FlowTools& tools);
+  // Nothing more is begun; what is under way goes on. Waits for nothing.
+  void QuietBackground();
   // What each service can still do with the store like that.
   void SetHealth(StoreHealth store);
 
@@ -139,6 +146,10 @@ class App final {
   std::unique_ptr<AuthCompleter> auth_completer_;
   std::unique_ptr<GrantRefresher> grant_refresher_;
   std::unique_ptr<DueRevoker> due_revoker_;
+  std::unique_ptr<NetworkPace> network_pace_;
+  std::unique_ptr<DueRefresher> due_refresher_;
+  std::unique_ptr<DueChecker> due_checker_;
+  std::unique_ptr<GrantWatcher> grant_watcher_;
   std::unique_ptr<EventDeliverer> event_deliverer_;
   std::unique_ptr<SocialAccountService> social_accounts_;
   std::unique_ptr<AccountTransfer> account_transfer_;

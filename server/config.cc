@@ -98,6 +98,17 @@ AUTHURL_FLAG(int, max_pending_connections,
 AUTHURL_FLAG(int, max_stored_states,
              "OAuth states of one organisation that may be stored at a time, for networks that "
              "carry short ones only; 0 for any number");
+AUTHURL_FLAG(
+    bool, refresher,
+    "Refresh connections that would die unused. Switch it off (--refresher=false) for a "
+    "database from a backup: its refresh tokens may have been used since, and some networks "
+    "end a connection whose token is used twice");
+AUTHURL_FLAG(int, refresh_rate_per_network,
+             "Requests a second that refreshing and checking in the background may make to one "
+             "network, or to one instance");
+AUTHURL_FLAG(absl::Duration, health_check_interval,
+             "How often to ask the networks whether each account still works, in the background; 0 "
+             "for never, else at least 1h");
 AUTHURL_FLAG(int, max_request_bytes, "Largest request message");
 AUTHURL_FLAG(int, max_metadata_bytes, "Largest sum of a call's metadata");
 AUTHURL_FLAG(int, max_connections, "Connections at a time; more are closed at once");
@@ -158,6 +169,7 @@ absl::Status VerifyNumbers(const Config& config) {
       {"max_outbound_calls_per_host", config.max_outbound_calls_per_host, 1, 100'000},
       {"max_outbound_calls_per_organization", config.max_outbound_calls_per_organization, 1,
        100'000},
+      {"refresh_rate_per_network", config.refresh_rate_per_network, 1, 10'000},
       {"max_request_bytes", config.max_request_bytes, 1024, 16 * 1024 * 1024},
       {"max_metadata_bytes", config.max_metadata_bytes, 1024, 64 * 1024},
       {"max_connections", config.max_connections, 1, 1'000'000},
@@ -196,6 +208,11 @@ absl::Status VerifyDurations(const Config& config) {
                                                "; set it to ", absl::FormatDuration(duration.min),
                                                " to ", absl::FormatDuration(duration.max)));
     }
+  }
+  const absl::Duration interval = config.health_check_interval;
+  if (interval != absl::ZeroDuration() && (interval < absl::Hours(1) || interval > 365 * day)) {
+    return Wrong("health_check_interval", absl::StrCat("is ", absl::FormatDuration(interval),
+                                                       "; set it to 1h to 8760h, or 0 for never"));
   }
   return absl::OkStatus();
 }
@@ -333,6 +350,9 @@ Config ConfigFromFlags(int argc, char** argv) {
   config.max_unfinished_flows = absl::GetFlag(FLAGS_max_unfinished_flows);
   config.max_pending_connections = absl::GetFlag(FLAGS_max_pending_connections);
   config.max_stored_states = absl::GetFlag(FLAGS_max_stored_states);
+  config.refresher = absl::GetFlag(FLAGS_refresher);
+  config.refresh_rate_per_network = absl::GetFlag(FLAGS_refresh_rate_per_network);
+  config.health_check_interval = absl::GetFlag(FLAGS_health_check_interval);
   config.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
   config.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
   config.max_connections = absl::GetFlag(FLAGS_max_connections);

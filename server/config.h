@@ -87,6 +87,14 @@ struct Config {
   // OAuth states that are good and stored because the network carries short ones only.
   int max_stored_states = 10'000;
 
+  // Connections are refreshed before they die unused (server/flow/refresh_due.h). Off for a
+  // restored database: its refresh tokens may have been used since.
+  bool refresher = true;
+  // Requests a second that the background makes to one network.
+  int refresh_rate_per_network = 5;
+  // How often each active account is checked that nobody uses; 0: never.
+  absl::Duration health_check_interval = absl::ZeroDuration();
+
   int max_request_bytes = 64 * 1024;
   int max_metadata_bytes = 8 * 1024;
   int max_connections = 4096;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -192,6 +193,32 @@ absl::StatusOr<int64_t> AccountStore::Count(const CallContext& context, absl::st
     if (after.empty()) break;
   }
   return std::min(count, at_most);
+}
+
+absl::StatusOr<std::vector<AccountStore::UnconfirmedAccount>> AccountStore::ListUnconfirmed(
+    const CallContext& context, const DuePosition& after, absl::Time before, int limit) {
+  absl::StatusOr<std::vector<Row>> rows = records_.backend().ListDueAfter(
+      context, kSocialAccounts, after, absl::ToUnixMillis(before), limit);
+  if (!rows.ok()) return rows.status();
+  std::vector<UnconfirmedAccount> accounts;
+  accounts.reserve(rows->size());
+  for (Row& row : *rows) {
+    accounts.push_back({.position = {.due = row.integer(SocialAccountColumn::kConfirmedAtMs),
+                                     .org_id = std::move(row.org_id),
+                                     .id = std::move(row.id)},
+                        .network = row.text(SocialAccountColumn::kNetwork)});
+  }
+  return accounts;
+}
+
+absl::StatusOr<AccountStore::StatusCounts> AccountStore::CountByStatus(const CallContext& context) {
+  constexpr int64_t kAny = std::numeric_limits<int64_t>::min();
+  const auto active = records_.backend().CountDue(context, kSocialAccounts, kAny, kNeverDue - 1);
+  if (!active.ok()) return active.status();
+  const auto needs_reconnect =
+      records_.backend().CountDue(context, kSocialAccounts, kNeverDue, kNeverDue);
+  if (!needs_reconnect.ok()) return needs_reconnect.status();
+  return StatusCounts{.active = *active, .needs_reconnect = *needs_reconnect};
 }
 
 absl::StatusOr<SocialAccount> AccountStore::Update(const CallContext& context,

@@ -99,6 +99,21 @@ class AccountStore final {
   // than kMaxLookedAt rows are looked at: then there may be more.
   absl::StatusOr<int64_t> Count(const CallContext& context, absl::string_view org_id,
                                 const AccountFilter& filter, int64_t at_most);
+  // Active ones of all organisations that no network has confirmed since `before`, behind a
+  // position, the longest ago first. Opens none.
+  struct UnconfirmedAccount {
+    DuePosition position;
+    std::string network;
+  };
+  absl::StatusOr<std::vector<UnconfirmedAccount>> ListUnconfirmed(const CallContext& context,
+                                                                  const DuePosition& after,
+                                                                  absl::Time before, int limit);
+  // Of all organisations.
+  struct StatusCounts {
+    int64_t active = 0;
+    int64_t needs_reconnect = 0;
+  };
+  absl::StatusOr<StatusCounts> CountByStatus(const CallContext& context);
   // Changes an account by `change`, which may be called more than once; an error of its ends the
   // update. What it is found by, its grant, its token and its times stay. Returns what is stored
   // now.

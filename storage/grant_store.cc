@@ -257,6 +257,44 @@ absl::StatusOr<std::vector<GrantStore::OwnedGrant>> GrantStore::ListDue(const Ca
   return grants;
 }
 
+absl::StatusOr<std::vector<GrantStore::DueGrant>> GrantStore::ListDue(const CallContext& context,
+                                                                      const DuePosition& after,
+                                                                      absl::Time now, int limit) {
+  absl::StatusOr<std::vector<Row>> due =
+      records_.backend().ListDueAfter(context, kGrants, after, absl::ToUnixMillis(now) + 1, limit);
+  if (!due.ok()) return due.status();
+  std::vector<DueGrant> grants;
+  grants.reserve(due->size());
+  for (Row& row : *due) {
+    grants.push_back({.position = {.due = row.integer(GrantColumn::kDueAtMs),
+                                   .org_id = std::move(row.org_id),
+                                   .id = std::move(row.id)},
+                      .social_network_id = row.text(GrantColumn::kSocialNetworkId),
+                      .instance = row.text(GrantColumn::kInstance)});
+  }
+  return grants;
+}
+
+absl::StatusOr<std::optional<absl::Time>> GrantStore::FirstDue(const CallContext& context,
+                                                               int64_t from, int64_t before) {
+  // Of no organisation is none, so this is in front of all.
+  const absl::StatusOr<std::vector<Row>> due =
+      records_.backend().ListDueAfter(context, kGrants, {.due = from}, before, 1);
+  if (!due.ok()) return due.status();
+  if (due->empty()) return std::nullopt;
+  return absl::FromUnixMillis(due->front().integer(GrantColumn::kDueAtMs));
+}
+
+absl::StatusOr<std::optional<absl::Time>> GrantStore::NextDue(const CallContext& context,
+                                                              absl::Time now) {
+  return FirstDue(context, absl::ToUnixMillis(now) + 1, kNeverDue);
+}
+
+absl::StatusOr<std::optional<absl::Time>> GrantStore::OldestDue(const CallContext& context,
+                                                                absl::Time now) {
+  return FirstDue(context, kDueToBeRevoked + 1, absl::ToUnixMillis(now) + 1);
+}
+
 absl::StatusOr<std::vector<GrantStore::OwnedGrant>> GrantStore::ListDisconnected(
     const CallContext& context, int limit) {
   return ListDue(context, absl::FromUnixMillis(kDueToBeRevoked), limit);

@@ -112,6 +112,20 @@ class GrantStore final {
   // are to be revoked.
   absl::StatusOr<std::vector<OwnedGrant>> ListDue(const CallContext& context, absl::Time now,
                                                   int limit);
+  // The same behind a position, for whoever goes through all of them.
+  struct DueGrant {
+    DuePosition position;
+    std::string social_network_id;
+    std::string instance;
+  };
+  absl::StatusOr<std::vector<DueGrant>> ListDue(const CallContext& context,
+                                                const DuePosition& after, absl::Time now,
+                                                int limit);
+  // When the first is due after `now`; nothing where none is. Those that are to be revoked are not
+  // looked at, here and below.
+  absl::StatusOr<std::optional<absl::Time>> NextDue(const CallContext& context, absl::Time now);
+  // Since when the one is due that is longest; nothing where none is.
+  absl::StatusOr<std::optional<absl::Time>> OldestDue(const CallContext& context, absl::Time now);
   // Those that are to be revoked alone.
   absl::StatusOr<std::vector<OwnedGrant>> ListDisconnected(const CallContext& context, int limit);
   // Deletes one that is disconnected, or that does not open: it was revoked, or never can be. OK
@@ -129,6 +143,9 @@ class GrantStore final {
   // Of a grant that `holder` has the lease of.
   absl::StatusOr<Fetched> FetchLeased(const CallContext& context, absl::string_view org_id,
                                       absl::string_view grant_id, absl::string_view holder);
+  // When the first is due from so many milliseconds on, if that is below `before`.
+  absl::StatusOr<std::optional<absl::Time>> FirstDue(const CallContext& context, int64_t from,
+                                                     int64_t before);
   // The part of a commit that puts what was fetched back as it is now.
   Update PutBack(const Fetched& fetched, int64_t generation) const;
 

@@ -43,6 +43,20 @@ bool MayShowProfile(const Network& network, const UsableAccount& usable) {
   });
 }
 
+// A refresh may have told of other scopes than the consent: those that are gone are missing.
+void KeepScopes(const TokenSet& tokens, SocialAccount& account) {
+  if (!tokens.scopes) return;
+  std::vector<std::string> known(account.granted_scopes().begin(), account.granted_scopes().end());
+  known.insert(known.end(), account.missing_scopes().begin(), account.missing_scopes().end());
+  account.mutable_granted_scopes()->Assign(tokens.scopes->begin(), tokens.scopes->end());
+  account.clear_missing_scopes();
+  for (std::string& scope : known) {
+    const bool is_granted =
+        std::find(tokens.scopes->begin(), tokens.scopes->end(), scope) != tokens.scopes->end();
+    if (!is_granted) account.add_missing_scopes(std::move(scope));
+  }
+}
+
 // The check of one account. It lives as long as a step of it is under way.
 class AccountCheck final : public std::enable_shared_from_this<AccountCheck> {
  public:
@@ -122,6 +136,8 @@ class AccountCheck final : public std::enable_shared_from_this<AccountCheck> {
     const absl::Time now = tools_.clock();
     const auto keep = [&](SocialAccount& account) {
       account.set_checked_at_ms(absl::ToUnixMillis(now));
+      account.set_confirmed_at_ms(absl::ToUnixMillis(now));
+      KeepScopes(usable_->grant->tokens, account);
       if (profile == nullptr) return absl::OkStatus();
       account.set_username(profile->username);
       account.set_display_name(profile->display_name);

@@ -11,6 +11,7 @@
 #include "core/flow/session_token.h"
 #include "server/flow/connection.h"
 #include "server/flow/read_consent.h"
+#include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_grant.h"
 #include "server/observe/log.h"
 #include "storage/store_errors.h"
@@ -273,7 +274,10 @@ class AuthCompleter::Completing final : public std::enable_shared_from_this<Comp
     absl::StatusOr<Connection> connection =
         ConnectionOf(opened_, consent, reconnected ? &*reconnected : nullptr);
     if (!connection.ok()) return connection.status();
-    const NewGrant grant = {.grant = connection->grant, .tokens = consent.tokens};
+    const NewGrant grant = {
+        .grant = connection->grant,
+        .tokens = consent.tokens,
+        .due_at = NextRefresh(*opened_.network, consent.tokens, tools_.clock(), tools_.random)};
     const std::string& flow_id = opened_.flow.id();
     if (connection->needs_choice) {
       const std::string token = SessionToken();

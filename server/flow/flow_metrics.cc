@@ -45,6 +45,16 @@ const char* NameOf(RefreshOutcome outcome) {
   return "";
 }
 
+const char* NameOf(RefreshCause cause) {
+  switch (cause) {
+    case RefreshCause::kCaller:
+      return "caller";
+    case RefreshCause::kDue:
+      return "due";
+  }
+  return "";
+}
+
 }  // namespace
 
 void FlowMetrics::FlowEnded(absl::string_view network, WayBack way, FlowOutcome outcome,
@@ -54,11 +64,17 @@ void FlowMetrics::FlowEnded(absl::string_view network, WayBack way, FlowOutcome 
   ++flows_[std::move(labels)];
 }
 
-void FlowMetrics::RefreshEnded(absl::string_view network, RefreshOutcome outcome,
-                               absl::string_view reason) {
-  RefreshLabels labels = {std::string(network), NameOf(outcome), std::string(reason)};
+void FlowMetrics::RefreshEnded(absl::string_view network, RefreshCause cause,
+                               RefreshOutcome outcome, absl::string_view reason) {
+  RefreshLabels labels = {std::string(network), NameOf(cause), NameOf(outcome),
+                          std::string(reason)};
   const std::lock_guard<std::mutex> lock(mutex_);
   ++refreshes_[std::move(labels)];
+}
+
+void FlowMetrics::SetStored(const Stored& stored) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stored_ = stored;
 }
 
 std::vector<prometheus::MetricFamily> FlowMetrics::Collect() const {
@@ -76,11 +92,23 @@ std::vector<prometheus::MetricFamily> FlowMetrics::Collect() const {
              {{"network", network}, {"callback", way}, {"outcome", outcome}, {"reason", reason}});
   }
   for (const auto& [labels, count] : refreshes_) {
-    const auto& [network, outcome, reason] = labels;
+    const auto& [network, cause, outcome, reason] = labels;
     AddValue(refreshes, static_cast<double>(count),
-             {{"network", network}, {"outcome", outcome}, {"reason", reason}});
+             {{"network", network}, {"cause", cause}, {"outcome", outcome}, {"reason", reason}});
   }
-  return {std::move(flows), std::move(refreshes)};
+  std::vector<prometheus::MetricFamily> families = {std::move(flows), std::move(refreshes)};
+  if (!stored_) return families;
+  prometheus::MetricFamily accounts =
+      MakeFamily(MetricType::Gauge, "authurl_social_accounts", "Connected accounts, by status.");
+  AddValue(accounts, static_cast<double>(stored_->active_accounts), {{"status", "active"}});
+  AddValue(accounts, static_cast<double>(stored_->accounts_to_reconnect),
+           {{"status", "needs_reconnect"}});
+  families.push_back(std::move(accounts));
+  families.push_back(
+      MakeGauge("authurl_refresh_oldest_overdue_seconds",
+                "How long ago the refresh that is most overdue was to be made; 0 where none is.",
+                absl::ToDoubleSeconds(stored_->oldest_overdue)));
+  return families;
 }
 
 }  // namespace authurl

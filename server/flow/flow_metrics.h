@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace authurl {
 
@@ -36,6 +38,12 @@ enum class RefreshOutcome : uint8_t {
   kFailed,
 };
 
+// What began a refresh.
+enum class RefreshCause : uint8_t {
+  kCaller,  // Somebody asked for a token, or for a check.
+  kDue,     // It was due: the grant would have died unused.
+};
+
 // Networks are the catalog's and reasons those of our errors, so memory is bounded. Safe to use
 // from many threads at once.
 class FlowMetrics final : public prometheus::Collectable {
@@ -45,19 +53,29 @@ class FlowMetrics final : public prometheus::Collectable {
   void FlowEnded(absl::string_view network, WayBack way, FlowOutcome outcome,
                  absl::string_view reason = "");
   // A refresh was sent to the network. `reason`: why it is dead or failed, else empty.
-  void RefreshEnded(absl::string_view network, RefreshOutcome outcome,
+  void RefreshEnded(absl::string_view network, RefreshCause cause, RefreshOutcome outcome,
                     absl::string_view reason = "");
+
+  // What was counted in the store, now and then. Not exposed before the first time.
+  struct Stored {
+    int64_t active_accounts = 0;
+    int64_t accounts_to_reconnect = 0;
+    // How long ago the refresh that is most overdue was to be made; zero where none is.
+    absl::Duration oldest_overdue;
+  };
+  void SetStored(const Stored& stored);
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
-  // Network, way, outcome, reason; network, outcome, reason.
+  // Network, way, outcome, reason; network, cause, outcome, reason.
   using FlowLabels = std::array<std::string, 4>;
-  using RefreshLabels = std::array<std::string, 3>;
+  using RefreshLabels = std::array<std::string, 4>;
 
   mutable std::mutex mutex_;
   std::map<FlowLabels, uint64_t> flows_;         // Guarded by mutex_.
   std::map<RefreshLabels, uint64_t> refreshes_;  // Guarded by mutex_.
+  std::optional<Stored> stored_;                 // Guarded by mutex_.
 };
 
 }  // namespace authurl

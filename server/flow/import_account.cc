@@ -405,7 +405,7 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     const absl::Time now = tools_.clock();
     const NewGrant grant = {.grant = GrantOf(asked, consent.person),
                             .tokens = consent.tokens,
-                            .due_at = NextRefresh(network(), consent.tokens, now)};
+                            .due_at = NextRefresh(network(), consent.tokens, now, tools_.random)};
     const std::vector<NewAccount> accounts = AccountsOf(asked, consent);
     // So that nobody sends it again once the grant has.
     if (import_ids_.empty() && MayRefresh()) {
@@ -455,7 +455,8 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
 
   void Count(RefreshOutcome outcome, absl::string_view reason = "") {
     const bool is_internal = outcome == RefreshOutcome::kFailed && reason.empty();
-    tools_.metrics.RefreshEnded(network().id(), outcome, is_internal ? "INTERNAL" : reason);
+    tools_.metrics.RefreshEnded(network().id(), RefreshCause::kCaller, outcome,
+                                is_internal ? "INTERNAL" : reason);
   }
   void Tell(absl::string_view event, const absl::Status& why) const {
     Log(LogLevel::kError, event,

@@ -1,6 +1,7 @@
 #include "server/flow/refresh_grant.h"
 
 #include <algorithm>
+#include <array>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -35,6 +36,7 @@ constexpr absl::Duration kShortPause = absl::Minutes(1);
 constexpr absl::Duration kLongPause = absl::Hours(1);
 // Beyond it all doubts are forgotten: an outage that large makes them all new anyway.
 constexpr size_t kMaxDoubts = 10'000;
+constexpr absl::Duration kClocksDiffer = absl::Minutes(10);
 
 absl::Status RefreshInProgress() {
   return MakeRetryableError(absl::StatusCode::kAborted, "REFRESH_IN_PROGRESS",
@@ -56,6 +58,32 @@ bool GivesOwnTokens(const Network& network) {
          !network.accounts().access_token().empty();
 }
 
+// The part of a grant's time after which it is refreshed: around the half.
+double PartToRefreshAt(const RandomSource& random) {
+  std::array<uint8_t, 2> bytes = {};
+  random(bytes);
+  return 0.4 + 0.2 * (256 * bytes[0] + bytes[1]) / 65536;
+}
+
+// More than clocks of several servers differ.
+bool IsFromTheFuture(const Grant& grant, absl::Time now) {
+  return absl::FromUnixMillis(grant.updated_at_ms()) > now + kClocksDiffer;
+}
+
+// Where a refresh token stays the same, or may, and no answer says how long it has left, its life
+// counts from when it came.
+void AssumeRefreshEnd(const Refresh& refresh, const OpenedGrant& before, absl::Time now,
+                      TokenSet& tokens) {
+  const bool may_stay = refresh.rotation() == Refresh::ROTATION_SOMETIMES;
+  if (!may_stay || refresh.refresh_token_lifetime_s() == 0 || refresh.lifetime_from_consent() ||
+      tokens.refresh_token_expires_at) {
+    return;
+  }
+  const bool is_same = tokens.refresh_token == before.tokens.refresh_token;
+  const absl::Time since = is_same ? absl::FromUnixMillis(before.grant.updated_at_ms()) : now;
+  tokens.refresh_token_expires_at = since + absl::Seconds(refresh.refresh_token_lifetime_s());
+}
+
 std::optional<absl::Time> DueAtOf(const Grant& grant) {
   if (grant.due_at_ms() == kNeverDue) return std::nullopt;
   return absl::FromUnixMillis(grant.due_at_ms());
@@ -66,11 +94,12 @@ std::optional<absl::Time> DueAfterFailure(const Grant& grant, const absl::Status
                                           absl::Time now) {
   const std::optional<absl::Time> due_at = DueAtOf(grant);
   if (!due_at) return std::nullopt;
+  const bool is_wrong = IsFromTheFuture(grant, now);
   const absl::Duration pause =
       absl::IsFailedPrecondition(error)
           ? kLongPause
           : std::max(kShortPause, RetryAfterOf(error).value_or(absl::ZeroDuration()));
-  return std::max(*due_at, now + pause);
+  return is_wrong ? now + pause : std::max(*due_at, now + pause);
 }
 
 }  // namespace
@@ -85,7 +114,7 @@ std::optional<absl::Time> UsableAccount::expires_at() const {
 }
 
 std::optional<absl::Time> NextRefresh(const Network& network, const TokenSet& tokens,
-                                      absl::Time now) {
+                                      absl::Time now, const RandomSource& random) {
   if (!CanRefresh(network, tokens)) return std::nullopt;
   const Refresh& refresh = network.refresh();
   absl::Time end = absl::InfiniteFuture();
@@ -105,10 +134,16 @@ std::optional<absl::Time> NextRefresh(const Network& network, const TokenSet& to
   // Where the refresh before did not prolong it, halves of what is left would never come to an end.
   const absl::Duration shortest = std::max(
       {kLongPause, absl::Seconds(refresh.min_age_s()), absl::Seconds(refresh.min_interval_s())});
-  return now + std::max((end - now) / 2, shortest);
+  return now + std::max((end - now) * PartToRefreshAt(random), shortest);
 }
 
-// One who asks for a token.
+bool IsDue(const Grant& grant, absl::Time now) {
+  const std::optional<absl::Time> due_at = DueAtOf(grant);
+  if (grant.disconnected_at_ms() != 0 || !due_at) return false;
+  return *due_at <= now || IsFromTheFuture(grant, now);
+}
+
+// One who asks for a token, or for a refresh of a grant that is due.
 struct GrantRefresher::Call {
   Call(absl::string_view of_org_id, absl::string_view of_account_id, const WantedToken& wants,
        const CallContext& its_context, Done to_tell)
@@ -117,18 +152,33 @@ struct GrantRefresher::Call {
         wanted(wants),
         context(its_context),
         done(std::move(to_tell)) {}
+  Call(absl::string_view of_org_id, absl::string_view of_grant_id, const CallContext& its_context,
+       DueDone to_tell)
+      : org_id(of_org_id),
+        wanted({}),
+        context(its_context),
+        due_done(std::move(to_tell)),
+        grant_id(of_grant_id) {}
 
-  void Answer(std::shared_ptr<const OpenedGrant> with) {
+  bool is_due() const { return due_done != nullptr; }
+  void Answer(std::shared_ptr<const OpenedGrant> with, int sent = 0) {
+    if (is_due()) return due_done(absl::OkStatus(), sent);
     done(UsableAccount{std::move(account), std::move(with)});
+  }
+  void Fail(const absl::Status& error, int sent = 0) {
+    if (is_due()) return due_done(error, sent);
+    done(error);
   }
 
   const std::string org_id;
   const std::string account_id;
   const WantedToken wanted;
   const CallContext& context;
-  Done done;
+  Done done;         // Of one who asks for a token,
+  DueDone due_done;  // and of the other.
 
   // As they were found.
+  std::string grant_id;
   AccountWithToken account;
   std::shared_ptr<const OpenedGrant> grant;
   const Network* network = nullptr;
@@ -143,6 +193,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
         tools_(owner.tools_),
         key_(std::move(key)),
         account_id_(first.account_id),
+        is_due_(first.is_due()),
         network_(*first.network),
         wanted_(first.wanted),
         found_(first.grant),
@@ -157,13 +208,16 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     if (absl::IsNotFound(client.status())) return OnClientGone();
     if (!client.ok()) return End(client.status());
     client_.emplace(*std::move(client));
-    if (absl::Status status = client_->ShowSecret(tools_.clock()); !status.ok()) return End(status);
+    no_secret_ = client_->ShowSecret(tools_.clock());
+    // Of one that is due it has to be said when it is again.
+    if (!no_secret_.ok() && !is_due_) return End(no_secret_);
     TakeLease();
   }
   // The token is of use as long as it lasts.
   void OnClientGone() {
-    if (!TokenHasEnded(found_->grant, wanted_, tools_.clock())) return End(found_);
-    Die(kConfigurationGone);
+    if (TokenHasEnded(found_->grant, wanted_, tools_.clock())) return Die(kConfigurationGone);
+    if (!is_due_) return End(found_);
+    TakeLease();
   }
 
   void TakeLease() {
@@ -174,24 +228,55 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     if (!lease.ok()) return End(lease.status());
     if (!lease->is_taken) return End(RefreshInProgress());
     leased_ = std::make_shared<const OpenedGrant>(std::move(lease->opened));
+    if (is_due_ ? LeaveIfNotDue() : LeaveIfDeadOrRefreshed()) return;
+    // Where a second use ends the whole grant, none is risked.
+    if (EndsByReuse(network_.refresh()) && WasAbandoned()) return Die(kRefreshAnswerLost);
+    Send();
+  }
+  // Each ends the refresh, and returns true, where nothing is to be sent.
+  bool LeaveIfNotDue() {
+    const Grant& grant = leased_->grant;
+    const absl::Time now = tools_.clock();
+    std::optional<absl::Time> due_at = DueAtOf(grant);
+    // Else others were faster, or found it dead.
+    if (IsDue(grant, now)) {
+      if (!client_) {
+        // At its end somebody has to find it dead.
+        due_at = leased_->tokens.access_token_expires_at;
+      } else if (!CanRefresh(network_, leased_->tokens)) {
+        due_at = std::nullopt;
+      } else if (!no_secret_.ok()) {
+        GiveUp(no_secret_);
+        return true;
+      } else if (FirstRefresh(network_.refresh(), grant) <= now) {
+        return false;
+      } else {
+        due_at = FirstRefresh(network_.refresh(), grant);
+      }
+    }
+    EndLease(due_at);
+    End(leased_);
+    return true;
+  }
+  bool LeaveIfDeadOrRefreshed() {
     // Others may have found it dead since it was looked at. What is dead is not sent again.
     const absl::StatusOr<record::v1::SocialAccount> account =
         tools_.store.accounts().Get(context_, org_id(), account_id_);
-    if (!account.ok() && !absl::IsNotFound(account.status())) return GiveUp(account.status());
+    if (!account.ok() && !absl::IsNotFound(account.status())) {
+      GiveUp(account.status());
+      return true;
+    }
     if (account.ok() && account->status() == record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT) {
       EndLease(DueAtOf(leased_->grant));
-      return End(
-          NeedsReconnect(WhyReconnect(tools_.catalog, network_.id(), account->status_reason())));
+      End(NeedsReconnect(WhyReconnect(tools_.catalog, network_.id(), account->status_reason())));
+      return true;
     }
     // Or they have refreshed it, or the person connected anew.
     const TokenState state = StateOf(&network_, leased_->grant, wanted_, tools_.clock());
-    if (state != TokenState::kToRefresh) {
-      EndLease(DueAtOf(leased_->grant));
-      return state == TokenState::kGood ? End(leased_) : End(RefreshInProgress());
-    }
-    // Where a second use ends the whole grant, none is risked.
-    if (network_.refresh().reuse_ends_grant() && WasAbandoned()) return Die(kRefreshAnswerLost);
-    Send();
+    if (state == TokenState::kToRefresh) return false;
+    EndLease(DueAtOf(leased_->grant));
+    state == TokenState::kGood ? End(leased_) : End(RefreshInProgress());
+    return true;
   }
   // Whether somebody had the lease and never ended it, who may have sent the refresh token.
   bool WasAbandoned() const {
@@ -226,17 +311,19 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     GiveUp(tokens.status());
   }
   void OnLost(const absl::Status& error) {
-    if (WorksOnce(network_.refresh())) return Die(kRefreshAnswerLost);
+    if (EndsByReuse(network_.refresh())) return Die(kRefreshAnswerLost);
+    // Should the first have come through, the second tells.
     if (sent_ < kMaxSent && context_.Check().ok()) return Send();
     GiveUp(error);
   }
   void OnRefused(const absl::Status& error) {
     const absl::Time now = tools_.clock();
-    if (!network_.refresh().may_err() ||
-        owner_.IsBelieved(key_, leased_->grant.generation(), now)) {
-      return Die(kRefreshDead, error.message());
+    absl::Duration doubt;
+    if (network_.refresh().may_err()) {
+      doubt = owner_.Doubt(network_.id(), key_, leased_->grant.generation(), now);
     }
-    EndLease(now + kDoubt);
+    if (doubt == absl::ZeroDuration()) return Die(kRefreshDead, error.message());
+    EndLease(now + doubt);
     End(MakeRetryableError(
         absl::StatusCode::kUnavailable, "NETWORK_UNAVAILABLE",
         absl::StrCat(network_.display_name(), " says that the refresh token is dead, as it has ",
@@ -246,7 +333,9 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
 
   void Store(TokenSet tokens) {
     const absl::Time now = tools_.clock();
-    const std::optional<absl::Time> due_at = NextRefresh(network_, tokens, now);
+    owner_.NetworkWorks(network_.id(), now);
+    AssumeRefreshEnd(network_.refresh(), *leased_, now, tokens);
+    const std::optional<absl::Time> due_at = NextRefresh(network_, tokens, now, tools_.random);
     absl::StatusOr<Grant> stored = Insist<Grant>(storing_context_, [&] {
       return grants().StoreRefreshed(storing_context_, org_id(), grant_id(), holder_, tokens,
                                      due_at, now);
@@ -360,22 +449,25 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   }
   void End(const Result& result) {
     if (sent_ > 0) Count(result.status());
-    owner_.Land(key_, result);
+    owner_.Land(key_, result, sent_);
   }
   void Count(const absl::Status& status) {
     FlowMetrics& metrics = tools_.metrics;
-    if (status.ok()) return metrics.RefreshEnded(network_.id(), RefreshOutcome::kRefreshed);
-    if (!died_of_.empty())
-      return metrics.RefreshEnded(network_.id(), RefreshOutcome::kDead, died_of_);
+    const RefreshCause cause = is_due_ ? RefreshCause::kDue : RefreshCause::kCaller;
+    if (status.ok()) return metrics.RefreshEnded(network_.id(), cause, RefreshOutcome::kRefreshed);
+    if (!died_of_.empty()) {
+      return metrics.RefreshEnded(network_.id(), cause, RefreshOutcome::kDead, died_of_);
+    }
     const std::string reason = ReasonOf(status);
-    metrics.RefreshEnded(network_.id(), RefreshOutcome::kFailed,
+    metrics.RefreshEnded(network_.id(), cause, RefreshOutcome::kFailed,
                          reason.empty() ? "INTERNAL" : reason);
   }
 
   GrantRefresher& owner_;
   const FlowTools& tools_;
   const GrantKey key_;
-  const std::string account_id_;  // One of its accounts.
+  const std::string account_id_;  // One of its accounts, where one is asked for.
+  const bool is_due_;             // Asked for because it is.
   const Network& network_;
   const WantedToken wanted_;
   const std::shared_ptr<const OpenedGrant> found_;
@@ -385,6 +477,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   const std::string holder_;
 
   std::optional<GrantClient> client_;
+  absl::Status no_secret_;  // Why it has none to show.
   std::shared_ptr<const OpenedGrant> leased_;
   int sent_ = 0;
   std::shared_ptr<const OpenedGrant> refreshed_;
@@ -420,6 +513,7 @@ void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
     return call->done(SocialAccountNotFound(call->account_id));
   }
   if (!opened.ok()) return call->done(opened.status());
+  call->grant_id = record.grant_id();
   call->grant = std::make_shared<const OpenedGrant>(*std::move(opened));
   if (!call->account.access_token.empty()) return call->Answer(call->grant);
   const Grant& grant = call->grant->grant;
@@ -441,8 +535,27 @@ void GrantRefresher::LookAt(std::unique_ptr<Call> call) {
   }
 }
 
+void GrantRefresher::RefreshDue(absl::string_view org_id, absl::string_view grant_id,
+                                const CallContext& context, DueDone done) {
+  auto call = std::make_unique<Call>(org_id, grant_id, context, std::move(done));
+  tools_.pool.Run([this, call = std::move(call)]() mutable { LookAtDue(std::move(call)); });
+}
+
+void GrantRefresher::LookAtDue(std::unique_ptr<Call> call) {
+  absl::StatusOr<OpenedGrant> opened =
+      tools_.store.grants().GetWithTokens(call->context, call->org_id, call->grant_id);
+  if (absl::IsNotFound(opened.status())) return call->Answer(nullptr);
+  if (!opened.ok()) return call->Fail(opened.status());
+  const Grant& grant = opened->grant;
+  if (!IsDue(grant, tools_.clock())) return call->Answer(nullptr);
+  call->network = tools_.catalog.FindVariant(grant.network(), grant.variant());
+  if (call->network == nullptr) return call->Fail(NetworkLeftCatalog(grant.network()));
+  call->grant = std::make_shared<const OpenedGrant>(*std::move(opened));
+  Join(std::move(call));
+}
+
 void GrantRefresher::Join(std::unique_ptr<Call> call) {
-  const GrantKey key(call->org_id, call->account.account.grant_id());
+  const GrantKey key(call->org_id, call->grant_id);
   std::shared_ptr<Flight> flight;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -453,12 +566,12 @@ void GrantRefresher::Join(std::unique_ptr<Call> call) {
   if (flight != nullptr) flight->Start();
 }
 
-void GrantRefresher::Land(const GrantKey& key, const Result& result) {
+void GrantRefresher::Land(const GrantKey& key, const Result& result, int sent) {
   std::vector<std::unique_ptr<Call>> calls;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     calls = std::move(waiting_.extract(key).mapped());
-    if (result.ok()) doubts_.erase(key);
+    if (result.ok() && sent > 0) doubts_.erase(key);
   }
   // The first one last: the refresh was made with its context.
   while (!calls.empty()) {
@@ -466,13 +579,17 @@ void GrantRefresher::Land(const GrantKey& key, const Result& result) {
     calls.pop_back();
     const bool is_first = calls.empty();
     if (result.ok()) {
-      call->Answer(*result);
+      // One that was no longer due was not refreshed for those who waited for it.
+      const bool is_new = (*result)->grant.generation() != call->grant->grant.generation();
+      const bool is_of_use = call->is_due() || is_new ||
+                             !TokenHasEnded((*result)->grant, call->wanted, tools_.clock());
+      is_of_use ? call->Answer(*result, is_first ? sent : 0) : call->Fail(RefreshInProgress());
     } else if (!is_first &&
                (absl::IsCancelled(result.status()) || absl::IsDeadlineExceeded(result.status()))) {
       // The time that is over is the first one's.
-      call->done(RefreshInProgress());
+      call->Fail(RefreshInProgress());
     } else {
-      call->done(result.status());
+      call->Fail(result.status(), is_first ? sent : 0);
     }
   }
 }
@@ -491,19 +608,25 @@ void GrantRefresher::Bury(std::unique_ptr<Call> call) {
   call->done(NeedsReconnect(WhyReconnect(tools_.catalog, grant.network(), reason)));
 }
 
-bool GrantRefresher::IsBelieved(const GrantKey& key, uint64_t generation, absl::Time now) {
+absl::Duration GrantRefresher::Doubt(const std::string& network, const GrantKey& key,
+                                     uint64_t generation, absl::Time now) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (doubts_.size() >= kMaxDoubts && !doubts_.contains(key)) doubts_.clear();
-  const auto [found, is_new] = doubts_.try_emplace(key, Doubt{generation, now});
-  Doubt& doubt = found->second;
-  if (is_new) return false;
-  if (doubt.generation != generation) {
-    doubt = {generation, now};
-    return false;
-  }
-  if (now - doubt.since < kDoubt) return false;
+  const auto [found, is_new] = doubts_.try_emplace(key, Doubted{generation, now});
+  Doubted& doubted = found->second;
+  // The clock may have been put back.
+  if (doubted.generation != generation || now < doubted.since) doubted = {generation, now};
+  const absl::Duration age = now - doubted.since;
+  const auto worked_at = worked_at_.find(network);
+  const bool works = worked_at != worked_at_.end() && worked_at->second > doubted.since;
+  if (age < (works ? kDoubt : kLongestDoubt)) return std::clamp(age, kDoubt, kLongestDoubtPause);
   doubts_.erase(found);
-  return true;
+  return absl::ZeroDuration();
+}
+
+void GrantRefresher::NetworkWorks(const std::string& network, absl::Time now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  worked_at_[network] = now;
 }
 
 }  // namespace authurl

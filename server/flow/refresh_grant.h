@@ -4,14 +4,15 @@
 //
 // A grant is refreshed once at a time: callers in this process share a refresh, and of several
 // processes one has the lease (GrantStore::TakeLease). The new tokens are stored before anybody
-// gets them. A refresh token that works once is not sent again where its answer was lost: nobody
-// could tell whether it was used.
+// gets them. Where an answer was lost the same is sent once more: had the refresh token been used
+// up by the first, nothing is left to lose. But where a second use ends the whole grant, none is
+// risked.
 //
 // An account's own token, as that of a page, is made from the grant's: after a refresh it is read
 // anew, from the list that the account was chosen from. It is given as it is, and the grant is not
 // refreshed for it, as none of the catalog has an end of its own.
 //
-// Left out: nothing is refreshed that nobody asks for: NextRefresh() tells whoever does.
+// What nobody asks for is refreshed by refresh_due.h, when NextRefresh() says.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,7 @@
 #include "absl/time/time.h"
 #include "authurl/catalog/v1/network.pb.h"
 #include "core/call_context.h"
+#include "core/crypto/crypto.h"
 #include "core/flow/token_response.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/token_state.h"
@@ -51,18 +53,30 @@ struct UsableAccount {
 };
 
 // When a grant with these tokens is to be refreshed though nobody asks for a token, so that it does
-// not die of that: at half of its time. Nothing where it does not, or no refresh prolongs it.
+// not die of that: at half of its time, or up to a tenth of it sooner or later, by chance, so that
+// those that were connected together do not come due together. Nothing where it does not die, or no
+// refresh prolongs it.
 std::optional<absl::Time> NextRefresh(const catalog::v1::Network& network, const TokenSet& tokens,
-                                      absl::Time now);
+                                      absl::Time now, const RandomSource& random);
+
+// Whether a grant is due. So is one whose tokens were got at a time that is yet to come: the clock
+// was put back, and how long they are good still nobody knows.
+bool IsDue(const record::v1::Grant& grant, absl::Time now);
 
 // Safe to use from many threads at once. Must outlive what it was asked for.
 class GrantRefresher final {
  public:
-  // Where a network has said of a living grant that it is dead, it is believed once it says so
-  // again, so much later.
+  // Where a network has said of living grants that they are dead, as some do while they have an
+  // outage, it is believed once it says so again, so much later at the soonest, and has refreshed
+  // another grant meanwhile; or after what would be a very long outage. Until then it is asked ever
+  // more seldom.
   static constexpr absl::Duration kDoubt = absl::Hours(1);
+  static constexpr absl::Duration kLongestDoubtPause = absl::Hours(6);
+  static constexpr absl::Duration kLongestDoubt = absl::Hours(4 * 24);
 
   using Done = absl::AnyInvocable<void(absl::StatusOr<UsableAccount>)>;
+  // `sent`: how many requests were sent for it.
+  using DueDone = absl::AnyInvocable<void(const absl::Status& status, int sent)>;
 
   explicit GrantRefresher(const FlowTools& tools);
   ~GrantRefresher();
@@ -82,33 +96,46 @@ class GrantRefresher final {
   void GetToken(absl::string_view org_id, absl::string_view account_id, const WantedToken& wanted,
                 const CallContext& context, Done done);
 
+  // Refreshes a grant that is due (GrantStore::ListDue), or moves the time at which it is: to when
+  // the network takes a refresh, or away where there is nothing to refresh. OK where it is no
+  // longer due, or gone. `done`, `context` and errors as above. After those of the network, and of
+  // what is configured for it, the grant is due later; CONFIGURATION_OUTDATED, REFRESH_IN_PROGRESS
+  // and those of the store leave it as it is.
+  void RefreshDue(absl::string_view org_id, absl::string_view grant_id, const CallContext& context,
+                  DueDone done);
+
  private:
   // Organisation and id.
   using GrantKey = std::pair<std::string, std::string>;
   using Result = absl::StatusOr<std::shared_ptr<const OpenedGrant>>;
   struct Call;
   class Flight;
-  struct Doubt {
+  struct Doubted {
     uint64_t generation;
     absl::Time since;
   };
 
   void LookAt(std::unique_ptr<Call> call);
+  void LookAtDue(std::unique_ptr<Call> call);
   // Begins a refresh for it, or has it wait for the one that is under way.
   void Join(std::unique_ptr<Call> call);
   // Answers all who wait for a refresh.
-  void Land(const GrantKey& key, const Result& result);
+  void Land(const GrantKey& key, const Result& result, int sent);
   // Its token has ended for ever.
   void Bury(std::unique_ptr<Call> call);
-  // Whether a network that may err is to be believed that a grant is dead. Remembers that it said
-  // so.
-  bool IsBelieved(const GrantKey& key, uint64_t generation, absl::Time now);
+  // How long to wait until a network that may err is asked again about a grant that it says is
+  // dead; zero where it is to be believed. Remembers that it said so.
+  absl::Duration Doubt(const std::string& network, const GrantKey& key, uint64_t generation,
+                       absl::Time now);
+  // It has refreshed a grant.
+  void NetworkWorks(const std::string& network, absl::Time now);
 
   const FlowTools tools_;
   std::mutex mutex_;
   // Who waits for a refresh that is under way, the one that began it first. Guarded by mutex_.
   std::map<GrantKey, std::vector<std::unique_ptr<Call>>> waiting_;
-  std::map<GrantKey, Doubt> doubts_;  // Guarded by mutex_.
+  std::map<GrantKey, Doubted> doubts_;           // Guarded by mutex_.
+  std::map<std::string, absl::Time> worked_at_;  // By network. Guarded by mutex_.
 };
 
 }  // namespace authurl

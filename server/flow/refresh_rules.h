@@ -25,4 +25,9 @@ inline bool WorksOnce(const catalog::v1::Refresh& refresh) {
   return refresh.single_use() || refresh.reuse_ends_grant();
 }
 
+// Whether sending the same again may end a grant that is alive.
+inline bool EndsByReuse(const catalog::v1::Refresh& refresh) {
+  return refresh.reuse_ends_grant() && WorksOnce(refresh);
+}
+
 }  // namespace authurl

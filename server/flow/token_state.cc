@@ -1,6 +1,7 @@
 #include "server/flow/token_state.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 
 #include "server/flow/refresh_rules.h"
@@ -20,10 +21,12 @@ std::optional<absl::Time> EndOf(const Grant& grant) {
 }  // namespace
 
 absl::Time FirstRefresh(const Refresh& refresh, const Grant& grant) {
-  const absl::Time since = absl::FromUnixMillis(grant.updated_at_ms());
   const bool was_refreshed = !grant.refreshed_by().empty();
-  return since + std::max(absl::Seconds(refresh.min_age_s()),
-                          absl::Seconds(was_refreshed ? refresh.min_interval_s() : 0));
+  const uint32_t pause_s =
+      std::max(refresh.min_age_s(), was_refreshed ? refresh.min_interval_s() : 0);
+  // Also where the clock was put back since.
+  if (pause_s == 0) return absl::InfinitePast();
+  return absl::FromUnixMillis(grant.updated_at_ms()) + absl::Seconds(pause_s);
 }
 
 bool TokenHasEnded(const Grant& grant, const WantedToken& wanted, absl::Time now) {

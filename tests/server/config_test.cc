@@ -52,6 +52,11 @@ TEST(ConfigTest, EveryWrongValueIsNamedByItsFlag) {
       {"--max_outbound_calls_per_host is 0", [](Config& c) { c.max_outbound_calls_per_host = 0; }},
       {"--max_outbound_calls_per_organization is 0",
        [](Config& c) { c.max_outbound_calls_per_organization = 0; }},
+      {"--refresh_rate_per_network is 0", [](Config& c) { c.refresh_rate_per_network = 0; }},
+      {"--health_check_interval is 59m",
+       [](Config& c) { c.health_check_interval = absl::Minutes(59); }},
+      {"--health_check_interval is -1h",
+       [](Config& c) { c.health_check_interval = -absl::Hours(1); }},
       {"--outbound_proxy_is_guarded needs --outbound_proxy",
        [](Config& c) { c.outbound_proxy_is_guarded = true; }},
       {"--outbound_proxy is not http://host:port", [](Config& c) { c.outbound_proxy = "proxy:1"; }},
@@ -142,6 +147,8 @@ TEST(ConfigTest, LimitsThemselvesAreGood) {
   config.outbound_proxy_is_guarded = true;
   config.nat64_prefix = "2001:db8:64::/96";
   config.webhook_allowed_networks = "10.0.0.0/8,fd00::/8";
+  config.health_check_interval = absl::Hours(1);
+  config.refresh_rate_per_network = 10'000;
   EXPECT_OK(VerifyConfig(config));
   config.outbound_proxy = "http://[2001:db8::1]:3128";
   EXPECT_OK(VerifyConfig(config));

@@ -313,5 +313,40 @@ TEST_F(AccountStoreTest, AnIndexThatLeadsElsewhereServesNothing) {
   }
 }
 
+TEST_F(AccountStoreTest, ThoseThatNoNetworkConfirmedAreGoneThroughByPosition) {
+  ASSERT_OK(Connect("a", "a", {"a"}));
+  ASSERT_OK_AND_ASSIGN(const Connected b, Connect("b", "b", {"b"}));
+  ASSERT_OK_AND_ASSIGN(const Connected c, Connect("c", "c", {"c"}, "t", "other"));
+  ASSERT_OK_AND_ASSIGN(const Connected dead, Connect("d", "d", {"d"}));
+  ASSERT_OK(
+      store_->accounts().MarkNeedsReconnect(kNoLimit, "acme", dead.accounts[0].id(), "DEAD", kNow));
+  // Confirmed later than the others.
+  const auto confirm = [](record::v1::SocialAccount& account) {
+    account.set_confirmed_at_ms(absl::ToUnixMillis(kNow + absl::Hours(1)));
+    return absl::OkStatus();
+  };
+  ASSERT_OK(store_->accounts().Update(kNoLimit, "acme", b.accounts[0].id(), confirm, kNow));
+
+  const auto list = [this](absl::Time before) {
+    std::vector<std::string> ids;
+    for (DuePosition after;;) {
+      const auto page = store_->accounts().ListUnconfirmed(kNoLimit, after, before, 1);
+      EXPECT_OK(page);
+      if (!page.ok() || page->empty()) return ids;
+      EXPECT_NE(page->front().network, "");
+      ids.push_back(page->front().position.id);
+      after = page->back().position;
+    }
+  };
+  EXPECT_THAT(list(kNow), IsEmpty());
+  const std::vector<std::string> first = list(kNow + absl::Minutes(1));
+  EXPECT_THAT(first, SizeIs(2));
+  EXPECT_EQ(first[1], c.accounts[0].id());
+  EXPECT_THAT(list(kNow + absl::Hours(2)), SizeIs(3));
+  ASSERT_OK_AND_ASSIGN(const auto counts, store_->accounts().CountByStatus(kNoLimit));
+  EXPECT_EQ(counts.active, 3);
+  EXPECT_EQ(counts.needs_reconnect, 1);
+}
+
 }  // namespace
 }  // namespace authurl::testing

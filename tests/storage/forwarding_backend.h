@@ -15,7 +15,8 @@ namespace authurl::testing {
 
 class ForwardingBackend : public Backend {
  public:
-  explicit ForwardingBackend(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  // Several may pass on to the same one.
+  explicit ForwardingBackend(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
   absl::StatusOr<std::optional<std::string>> GetMeta(absl::string_view name) override {
     return backend_->GetMeta(name);
@@ -95,7 +96,7 @@ class ForwardingBackend : public Backend {
   Backend& backend() { return *backend_; }
 
  private:
-  const std::unique_ptr<Backend> backend_;
+  const std::shared_ptr<Backend> backend_;
 };
 
 }  // namespace authurl::testing

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -171,6 +172,42 @@ TEST_F(GrantStoreTest, WhatIsToBeRevokedComesBeforeWhatIsToBeRefreshed) {
   ASSERT_OK_AND_ASSIGN(const auto disconnected, grants().ListDisconnected(kNoLimit, 10));
   ASSERT_THAT(disconnected, SizeIs(1));
   EXPECT_EQ(disconnected[0].grant_id, gone.grant_id);
+}
+
+TEST_F(GrantStoreTest, WhatIsDueIsGoneThroughByPosition) {
+  const auto set_due = [&](const std::string& org_id, const std::string& id, absl::Time at) {
+    ASSERT_OK(grants().TakeLease(kNoLimit, org_id, id, "h", kNow));
+    ASSERT_OK(grants().EndLease(kNoLimit, org_id, id, "h", at));
+  };
+  std::vector<std::string> expected = {grant_id_};
+  set_due("acme", grant_id_, kNow - absl::Hours(2));
+  for (int i = 0; i < 4; ++i) {
+    const std::string name = absl::StrCat("p", i);
+    ASSERT_OK_AND_ASSIGN(const Connected connected,
+                         Connect(name, name, {name}, "t", i < 2 ? "acme" : "other"));
+    set_due(i < 2 ? "acme" : "other", connected.grant_id, kNow + absl::Seconds(i - 3));
+    expected.push_back(connected.grant_id);
+  }
+  ASSERT_OK_AND_ASSIGN(const Connected gone, Connect("gone", "gone", {"gone"}));
+  ASSERT_OK(store_->accounts().Delete(kNoLimit, "acme", gone.accounts[0].id(), kNow));
+
+  std::vector<std::string> listed;
+  for (DuePosition after = {.due = kDueToBeRevoked + 1}; listed.size() < 10;) {
+    ASSERT_OK_AND_ASSIGN(const auto page, grants().ListDue(kNoLimit, after, kNow, 2));
+    for (const GrantStore::DueGrant& grant : page) {
+      listed.push_back(grant.position.id);
+      EXPECT_NE(grant.social_network_id, "");
+      EXPECT_EQ(grant.instance, "");
+    }
+    if (page.empty()) break;
+    after = page.back().position;
+  }
+  EXPECT_EQ(listed, expected);
+  EXPECT_THAT(grants().OldestDue(kNoLimit, kNow), IsOkAndHolds(kNow - absl::Hours(2)));
+  EXPECT_THAT(grants().OldestDue(kNoLimit, kNow - absl::Hours(3)), IsOkAndHolds(std::nullopt));
+  EXPECT_THAT(grants().NextDue(kNoLimit, kNow - absl::Seconds(2)),
+              IsOkAndHolds(kNow - absl::Seconds(1)));
+  EXPECT_THAT(grants().NextDue(kNoLimit, kNow + absl::Hours(2)), IsOkAndHolds(std::nullopt));
 }
 
 TEST_F(GrantStoreTest, WhatIsDueIsListedAndWhatIsDisconnectedIsDueAtOnce) {

@@ -42,6 +42,11 @@ class ScriptedClient final : public HttpClient {
     const std::lock_guard lock(mutex_);
     always_ = std::move(body);
   }
+  // The same, by what was sent.
+  void AnswerAlwaysBy(std::function<std::string(const SentRequest&)> body) {
+    const std::lock_guard lock(mutex_);
+    always_ = [this, body = std::move(body)](int) { return body(sent_.back()); };
+  }
   // Runs while the next request is under way.
   void Meanwhile(std::function<void()> happens) {
     const std::lock_guard lock(mutex_);

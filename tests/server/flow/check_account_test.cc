@@ -14,6 +14,7 @@
 namespace authurl::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -68,11 +69,34 @@ TEST_F(CheckAccountTest, KeepsWhatTheNetworkTells) {
   EXPECT_EQ(checked.account.display_name(), "A Person");
   EXPECT_EQ(checked.account.avatar_url(), "https://net.example/p.png");
   EXPECT_EQ(checked.account.checked_at_ms(), absl::ToUnixMillis(Now()));
+  EXPECT_EQ(checked.account.confirmed_at_ms(), absl::ToUnixMillis(Now()));
   EXPECT_EQ(Account().username(), "new-name");
   const std::vector<SentRequest> sent = http_.sent();
   ASSERT_THAT(sent, SizeIs(1));
   EXPECT_EQ(sent[0].method, "GET");
   EXPECT_EQ(sent[0].url, "https://api.net.example/me");
+}
+
+// A person may take scopes back without ending the connection.
+TEST_F(CheckAccountTest, ScopesThatARefreshNoLongerGivesAreMissing) {
+  TokenSet tokens = Tokens("a");
+  tokens.scopes = {"read", "write"};
+  Connect(tokens);
+  ASSERT_OK(store_->accounts().Update(
+      kNoLimit, "acme", account_id_,
+      [](record::v1::SocialAccount& account) {
+        account.add_granted_scopes("read");
+        account.add_granted_scopes("write");
+        account.add_missing_scopes("delete");
+        return absl::OkStatus();
+      },
+      Now()));
+  Advance(absl::Hours(3));
+  http_.Answer(200, R"({"access_token":"access-canary-b","expires_in":7200,"scope":"read"})");
+  http_.Answer(200, kPersonBody);
+  ASSERT_OK_AND_ASSIGN(const CheckedAccount checked, Check());
+  EXPECT_THAT(checked.account.granted_scopes(), ElementsAre("read"));
+  EXPECT_THAT(checked.account.missing_scopes(), ElementsAre("write", "delete"));
 }
 
 TEST_F(CheckAccountTest, RefreshesATokenThatHasEnded) {

@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,8 +21,10 @@ namespace authurl::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Lt;
 using ::testing::Not;
 using ::testing::SizeIs;
 
@@ -99,7 +104,8 @@ TEST_F(RefreshGrantTest, RefreshesATokenThatEndsSoonAndStoresWhatCame) {
 
   EXPECT_EQ(StoredAccessToken(), "access-canary-b");
   EXPECT_EQ(StoredGrant().lease_holder(), "");
-  EXPECT_EQ(StoredGrant().due_at_ms(), absl::ToUnixMillis(Now() + absl::Hours(120)));
+  EXPECT_THAT(StoredGrant().due_at_ms(), AllOf(Ge(absl::ToUnixMillis(Now() + absl::Hours(96))),
+                                               Lt(absl::ToUnixMillis(Now() + absl::Hours(144)))));
   EXPECT_EQ(TokenOrReason(), "access-canary-b");
   EXPECT_THAT(http_.sent(), SizeIs(1));
 }
@@ -338,7 +344,7 @@ TEST_F(RefreshGrantTest, ADeadRefreshTokenEndsTheConnectionOfAllAccounts) {
   EXPECT_THAT(http_.sent(), SizeIs(1));
 }
 
-TEST_F(RefreshGrantTest, ANetworkThatMayErrIsBelievedTheSecondTime) {
+TEST_F(RefreshGrantTest, ANetworkThatMayErrIsBelievedTheSecondTimeIfItWorksForOthers) {
   ConnectAndWait("refresh { rotation: ROTATION_ALWAYS may_err: true }");
   http_.Answer(400, kDeadBody);
   const absl::StatusOr<UsableAccount> doubted = GetToken();
@@ -351,9 +357,34 @@ TEST_F(RefreshGrantTest, ANetworkThatMayErrIsBelievedTheSecondTime) {
   EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
   EXPECT_EQ(AccountStatus(), "ACTIVE");
   Advance(absl::Seconds(1));
+  // As yet it may have an outage.
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  const std::string doubted_id = account_id_;
+  subject_ = "other";
+  Connect(Tokens("c", absl::Seconds(1)), {"other"});
+  Advance(absl::Seconds(1));
+  http_.Answer(200, TokensBody("d"));
+  EXPECT_EQ(TokenOrReason(), "access-canary-d");
+  account_id_ = doubted_id;
   http_.Answer(400, kDeadBody);
   EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
   EXPECT_EQ(AccountStatus(), "REFRESH_DEAD");
+}
+
+TEST_F(RefreshGrantTest, ANetworkThatMayErrIsAskedEverMoreSeldomAndBelievedAtLast) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS may_err: true }");
+  const absl::Time began = Now();
+  int asked = 0;
+  while (Now() - began < GrantRefresher::kLongestDoubt) {
+    http_.Answer(400, kDeadBody);
+    ASSERT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+    ++asked;
+    now_ms_ = StoredGrant().due_at_ms();
+  }
+  EXPECT_LT(asked, 24);
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
 }
 
 TEST_F(RefreshGrantTest, ARefreshThatWorksEndsTheDoubt) {
@@ -369,8 +400,8 @@ TEST_F(RefreshGrantTest, ARefreshThatWorksEndsTheDoubt) {
   EXPECT_EQ(AccountStatus(), "ACTIVE");
 }
 
-TEST_F(RefreshGrantTest, WhatWorksOnceIsNotSentAgainWhereItsAnswerWasLost) {
-  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+TEST_F(RefreshGrantTest, NoneIsSentAgainWhereItsAnswerWasLostAndReuseEndsTheGrant) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true reuse_ends_grant: true }");
   http_.Fail(Lost());
   EXPECT_THAT(GetToken(), AllOf(HasReason("NEEDS_RECONNECT"),
                                 StatusIs(absl::StatusCode::kFailedPrecondition,
@@ -380,10 +411,21 @@ TEST_F(RefreshGrantTest, WhatWorksOnceIsNotSentAgainWhereItsAnswerWasLost) {
   EXPECT_THAT(http_.sent(), SizeIs(1));
 }
 
+// Where the first was used, the connection was dead before the second was sent.
+TEST_F(RefreshGrantTest, WhatWorksOnceIsDeadWhereTheFirstOfTwoWasUsed) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
+  http_.Fail(Lost());
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+  EXPECT_EQ(AccountStatus(), "REFRESH_DEAD");
+  EXPECT_THAT(http_.sent(), SizeIs(2));
+}
+
 TEST_F(RefreshGrantTest, OthersAreSentOnceMore) {
   for (const char* const entry :
        {"refresh { rotation: ROTATION_ALWAYS }", "refresh { rotation: ROTATION_SOMETIMES }",
-        "refresh { rotation: ROTATION_NEVER single_use: true }",
+        "refresh { rotation: ROTATION_ALWAYS single_use: true }",
+        "refresh { rotation: ROTATION_NEVER single_use: true reuse_ends_grant: true }",
         "refresh { rotation: ROTATION_NO_REFRESH_TOKEN }"}) {
     ConnectAndWait(entry);
     const size_t sent_before = http_.sent().size();
@@ -542,11 +584,182 @@ TEST_F(RefreshGrantTest, ARefusedTokenIsRefreshedThoughItHasNotEnded) {
   EXPECT_EQ(AccountStatus(), "ACCESS_TOKEN_DEAD");
 }
 
+class RefreshDueGrantTest : public RefreshGrantTest {
+ protected:
+  // Connected, and due.
+  void ConnectDue(const std::string& refresh) {
+    UseEntry(refresh);
+    Connect(Tokens("a"));
+    Advance(absl::Hours(100));
+  }
+  struct Ended {
+    std::string reason;  // Empty: OK.
+    int sent;
+  };
+  Ended RefreshDue() {
+    Notification ended;
+    Ended result;
+    refresher_->RefreshDue("acme", grant_id_, kNoLimit, [&](const absl::Status& status, int sent) {
+      result = {status.ok() ? "" : ReasonOf(status), sent};
+      ended.Notify();
+    });
+    EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kPatience));
+    return result;
+  }
+  absl::Duration DueIn() const {
+    if (StoredGrant().due_at_ms() == kNeverDue) return absl::InfiniteDuration();
+    return absl::FromUnixMillis(StoredGrant().due_at_ms()) - Now();
+  }
+};
+
+constexpr char kTenDays[] = "refresh { rotation: ROTATION_ALWAYS refresh_token_lifetime_s: 864000 ";
+
+TEST_F(RefreshDueGrantTest, IsRefreshedAndDueLater) {
+  ConnectDue(absl::StrCat(kTenDays, "}"));
+  http_.Answer(200, TokensBody("b"));
+  const Ended ended = RefreshDue();
+  EXPECT_EQ(ended.reason, "");
+  EXPECT_EQ(ended.sent, 1);
+  EXPECT_EQ(StoredAccessToken(), "access-canary-b");
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+  EXPECT_GE(DueIn(), absl::Hours(96));
+  // Once.
+  EXPECT_EQ(RefreshDue().sent, 0);
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+}
+
+TEST_F(RefreshDueGrantTest, IsLeftAloneBeforeItIsDueAndOnceItIsGoneOrDead) {
+  ConnectDue(absl::StrCat(kTenDays, "}"));
+  Advance(-absl::Hours(1));
+  EXPECT_EQ(RefreshDue().reason, "");
+  Advance(absl::Hours(1));
+  ASSERT_OK(store_->grants().MarkDead(kNoLimit, "acme", grant_id_, 1, "REFRESH_DEAD", Now()));
+  EXPECT_EQ(RefreshDue().reason, "");
+  ASSERT_OK(store_->accounts().Delete(kNoLimit, "acme", account_id_, Now()));
+  EXPECT_EQ(RefreshDue().reason, "");
+  grant_id_ = "gr_no";
+  EXPECT_EQ(RefreshDue().reason, "");
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshDueGrantTest, SharesARefreshWithCallers) {
+  ConnectDue(absl::StrCat(kTenDays, "single_use: true }"));
+  http_.Hold();
+  http_.Answer(200, TokensBody("b"));
+  Notification ended;
+  refresher_->RefreshDue("acme", grant_id_, kNoLimit, [&](const absl::Status& status, int sent) {
+    EXPECT_OK(status);
+    EXPECT_EQ(sent, 1);
+    ended.Notify();
+  });
+  ASSERT_TRUE(Eventually([this] { return !http_.sent().empty(); }));
+  std::vector<Told<absl::StatusOr<UsableAccount>>> told(64);
+  for (auto& one : told) {
+    refresher_->GetToken("acme", account_id_, {}, kNoLimit, one.Listener());
+  }
+  ASSERT_TRUE(Eventually([this] { return pool_.waiting() == 0; }));
+  http_.Release();
+  for (auto& one : told) {
+    ASSERT_OK_AND_ASSIGN(const UsableAccount usable, one.Take());
+    EXPECT_EQ(usable.access_token(), "access-canary-b");
+  }
+  ASSERT_TRUE(ended.WaitForNotificationWithTimeout(kPatience));
+  EXPECT_THAT(http_.sent(), SizeIs(1));
+}
+
+TEST_F(RefreshDueGrantTest, IsDueLaterAfterAFailure) {
+  ConnectDue(absl::StrCat(kTenDays, "}"));
+  http_.Answer(503, "");
+  EXPECT_EQ(RefreshDue().reason, "NETWORK_UNAVAILABLE");
+  EXPECT_EQ(DueIn(), absl::Minutes(1));
+  Advance(absl::Minutes(1));
+  http_.Answer(401, R"({"error":"invalid_client"})");
+  EXPECT_EQ(RefreshDue().reason, "CLIENT_REJECTED");
+  EXPECT_EQ(DueIn(), absl::Hours(1));
+}
+
+TEST_F(RefreshDueGrantTest, IsDueWhenTheNetworkTakesARefresh) {
+  ConnectDue(absl::StrCat(kTenDays, "min_age_s: 432000 }"));  // 120 hours.
+  EXPECT_EQ(RefreshDue().reason, "");
+  EXPECT_EQ(DueIn(), absl::Hours(20));
+  EXPECT_THAT(http_.sent(), IsEmpty());
+}
+
+TEST_F(RefreshDueGrantTest, IsNeverDueWhereNothingCanBeRefreshed) {
+  ConnectDue("");
+  EXPECT_EQ(RefreshDue().reason, "");
+  EXPECT_EQ(DueIn(), absl::InfiniteDuration());
+  EXPECT_EQ(StoredGrant().lease_holder(), "");
+}
+
+TEST_F(RefreshDueGrantTest, WithoutItsConfigurationItIsFoundDeadWhenItsTokenEnds) {
+  UseEntry(absl::StrCat(kTenDays, "}"));
+  Connect(Tokens("a", absl::Hours(150)));
+  Advance(absl::Hours(100));
+  ASSERT_OK(store_->social_networks().Delete(kNoLimit, "acme", "sn_1",
+                                             SocialNetworkStore::Accounts::kKeep, Now()));
+  EXPECT_EQ(RefreshDue().reason, "");
+  EXPECT_EQ(DueIn(), absl::Hours(50));
+  Advance(absl::Hours(50));
+  EXPECT_EQ(RefreshDue().reason, "NEEDS_RECONNECT");
+  EXPECT_EQ(AccountStatus(), "CONFIGURATION_GONE");
+}
+
+TEST_F(RefreshDueGrantTest, StaysDueWhileItsNetworkIsNotInTheCatalog) {
+  ConnectDue(absl::StrCat(kTenDays, "}"));
+  catalog_ = NetworkCatalog();
+  EXPECT_EQ(RefreshDue().reason, "CONFIGURATION_OUTDATED");
+  EXPECT_EQ(DueIn(), absl::ZeroDuration());
+}
+
+// The clock was ahead when they were got, and was put back.
+TEST_F(RefreshDueGrantTest, TokensOfATimeToComeAreRefreshed) {
+  Advance(absl::Hours(24 * 40));
+  ConnectDue(absl::StrCat(kTenDays, "}"));
+  Advance(-absl::Hours(24 * 40 + 99));
+  EXPECT_GT(DueIn(), absl::Hours(24 * 40));
+  http_.Answer(503, "");
+  EXPECT_EQ(RefreshDue().sent, 1);
+  EXPECT_EQ(DueIn(), absl::Minutes(1));
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(RefreshDue().sent, 1);
+  EXPECT_LT(DueIn(), absl::Hours(144));
+  EXPECT_EQ(RefreshDue().sent, 0);
+}
+
+// What may stay the same, as LINE's, does not live anew with each refresh.
+TEST_F(RefreshDueGrantTest, ARefreshTokenThatStaysHasNoNewLife) {
+  ConnectDue("refresh { rotation: ROTATION_SOMETIMES refresh_token_lifetime_s: 864000 }");
+  http_.Answer(200, R"({"access_token":"access-canary-b","expires_in":7200})");
+  EXPECT_EQ(RefreshDue().sent, 1);
+  EXPECT_LT(DueIn(), absl::Hours(0.6 * 140));
+}
+
 TEST_F(RefreshGrantTest, AnAccountIsNotAnotherOrganizations) {
   Connect(Tokens("a"));
   EXPECT_THAT(GetToken({}, "other"), HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
   account_id_ = "sa_no";
   EXPECT_THAT(GetToken(), HasReason("SOCIAL_ACCOUNT_NOT_FOUND"));
+}
+
+// Two of them are the half of what two bytes can be where the first one is 0x80.
+RandomSource AlwaysByte(uint8_t first) {
+  return [first](std::span<uint8_t> out) {
+    std::fill(out.begin(), out.end(), first == 0xff ? 0xff : 0);
+    out[0] = first;
+  };
+}
+
+TEST(NextRefreshTest, IsATenthSoonerOrLaterByChance) {
+  const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  catalog::v1::Network network;
+  network.mutable_refresh()->set_rotation(catalog::v1::Refresh::ROTATION_NO_REFRESH_TOKEN);
+  TokenSet tokens;
+  tokens.access_token_expires_at = now + absl::Hours(100);
+  EXPECT_EQ(NextRefresh(network, tokens, now, AlwaysByte(0)), now + absl::Hours(40));
+  const auto latest = NextRefresh(network, tokens, now, AlwaysByte(0xff));
+  EXPECT_GT(latest, now + absl::Hours(59));
+  EXPECT_LT(latest, now + absl::Hours(60));
 }
 
 TEST(NextRefreshTest, IsAtHalfOfTheTimeThatAnUnusedGrantHas) {
@@ -560,7 +773,7 @@ TEST(NextRefreshTest, IsAtHalfOfTheTimeThatAnUnusedGrantHas) {
     tokens.access_token_expires_at = now + absl::Hours(60);
     tokens.refresh_token = std::string(refresh_token);
     if (told) tokens.refresh_token_expires_at = now + *told;
-    const std::optional<absl::Time> due_at = NextRefresh(network, tokens, now);
+    const std::optional<absl::Time> due_at = NextRefresh(network, tokens, now, AlwaysByte(0x80));
     if (!due_at) return std::nullopt;
     return *due_at - now;
   };

@@ -208,24 +208,24 @@ class StoredGrantTest : public ::testing::Test {
     record::v1::Flow flow;
     flow.set_id(DigestId(absl::StrCat("flow ", ++flows_)));
     flow.set_org_id("acme");
-    flow.set_network("net");
-    flow.set_social_network_id("sn_1");
+    flow.set_network(network_);
+    flow.set_social_network_id(configuration_);
     flow.set_social_network_version(1);
     flow.set_tenant_id("tenant");
     flow.set_state_expires_at_ms(absl::ToUnixMillis(Now() + absl::Minutes(20)));
     ASSERT_OK(store_->flows().Spend(kNoLimit, flow, Now()));
     record::v1::Grant grant;
     grant.set_org_id("acme");
-    grant.set_social_network_id("sn_1");
+    grant.set_social_network_id(configuration_);
     grant.set_social_network_version(1);
-    grant.set_network("net");
+    grant.set_network(network_);
     grant.set_client_id("client-1");
-    grant.set_subject("person");
+    grant.set_subject(subject_);
     std::vector<NewAccount> accounts;
     for (const std::string& id : ids) {
       record::v1::SocialAccount account;
-      account.set_social_network_id("sn_1");
-      account.set_network("net");
+      account.set_social_network_id(configuration_);
+      account.set_network(network_);
       account.set_tenant_id("tenant");
       account.set_account_type(record::v1::ACCOUNT_TYPE_PERSONAL);
       account.set_network_unique_id(id);
@@ -288,6 +288,11 @@ class StoredGrantTest : public ::testing::Test {
   const Clock clock_ = [this] { return Now(); };
   ThreadPool pool_{4};
   FlowMetrics metrics_;
+
+  // Of the next flow.
+  std::string network_ = "net";
+  std::string configuration_ = "sn_1";
+  std::string subject_ = "person";
 
   int flows_ = 0;
   std::string grant_id_;

@@ -66,7 +66,11 @@ absl::StatusOr<MetricsPage> ScrapeAll() {
   outbound.CallStarted("x");
   FlowMetrics flows;
   flows.FlowEnded("x", WayBack::kOwn, FlowOutcome::kFailed, "CLIENT_REJECTED");
-  flows.RefreshEnded("x", RefreshOutcome::kFailed, "CLIENT_REJECTED");
+  for (const auto outcome :
+       {RefreshOutcome::kRefreshed, RefreshOutcome::kDead, RefreshOutcome::kFailed}) {
+    flows.RefreshEnded("x", RefreshCause::kDue, outcome, "CLIENT_REJECTED");
+  }
+  flows.SetStored({});
   WebhookMetrics webhooks;
   webhooks.Delivered(DeliveryOutcome::kDelivered);
   const SourceMetrics sources(AllSources());

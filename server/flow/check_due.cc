@@ -1,0 +1,162 @@
+#include "server/flow/check_due.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "core/call_context.h"
+#include "core/catalog/endpoint.h"
+#include "core/errors.h"
+#include "server/observe/log.h"
+
+namespace authurl {
+namespace {
+
+// Few, as others may check them before their turn comes.
+constexpr int kUnconfirmedPage = 16;
+constexpr absl::Duration kUnconfirmedListTime = absl::Seconds(15);
+constexpr absl::Duration kCheckTime = absl::Seconds(40);
+// A little faster than once in an interval, so that those that failed have their turn as well.
+constexpr double kHaste = 1.25;
+// The rounds in an interval, and how far they are apart.
+constexpr int kCheckRounds = 20;
+constexpr absl::Duration kShortestCheckPause = absl::Minutes(1);
+constexpr absl::Duration kLongestCheckPause = absl::Hours(1);
+// How many accounts there are, which is what the rate depends on.
+constexpr absl::Duration kCountAgain = absl::Minutes(10);
+// A check may be a refresh as well, and the pace is told beforehand.
+constexpr int kRequestsOfCheck = 2;
+
+// What a check that was begun then says about its network.
+NetworkPace::Result PaceResultOf(const absl::StatusOr<CheckedAccount>& checked, absl::Time begun) {
+  if (ReasonOf(checked.status()) == "NETWORK_UNAVAILABLE") return NetworkPace::Result::kFails;
+  const bool is_confirmed =
+      checked.ok() && checked->account.checked_at_ms() >= absl::ToUnixMillis(begun);
+  return is_confirmed ? NetworkPace::Result::kWorks : NetworkPace::Result::kNothing;
+}
+
+}  // namespace
+
+DueChecks::DueChecks(const FlowTools& tools, GrantRefresher& refresher, NetworkPace& pace,
+                     Options options)
+    : tools_(tools), checker_(tools, refresher), pace_(pace), options_(std::move(options)) {}
+
+absl::Duration DueChecks::Step() {
+  const absl::Time now = options_.steady();
+  if (!is_in_round_ && now < next_round_) return next_round_ - now;
+  if (!is_in_round_) BeginRound();
+  if (is_in_round_ && page_.empty()) ReadPage();
+  if (!is_in_round_) return std::max(next_round_ - now, absl::ZeroDuration());
+  if (now < next_check_) return next_check_ - now;
+  if (under_way() >= options_.max_under_way) return kLongestCheckPause;
+  if (!page_.empty()) {
+    const AccountStore::UnconfirmedAccount account = std::move(page_.front());
+    page_.pop_front();
+    BeginOrPass(account);
+  }
+  return absl::ZeroDuration();
+}
+
+int DueChecks::under_way() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return under_way_;
+}
+
+void DueChecks::Wait() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  ended_.wait(lock, [this] { return under_way_ == 0; });
+}
+
+void DueChecks::BeginRound() {
+  cursor_ = DuePosition();
+  is_last_page_ = false;
+  is_in_round_ = true;
+}
+
+void DueChecks::SetRate() {
+  const absl::Time now = options_.steady();
+  if (now < counted_at_ + kCountAgain) return;
+  const CallContext context(absl::Now() + kUnconfirmedListTime);
+  const auto counts = tools_.store.accounts().CountByStatus(context);
+  if (!counts.ok()) return;
+  const auto accounts = static_cast<double>(std::max<int64_t>(counts->active, 1));
+  between_checks_ = options_.interval / (kHaste * accounts);
+  counted_at_ = now;
+}
+
+void DueChecks::ReadPage() {
+  const absl::Duration pause =
+      std::clamp(options_.interval / kCheckRounds, kShortestCheckPause, kLongestCheckPause);
+  if (is_last_page_) return EndRound(pause);
+  SetRate();
+  const CallContext context(absl::Now() + kUnconfirmedListTime);
+  auto page = tools_.store.accounts().ListUnconfirmed(
+      context, cursor_, tools_.clock() - options_.interval, kUnconfirmedPage);
+  if (std::exchange(has_failed_, !page.ok()) != has_failed_ && !page.ok()) {
+    Log(LogLevel::kWarning, "unconfirmed_accounts_not_listed", {{"cause", CauseOf(page.status())}});
+  }
+  if (!page.ok() || page->empty()) return EndRound(pause);
+  is_last_page_ = page->size() < kUnconfirmedPage;
+  cursor_ = page->back().position;
+  page_.assign(std::make_move_iterator(page->begin()), std::make_move_iterator(page->end()));
+}
+
+void DueChecks::EndRound(absl::Duration pause) {
+  is_in_round_ = false;
+  next_round_ = options_.steady() + pause;
+}
+
+void DueChecks::BeginOrPass(const AccountStore::UnconfirmedAccount& account) {
+  const std::string& org_id = account.position.org_id;
+  const catalog::v1::Network* const network = tools_.catalog.Find(account.network);
+  if (network == nullptr) return;
+  std::string instance;
+  auto context = std::make_shared<const CallContext>(absl::Now() + kCheckTime);
+  if (HasInstances(*network)) {
+    const auto record = tools_.store.accounts().Get(*context, org_id, account.position.id);
+    if (!record.ok()) return;
+    instance = record->instance();
+  }
+  const std::string name = NetworkPace::NameOf(account.network, instance);
+  if (pace_.TryBegin(name) > absl::ZeroDuration()) return;
+  next_check_ = options_.steady() + between_checks_;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++under_way_;
+  }
+  const CallContext& work = *context;
+  checker_.Check(org_id, account.position.id, work,
+                 [this, name, begun = tools_.clock(),
+                  context = std::move(context)](const absl::StatusOr<CheckedAccount>& checked) {
+                   OnEnd(name, PaceResultOf(checked, begun));
+                 });
+}
+
+void DueChecks::OnEnd(const std::string& name, NetworkPace::Result result) {
+  pace_.End(name, result, kRequestsOfCheck);
+  // Under the lock, as this may end once none is under way.
+  const std::lock_guard<std::mutex> lock(mutex_);
+  --under_way_;
+  options_.on_end();
+  ended_.notify_all();
+}
+
+DueChecker::DueChecker(const FlowTools& tools, GrantRefresher& refresher, NetworkPace& pace,
+                       absl::Duration interval, Clock steady)
+    : checks_(tools, refresher, pace,
+              {.interval = interval,
+               .steady = std::move(steady),
+               .on_end = [this] { thread_.Wake(); }}),
+      thread_([this] { return checks_.Step(); }) {}
+
+DueChecker::~DueChecker() {
+  thread_.Stop();
+  thread_.Join();
+  checks_.Wait();
+}
+
+}  // namespace authurl

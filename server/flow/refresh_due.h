@@ -1,0 +1,141 @@
+// refresh_due.h: keeps grants alive that would die unused: refreshes those that are due.
+//
+//   the grants that are due → a queue for each network → at its pace → GrantRefresher
+//
+// They are gone through from the one that is longest due to the last, page by page, again and
+// again. Each network has a queue of its own, of which only the front is held in memory: what is
+// found while it is full comes with a later round. So a network with an outage, one that left the
+// catalog, or a record that is damaged holds up none of the others, and takes no memory.
+//
+// Due times are by the clock, which may jump: forward, and many grants are due at once; or back,
+// and those that were refreshed meanwhile are due too late. So after that, and after a start, all
+// grants are looked at, whether their tokens are of a time that is yet to come (IsDue()). All else
+// (rounds, rate, pauses) is by a clock that does not jump.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/flow/flow_tools.h"
+#include "server/flow/network_pace.h"
+#include "server/flow/refresh_grant.h"
+#include "server/system/clock.h"
+#include "server/system/step_thread.h"
+#include "storage/backend.h"
+#include "storage/grant_store.h"
+
+namespace authurl {
+
+// The work, without a thread: whoever has one calls Step() again and again.
+class DueRefreshes final {
+ public:
+  struct Options {
+    int max_under_way = 64;
+    // How long the database is not looked at where nothing is due: others may have connected
+    // something meanwhile.
+    absl::Duration longest_pause = absl::Minutes(1);
+    // Never put back nor forward.
+    Clock steady;
+    // A refresh has ended: a step may have something to do. Called on any thread, and must not call
+    // this.
+    std::function<void()> on_end = [] {};
+  };
+
+  // All must outlive this.
+  DueRefreshes(const FlowTools& tools, GrantRefresher& refresher, NetworkPace& pace,
+               Options options);
+  // As Wait().
+  ~DueRefreshes() { Wait(); }
+  DueRefreshes(const DueRefreshes&) = delete;
+  DueRefreshes& operator=(const DueRefreshes&) = delete;
+
+  // Reads a page of what is due, if it is time to, and begins what may be begun. Returns how long
+  // until there is more to do, unless something ends before. For one thread.
+  absl::Duration Step();
+
+  // For any thread, here and below.
+  int under_way() const;
+  // Waits for those that are under way: the HTTP client that stops ends them.
+  void Wait();
+
+ private:
+  using GrantKey = std::pair<std::string, std::string>;  // Organisation and id.
+  // One whose refreshes fail is tried ever more seldom.
+  struct Failing {
+    int failures = 0;
+    absl::Time not_before;
+  };
+  struct Queue {
+    std::deque<GrantKey> grants;
+    bool is_overfull = false;  // There was more than it takes.
+  };
+
+  void LookAtClock();
+  void BeginRound();
+  void ReadPage();
+  void EndRound();
+  void Enqueue(const GrantStore::DueGrant& grant);
+  bool IsDueEarly(const GrantStore::DueGrant& grant) const;
+  // The network of the grant's configuration. Nothing where the record of it does not open.
+  std::optional<std::string> NetworkOf(const GrantStore::DueGrant& grant);
+  absl::Duration BeginWhatMay();
+  void Begin(const std::string& name, GrantKey key);
+  void Remember(const GrantKey& key, const absl::Status& status);
+  void OnEnd(const std::string& name, const GrantKey& key, const absl::Status& status, int sent);
+  void LookAgainBy(absl::Time time);
+
+  const FlowTools tools_;
+  GrantRefresher& refresher_;
+  NetworkPace& pace_;
+  const Options options_;
+
+  // Of the thread that calls Step().
+  std::optional<absl::Duration> clock_offset_;  // Of the clock to the steady one.
+  bool is_next_thorough_ = false;
+  bool is_thorough_ = false;  // This round is one over all grants that are ever due.
+  bool is_in_round_ = false;
+  absl::Time round_began_;
+  absl::Time round_ended_ = absl::InfinitePast();
+  DuePosition cursor_;
+  std::map<GrantKey, std::string> networks_;  // By organisation and configuration.
+  std::map<std::string, Queue> queues_;       // By NetworkPace::NameOf().
+  std::string last_served_;
+  size_t queued_ = 0;
+  bool has_failed_ = false;  // To list what is due, the last time.
+
+  mutable std::mutex mutex_;
+  std::condition_variable ended_;
+  // Guarded by mutex_.
+  absl::Time next_round_ = absl::InfinitePast();
+  std::set<GrantKey> known_;  // Those in a queue or under way.
+  std::map<GrantKey, Failing> failing_;
+  int under_way_ = 0;
+};
+
+// Does it on a thread of its own.
+class DueRefresher final {
+ public:
+  DueRefresher(const FlowTools& tools, GrantRefresher& refresher, NetworkPace& pace, Clock steady);
+  // Waits as DueRefreshes does.
+  ~DueRefresher();
+
+  // Nothing more is begun. Waits for nothing.
+  void Stop() { thread_.Stop(); }
+
+ private:
+  DueRefreshes refreshes_;
+  StepThread thread_;
+};
+
+}  // namespace authurl
