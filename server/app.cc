@@ -317,7 +317,7 @@ absl::Status App::StartServing() {
                            .metrics = flow_metrics_};
   auth_completer_ = std::make_unique<AuthCompleter>(
       tools, sealer_, AuthCompleter::Options{.max_flows = config_.max_outbound_calls});
-  grant_refresher_ = std::make_unique<GrantRefresher>(tools);
+  grant_refresher_ = std::make_unique<GrantRefresher>(tools, SteadyNow);
   social_accounts_ = std::make_unique<SocialAccountService>(
       tools, sealer_, *auth_completer_, *grant_refresher_, admission_,
       SocialAccountService::Options{.public_base_url = config_.public_base_url});

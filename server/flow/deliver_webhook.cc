@@ -235,6 +235,7 @@ void WebhookRun::NextBatch() {
       if (is_last) is_last_page_ = true;
       // Lest the same few that it does not take come first each time.
       if (webhook_.failures() > 0) Shuffle(tools_.random, ready_);
+      if (has_some) is_going_on_ = false;
     }
     if (has_some) return Pump();
   }
@@ -358,10 +359,6 @@ void WebhookRun::GoOn() {
       return self->Pump();
     }
     self->Save();
-    {
-      const std::lock_guard<std::mutex> lock(self->mutex_);
-      self->is_going_on_ = false;
-    }
     self->NextBatch();
   });
 }

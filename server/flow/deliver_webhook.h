@@ -133,7 +133,9 @@ class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
   int in_flight_ = 0;
   int asked_slots_ = 0;
   bool is_saving_ = false;
-  bool is_going_on_ = false;
+  // From when a batch is over until the next one is there, and for good where there is none: who
+  // comes late from the one before finds nothing to do.
+  bool is_going_on_ = true;
 
   // How far it has come.
   int64_t read_up_to_ = 0;

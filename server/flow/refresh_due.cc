@@ -126,24 +126,28 @@ void DueRefreshes::EndRound() {
 
 void DueRefreshes::Enqueue(const GrantStore::DueGrant& grant) {
   GrantKey key(grant.position.org_id, grant.position.id);
+  const bool is_early = grant.position.due > absl::ToUnixMillis(tools_.clock());
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (known_.contains(key)) return;
+    const bool is_known = known_.contains(key);
     const auto failing = failing_.find(key);
-    if (failing != failing_.end() && failing->second.not_before > options_.steady()) {
-      next_round_ = std::min(next_round_, failing->second.not_before);
+    const bool is_put_off =
+        failing != failing_.end() && failing->second.not_before > options_.steady();
+    if (is_put_off) next_round_ = std::min(next_round_, failing->second.not_before);
+    if (is_known || is_put_off) {
+      // It would not be found otherwise.
+      if (is_early) is_next_thorough_ = true;
       return;
     }
   }
-  if (grant.position.due > absl::ToUnixMillis(tools_.clock()) && !IsDueEarly(grant)) return;
+  if (is_early && !IsDueEarly(grant)) return;
   const std::optional<std::string> network = NetworkOf(grant);
   // It stays due: the metric of what is overdue tells of it.
   if (!network || tools_.catalog.Find(*network) == nullptr) return;
   Queue& queue = queues_[NetworkPace::NameOf(*network, grant.instance)];
   if (queue.grants.size() >= kMaxInQueue || queued_ >= kMaxQueued) {
     queue.is_overfull = true;
-    // It would not be found otherwise.
-    is_next_thorough_ |= is_thorough_;
+    if (is_early) is_next_thorough_ = true;
     return;
   }
   queue.grants.push_back(key);
@@ -155,7 +159,8 @@ void DueRefreshes::Enqueue(const GrantStore::DueGrant& grant) {
 bool DueRefreshes::IsDueEarly(const GrantStore::DueGrant& grant) const {
   const CallContext context(absl::Now() + kListTime);
   const auto record = tools_.store.grants().Get(context, grant.position.org_id, grant.position.id);
-  return record.ok() && IsDue(*record, tools_.clock());
+  return record.ok() && IsDue(tools_.catalog.FindVariant(record->network(), record->variant()),
+                              *record, tools_.clock());
 }
 
 std::optional<std::string> DueRefreshes::NetworkOf(const GrantStore::DueGrant& grant) {

@@ -74,14 +74,22 @@ bool IsFromTheFuture(const Grant& grant, absl::Time now) {
 // counts from when it came.
 void AssumeRefreshEnd(const Refresh& refresh, const OpenedGrant& before, absl::Time now,
                       TokenSet& tokens) {
-  const bool may_stay = refresh.rotation() == Refresh::ROTATION_SOMETIMES;
-  if (!may_stay || refresh.refresh_token_lifetime_s() == 0 || refresh.lifetime_from_consent() ||
-      tokens.refresh_token_expires_at) {
+  if (refresh.rotation() != Refresh::ROTATION_SOMETIMES ||
+      refresh.refresh_token_lifetime_s() == 0 || refresh.lifetime_from_consent()) {
     return;
   }
-  const bool is_same = tokens.refresh_token == before.tokens.refresh_token;
-  const absl::Time since = is_same ? absl::FromUnixMillis(before.grant.updated_at_ms()) : now;
-  tokens.refresh_token_expires_at = since + absl::Seconds(refresh.refresh_token_lifetime_s());
+  const absl::Duration life = absl::Seconds(refresh.refresh_token_lifetime_s());
+  const TokenSet& old = before.tokens;
+  const bool is_same = tokens.refresh_token == old.refresh_token;
+  const bool is_told = tokens.refresh_token_expires_at &&
+                       tokens.refresh_token_expires_at != old.refresh_token_expires_at;
+  if (is_same && !is_told && IsFromTheFuture(before.grant, now)) {
+    // It came while the clock was ahead: when that was, nobody knows.
+    tokens.refresh_token_expires_at = now + life / 2;
+  } else if (!tokens.refresh_token_expires_at) {
+    const absl::Time since = is_same ? absl::FromUnixMillis(before.grant.updated_at_ms()) : now;
+    tokens.refresh_token_expires_at = since + life;
+  }
 }
 
 std::optional<absl::Time> DueAtOf(const Grant& grant) {
@@ -89,12 +97,56 @@ std::optional<absl::Time> DueAtOf(const Grant& grant) {
   return absl::FromUnixMillis(grant.due_at_ms());
 }
 
+// When a grant whose tokens are of the time `since` dies if nobody refreshes it, and a refresh
+// prolongs it.
+absl::Time EndUnused(const Refresh& refresh, std::optional<absl::Time> access_end,
+                     std::optional<absl::Time> refresh_end, absl::Time since) {
+  absl::Time end = absl::InfiniteFuture();
+  if (refresh.rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN) {
+    end = access_end.value_or(end);
+  } else if (!refresh.lifetime_from_consent()) {
+    if (refresh_end) {
+      end = *refresh_end;
+    } else if (refresh.refresh_token_lifetime_s() != 0) {
+      end = since + absl::Seconds(refresh.refresh_token_lifetime_s());
+    }
+  }
+  if (refresh.idle_lifetime_s() != 0) {
+    end = std::min(end, since + absl::Seconds(refresh.idle_lifetime_s()));
+  }
+  return end;
+}
+
+// Where the refresh before did not prolong it, halves of what is left would never come to an end.
+absl::Duration ShortestPause(const Refresh& refresh) {
+  return std::max(
+      {kLongPause, absl::Seconds(refresh.min_age_s()), absl::Seconds(refresh.min_interval_s())});
+}
+
+std::optional<absl::Time> TimeOf(int64_t unix_ms) {
+  if (unix_ms == 0) return std::nullopt;
+  return absl::FromUnixMillis(unix_ms);
+}
+
+// Whether it was refreshed, or put off, by a clock that was ahead: it is to be refreshed now.
+// `network` may be null.
+bool HasWrongTimes(const Network* network, const Grant& grant, absl::Time now) {
+  if (IsFromTheFuture(grant, now)) return true;
+  if (network == nullptr || grant.due_at_ms() == kNeverDue) return false;
+  const Refresh& refresh = network->refresh();
+  const absl::Time since = absl::FromUnixMillis(grant.updated_at_ms());
+  const absl::Time end = EndUnused(refresh, TimeOf(grant.access_token_expires_at_ms()),
+                                   TimeOf(grant.refresh_token_expires_at_ms()), since);
+  // Nothing is ever put off until it is dead.
+  return absl::FromUnixMillis(grant.due_at_ms()) > std::max(end, since + ShortestPause(refresh));
+}
+
 // When it is due after a refresh that failed: not before it makes sense to try again.
-std::optional<absl::Time> DueAfterFailure(const Grant& grant, const absl::Status& error,
-                                          absl::Time now) {
+std::optional<absl::Time> DueAfterFailure(const Network& network, const Grant& grant,
+                                          const absl::Status& error, absl::Time now) {
   const std::optional<absl::Time> due_at = DueAtOf(grant);
   if (!due_at) return std::nullopt;
-  const bool is_wrong = IsFromTheFuture(grant, now);
+  const bool is_wrong = HasWrongTimes(&network, grant, now);
   const absl::Duration pause =
       absl::IsFailedPrecondition(error)
           ? kLongPause
@@ -116,31 +168,16 @@ std::optional<absl::Time> UsableAccount::expires_at() const {
 std::optional<absl::Time> NextRefresh(const Network& network, const TokenSet& tokens,
                                       absl::Time now, const RandomSource& random) {
   if (!CanRefresh(network, tokens)) return std::nullopt;
-  const Refresh& refresh = network.refresh();
-  absl::Time end = absl::InfiniteFuture();
-  if (refresh.rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN) {
-    end = tokens.access_token_expires_at.value_or(end);
-  } else if (!refresh.lifetime_from_consent()) {
-    if (tokens.refresh_token_expires_at) {
-      end = *tokens.refresh_token_expires_at;
-    } else if (refresh.refresh_token_lifetime_s() != 0) {
-      end = now + absl::Seconds(refresh.refresh_token_lifetime_s());
-    }
-  }
-  if (refresh.idle_lifetime_s() != 0) {
-    end = std::min(end, now + absl::Seconds(refresh.idle_lifetime_s()));
-  }
+  const absl::Time end = EndUnused(network.refresh(), tokens.access_token_expires_at,
+                                   tokens.refresh_token_expires_at, now);
   if (end == absl::InfiniteFuture()) return std::nullopt;
-  // Where the refresh before did not prolong it, halves of what is left would never come to an end.
-  const absl::Duration shortest = std::max(
-      {kLongPause, absl::Seconds(refresh.min_age_s()), absl::Seconds(refresh.min_interval_s())});
-  return now + std::max((end - now) * PartToRefreshAt(random), shortest);
+  return now + std::max((end - now) * PartToRefreshAt(random), ShortestPause(network.refresh()));
 }
 
-bool IsDue(const Grant& grant, absl::Time now) {
+bool IsDue(const Network* network, const Grant& grant, absl::Time now) {
   const std::optional<absl::Time> due_at = DueAtOf(grant);
   if (grant.disconnected_at_ms() != 0 || !due_at) return false;
-  return *due_at <= now || IsFromTheFuture(grant, now);
+  return *due_at <= now || HasWrongTimes(network, grant, now);
 }
 
 // One who asks for a token, or for a refresh of a grant that is due.
@@ -239,7 +276,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     const absl::Time now = tools_.clock();
     std::optional<absl::Time> due_at = DueAtOf(grant);
     // Else others were faster, or found it dead.
-    if (IsDue(grant, now)) {
+    if (IsDue(&network_, grant, now)) {
       if (!client_) {
         // At its end somebody has to find it dead.
         due_at = leased_->tokens.access_token_expires_at;
@@ -320,7 +357,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     const absl::Time now = tools_.clock();
     absl::Duration doubt;
     if (network_.refresh().may_err()) {
-      doubt = owner_.Doubt(network_.id(), key_, leased_->grant.generation(), now);
+      doubt = owner_.Doubt(network_.id(), key_, leased_->grant.generation());
     }
     if (doubt == absl::ZeroDuration()) return Die(kRefreshDead, error.message());
     EndLease(now + doubt);
@@ -333,7 +370,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
 
   void Store(TokenSet tokens) {
     const absl::Time now = tools_.clock();
-    owner_.NetworkWorks(network_.id(), now);
+    owner_.NetworkWorks(network_.id());
     AssumeRefreshEnd(network_.refresh(), *leased_, now, tokens);
     const std::optional<absl::Time> due_at = NextRefresh(network_, tokens, now, tools_.random);
     absl::StatusOr<Grant> stored = Insist<Grant>(storing_context_, [&] {
@@ -434,7 +471,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   }
 
   void GiveUp(const absl::Status& error) {
-    EndLease(DueAfterFailure(leased_->grant, error, tools_.clock()));
+    EndLease(DueAfterFailure(network_, leased_->grant, error, tools_.clock()));
     End(error);
   }
 
@@ -485,7 +522,8 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   Answer kept_;
 };
 
-GrantRefresher::GrantRefresher(const FlowTools& tools) : tools_(tools) {}
+GrantRefresher::GrantRefresher(const FlowTools& tools, Clock steady)
+    : tools_(tools), steady_(std::move(steady)) {}
 
 GrantRefresher::~GrantRefresher() = default;
 
@@ -547,8 +585,8 @@ void GrantRefresher::LookAtDue(std::unique_ptr<Call> call) {
   if (absl::IsNotFound(opened.status())) return call->Answer(nullptr);
   if (!opened.ok()) return call->Fail(opened.status());
   const Grant& grant = opened->grant;
-  if (!IsDue(grant, tools_.clock())) return call->Answer(nullptr);
   call->network = tools_.catalog.FindVariant(grant.network(), grant.variant());
+  if (!IsDue(call->network, grant, tools_.clock())) return call->Answer(nullptr);
   if (call->network == nullptr) return call->Fail(NetworkLeftCatalog(grant.network()));
   call->grant = std::make_shared<const OpenedGrant>(*std::move(opened));
   Join(std::move(call));
@@ -609,13 +647,13 @@ void GrantRefresher::Bury(std::unique_ptr<Call> call) {
 }
 
 absl::Duration GrantRefresher::Doubt(const std::string& network, const GrantKey& key,
-                                     uint64_t generation, absl::Time now) {
+                                     uint64_t generation) {
+  const absl::Time now = steady_();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (doubts_.size() >= kMaxDoubts && !doubts_.contains(key)) doubts_.clear();
   const auto [found, is_new] = doubts_.try_emplace(key, Doubted{generation, now});
   Doubted& doubted = found->second;
-  // The clock may have been put back.
-  if (doubted.generation != generation || now < doubted.since) doubted = {generation, now};
+  if (doubted.generation != generation) doubted = {generation, now};
   const absl::Duration age = now - doubted.since;
   const auto worked_at = worked_at_.find(network);
   const bool works = worked_at != worked_at_.end() && worked_at->second > doubted.since;
@@ -624,7 +662,8 @@ absl::Duration GrantRefresher::Doubt(const std::string& network, const GrantKey&
   return absl::ZeroDuration();
 }
 
-void GrantRefresher::NetworkWorks(const std::string& network, absl::Time now) {
+void GrantRefresher::NetworkWorks(const std::string& network) {
+  const absl::Time now = steady_();
   const std::lock_guard<std::mutex> lock(mutex_);
   worked_at_[network] = now;
 }

@@ -59,9 +59,10 @@ struct UsableAccount {
 std::optional<absl::Time> NextRefresh(const catalog::v1::Network& network, const TokenSet& tokens,
                                       absl::Time now, const RandomSource& random);
 
-// Whether a grant is due. So is one whose tokens were got at a time that is yet to come: the clock
-// was put back, and how long they are good still nobody knows.
-bool IsDue(const record::v1::Grant& grant, absl::Time now);
+// Whether a grant is due. So is one whose tokens were got at a time that is yet to come, or that
+// was put off until it is dead: the clock was ahead, and how long they are good still nobody knows.
+// `network`: the grant's; null where it has left the catalog.
+bool IsDue(const catalog::v1::Network* network, const record::v1::Grant& grant, absl::Time now);
 
 // Safe to use from many threads at once. Must outlive what it was asked for.
 class GrantRefresher final {
@@ -78,7 +79,8 @@ class GrantRefresher final {
   // `sent`: how many requests were sent for it.
   using DueDone = absl::AnyInvocable<void(const absl::Status& status, int sent)>;
 
-  explicit GrantRefresher(const FlowTools& tools);
+  // `steady` is never put back nor forward: a clock that jumps must not make a doubt old.
+  GrantRefresher(const FlowTools& tools, Clock steady);
   ~GrantRefresher();
   GrantRefresher(const GrantRefresher&) = delete;
   GrantRefresher& operator=(const GrantRefresher&) = delete;
@@ -112,7 +114,7 @@ class GrantRefresher final {
   class Flight;
   struct Doubted {
     uint64_t generation;
-    absl::Time since;
+    absl::Time since;  // By the steady clock.
   };
 
   void LookAt(std::unique_ptr<Call> call);
@@ -125,12 +127,12 @@ class GrantRefresher final {
   void Bury(std::unique_ptr<Call> call);
   // How long to wait until a network that may err is asked again about a grant that it says is
   // dead; zero where it is to be believed. Remembers that it said so.
-  absl::Duration Doubt(const std::string& network, const GrantKey& key, uint64_t generation,
-                       absl::Time now);
+  absl::Duration Doubt(const std::string& network, const GrantKey& key, uint64_t generation);
   // It has refreshed a grant.
-  void NetworkWorks(const std::string& network, absl::Time now);
+  void NetworkWorks(const std::string& network);
 
   const FlowTools tools_;
+  const Clock steady_;
   std::mutex mutex_;
   // Who waits for a refresh that is under way, the one that began it first. Guarded by mutex_.
   std::map<GrantKey, std::vector<std::unique_ptr<Call>>> waiting_;

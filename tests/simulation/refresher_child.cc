@@ -191,7 +191,7 @@ int RunRefresherChild(const ChildOptions& options) {
   ThreadPool pool(8);
   Busy busy;
   const FlowTools tools = {http, *store, catalog, pool, clock, random, metrics};
-  GrantRefresher refresher(tools);
+  GrantRefresher refresher(tools, steady);
   NetworkPace pace({.per_second = options.refreshes_per_second}, steady);
   DueRefreshes refreshes(tools, refresher, pace,
                          {// Nobody else connects anything.

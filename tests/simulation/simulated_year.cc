@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -66,8 +67,6 @@ constexpr absl::Duration kIsStopped = absl::Hours(24 * 5);
 constexpr absl::Duration kClockGoesWrong = absl::Hours(24 * 200);
 constexpr absl::Duration kClockIsWrong = absl::Hours(2);
 constexpr absl::Duration kClockError = absl::Hours(24 * 40);
-// After a kill, until somebody notices that a lease was abandoned.
-constexpr absl::Duration kAfterKill = absl::Hours(2);
 
 struct Connection {
   std::string account_id;
@@ -219,9 +218,11 @@ class Child final {
 
 class Year final {
  public:
-  Year(World& world, std::mt19937& dice, std::string database, std::string key_ring)
+  Year(World& world, std::mt19937& dice, std::string database, std::string key_ring,
+       std::function<std::unique_ptr<CredentialStore>()> open)
       : world_(world),
         dice_(dice),
+        open_(std::move(open)),
         database_(std::move(database)),
         key_ring_(std::move(key_ring)),
         rates_(world.networks.size()) {
@@ -308,6 +309,7 @@ class Year final {
       const std::optional<Message> message = child_->wire().Receive();
       if (!message) FailNow(absl::InternalError("the refresher ended by itself"));
       if (message->contains("idle_until")) {
+        answered_.clear();
         return absl::FromUnixMillis(message->at("idle_until").get<int64_t>());
       }
       if (Answer(*message)) continue;
@@ -334,15 +336,15 @@ class Year final {
     const int when = std::uniform_int_distribution<int>(0, 2)(dice_);
     if (is_killed && when == 0) {
       ++totals_.kills_before;
-      child_->Kill();
+      Kill();
       return false;
     }
     const YearAnswer answer = network.Ask(request, now_, ClockError() != absl::ZeroDuration());
     const std::optional<size_t> grant = network.GrantOf(request);
-    if (is_killed && grant) network.at(*grant).is_unconfirmed = true;
+    if (grant) answered_.emplace_back(&network, *grant);
     if (is_killed && when == 1) {
       ++totals_.kills_unanswered;
-      child_->Kill();
+      Kill();
       return false;
     }
     static const std::map<YearAnswer::Kind, std::string> kKinds = {
@@ -358,8 +360,27 @@ class Year final {
     std::this_thread::sleep_for(
         std::chrono::microseconds(std::uniform_int_distribution<int>(0, 5000)(dice_)));
     ++totals_.kills_after;
-    child_->Kill();
+    Kill();
     return false;
+  }
+
+  void Kill() {
+    child_->Kill();
+    // Of all that was answered since it last was idle, nobody knows what it has stored.
+    for (const auto& [network, grant] : answered_) network->at(grant).is_unconfirmed = true;
+    answered_.clear();
+    // Nor, of what it had the lease of, what it had sent.
+    const auto store = open_();
+    for (size_t index = 0; index < world_.networks.size(); ++index) {
+      YearNetwork& network = *world_.networks[index];
+      if (!network.ReuseEndsGrant()) continue;
+      for (size_t number = 0; number < world_.connections[index].size(); ++number) {
+        const auto grant = store->grants().Get(kNoLimit, World::OrgOf(index),
+                                               world_.connections[index][number].grant_id);
+        FailNow(grant.status());
+        if (!grant->lease_holder().empty()) network.at(number).may_be_given_up = true;
+      }
+    }
   }
 
   // What callers cause, and the second one where an answer was lost, are not of the rate.
@@ -382,6 +403,8 @@ class Year final {
 
   World& world_;
   std::mt19937& dice_;
+  const std::function<std::unique_ptr<CredentialStore>()> open_;
+  std::vector<std::pair<YearNetwork*, size_t>> answered_;
   const std::string database_;
   const std::string key_ring_;
   double kill_chance_ = 0;
@@ -400,8 +423,7 @@ struct Verdict {
   std::vector<std::string> faults;
 };
 
-void Judge(CredentialStore& store, World& world, size_t index, size_t number, const Totals& totals,
-           Verdict& verdict) {
+void Judge(CredentialStore& store, World& world, size_t index, size_t number, Verdict& verdict) {
   const absl::Time end = kYearBegins + kYear;
   YearNetwork& network = *world.networks[index];
   const YearGrant& truth = network.Look(number, end);
@@ -421,12 +443,8 @@ void Judge(CredentialStore& store, World& world, size_t index, size_t number, co
   const bool has_living =
       ours == newest || truth.older.contains(ours) || truth.refresh_token.empty();
   // Whoever can't know whether its refresh token was used has to give it up.
-  const absl::Time died_at = absl::FromUnixMillis(account->updated_at_ms());
-  const bool was_killed = std::any_of(
-      totals.killed_at.begin(), totals.killed_at.end(),
-      [&](absl::Time killed) { return killed <= died_at && died_at <= killed + kAfterKill; });
   if (!is_active && network.ReuseEndsGrant() && account->status_reason() == kRefreshAnswerLost &&
-      (truth.may_be_given_up || was_killed)) {
+      truth.may_be_given_up) {
     ++verdict.given_up;
     return;
   }
@@ -436,7 +454,16 @@ void Judge(CredentialStore& store, World& world, size_t index, size_t number, co
     } else if (truth.is_lost || !has_living) {
       ++verdict.lost;
     } else {
-      verdict.faults.push_back(absl::StrCat(network.name(), " ", number, ": ", *truth.ended));
+      const record::v1::Grant& grant = opened->grant;
+      verdict.faults.push_back(absl::StrCat(
+          network.name(), " ", number, ": ", *truth.ended, "; the account is ",
+          is_active ? "active" : account->status_reason(), " since ",
+          absl::FormatTime(absl::FromUnixMillis(account->updated_at_ms()), absl::UTCTimeZone()),
+          ", its grant was refreshed at ",
+          absl::FormatTime(absl::FromUnixMillis(grant.updated_at_ms()), absl::UTCTimeZone()),
+          " (by the network ", absl::FormatTime(truth.refreshed_at, absl::UTCTimeZone()),
+          ") and is due at ",
+          absl::FormatTime(absl::FromUnixMillis(grant.due_at_ms()), absl::UTCTimeZone())));
     }
     return;
   }
@@ -482,7 +509,7 @@ int RunYear() {
               kYearBegins + absl::Floor(after, absl::Milliseconds(1)));
     }
   }
-  const Totals totals = Year(world, dice, database, key_ring).Run();
+  const Totals totals = Year(world, dice, database, key_ring, open).Run();
 
   Verdict verdict;
   const auto store = open();
@@ -493,7 +520,7 @@ int RunYear() {
   for (size_t i = 0; i < world.networks.size(); ++i) {
     YearNetwork& network = *world.networks[i];
     for (size_t number = 0; number < network.size(); ++number) {
-      Judge(*store, world, i, number, totals, verdict);
+      Judge(*store, world, i, number, verdict);
     }
     const YearNetwork::Counts& counts = network.counts();
     std::cout << absl::StrCat(network.name(),

@@ -32,7 +32,7 @@ class CheckAccountTest : public StoredGrantTest {
   void SetUp() override {
     StoredGrantTest::SetUp();
     UseEntry(absl::StrCat(kRefreshPart, kProfilePart));
-    refresher_ = std::make_unique<GrantRefresher>(Tools());
+    refresher_ = std::make_unique<GrantRefresher>(Tools(), clock_);
   }
   void TearDown() override {
     StoredGrantTest::TearDown();

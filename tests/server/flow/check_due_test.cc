@@ -23,7 +23,7 @@ class CheckDueTest : public StoredGrantTest {
   void SetUp() override {
     StoredGrantTest::SetUp();
     UseEntry(kProfilePart);
-    refresher_ = std::make_unique<GrantRefresher>(Tools());
+    refresher_ = std::make_unique<GrantRefresher>(Tools(), clock_);
     checks_ = std::make_unique<DueChecks>(
         Tools(), *refresher_, pace_,
         DueChecks::Options{.interval = absl::Hours(24), .steady = steady_clock_});

@@ -26,7 +26,7 @@ class RefreshDueTest : public StoredGrantTest {
  protected:
   struct Worker {
     Worker(const FlowTools& tools, const Clock& steady)
-        : refresher(tools),
+        : refresher(tools, steady),
           pace({.per_second = 5}, steady),
           refreshes(tools, refresher, pace, {.steady = steady}) {}
 
@@ -269,7 +269,7 @@ TEST_F(RefreshDueTest, TheThreadRefreshesAndStopsAtOnce) {
   ConnectMany(2);
   Advance(absl::Hours(101));
   AnswerAll();
-  GrantRefresher refresher(Tools());
+  GrantRefresher refresher(Tools(), steady_clock_);
   NetworkPace pace({.per_second = 1000}, SteadyNow);
   DueRefresher due(Tools(), refresher, pace, SteadyNow);
   EXPECT_TRUE(Eventually([this] { return http_.sent().size() == 2; }));
@@ -281,7 +281,7 @@ TEST_F(RefreshDueTest, ItsEndWaitsForWhatIsUnderWay) {
   Advance(absl::Hours(101));
   http_.Hold();
   http_.Answer(200, TokensBody("new"));
-  GrantRefresher refresher(Tools());
+  GrantRefresher refresher(Tools(), steady_clock_);
   NetworkPace pace({.per_second = 1000}, SteadyNow);
   auto due = std::make_unique<DueRefresher>(Tools(), refresher, pace, SteadyNow);
   ASSERT_TRUE(Eventually([this] { return http_.sent().size() == 1; }));

@@ -35,7 +35,7 @@ class RefreshGrantTest : public StoredGrantTest {
  protected:
   void SetUp() override {
     StoredGrantTest::SetUp();
-    refresher_ = std::make_unique<GrantRefresher>(Tools());
+    refresher_ = std::make_unique<GrantRefresher>(Tools(), steady_);
   }
   void TearDown() override {
     StoredGrantTest::TearDown();
@@ -70,6 +70,9 @@ class RefreshGrantTest : public StoredGrantTest {
     Advance(absl::Hours(2) - absl::Seconds(30));
   }
 
+  // By how much the clock was put forward.
+  absl::Duration jumped_;
+  const Clock steady_ = [this] { return Now() - jumped_; };
   std::unique_ptr<GrantRefresher> refresher_;
 };
 
@@ -238,7 +241,7 @@ TEST_F(RefreshGrantTest, WhatIsFoundDeadMeanwhileIsNotSent) {
 
 TEST_F(RefreshGrantTest, OfTwoProcessesOneRefreshes) {
   ConnectAndWait("refresh { rotation: ROTATION_ALWAYS single_use: true }");
-  GrantRefresher other(Tools());
+  GrantRefresher other(Tools(), steady_);
   http_.Hold();
   http_.Answer(200, TokensBody("b"));
   Told<absl::StatusOr<UsableAccount>> told;
@@ -385,6 +388,17 @@ TEST_F(RefreshGrantTest, ANetworkThatMayErrIsAskedEverMoreSeldomAndBelievedAtLas
   EXPECT_LT(asked, 24);
   http_.Answer(400, kDeadBody);
   EXPECT_EQ(TokenOrReason(), "NEEDS_RECONNECT");
+}
+
+TEST_F(RefreshGrantTest, AClockThatIsPutForwardMakesNoDoubtOld) {
+  ConnectAndWait("refresh { rotation: ROTATION_ALWAYS may_err: true }");
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  jumped_ = 10 * GrantRefresher::kLongestDoubt;
+  Advance(jumped_);
+  http_.Answer(400, kDeadBody);
+  EXPECT_EQ(TokenOrReason(), "NETWORK_UNAVAILABLE");
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
 }
 
 TEST_F(RefreshGrantTest, ARefreshThatWorksEndsTheDoubt) {

@@ -18,7 +18,7 @@ class TokenAtHandTest : public StoredGrantTest {
  protected:
   void SetUp() override {
     StoredGrantTest::SetUp();
-    refresher_ = std::make_unique<GrantRefresher>(Tools());
+    refresher_ = std::make_unique<GrantRefresher>(Tools(), clock_);
   }
   void TearDown() override {
     StoredGrantTest::TearDown();
