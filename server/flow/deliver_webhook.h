@@ -45,6 +45,15 @@ struct DeliveryTools {
   const RandomSource& random;
 };
 
+// Of one go.
+struct FailedAttempts {
+  absl::Time first_at;
+  absl::Time last_at;
+  std::string last;
+  std::optional<absl::Duration> retry_after;
+  bool is_gone = false;
+};
+
 // Lives until it has ended, by itself. Safe to use from many threads at once.
 class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
  public:
@@ -148,14 +157,7 @@ class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
   bool has_delivered_ = false;
   int failed_in_a_row_ = 0;
   std::optional<absl::Time> last_success_at_;
-  struct Failed {
-    absl::Time first_at;
-    absl::Time last_at;
-    std::string last;
-    std::optional<absl::Duration> retry_after;
-    bool is_gone = false;
-  };
-  std::optional<Failed> failed_;
+  std::optional<FailedAttempts> failed_;
 };
 
 }  // namespace authurl

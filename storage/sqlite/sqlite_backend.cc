@@ -38,7 +38,7 @@ using SqlValues = absl::InlinedVector<SqlValue, 12>;
 using Text = SqliteConnection::Text;
 using Blob = SqliteConnection::Blob;
 
-int64_t Stored(uint64_t version) { return static_cast<int64_t>(version); }
+int64_t StoredVersion(uint64_t version) { return static_cast<int64_t>(version); }
 
 // Negative means none to SQLite.
 int64_t AtLeastNone(int64_t limit) { return std::max<int64_t>(limit, 0); }
@@ -109,7 +109,8 @@ absl::Status CheckVersion(SqliteConnection& db, const TableSql& sql, const SqlVa
       db.Run(sql.version.c_str(), key, [&](const SqlRow& row) { version = row.Integer(0); });
   if (!status.ok()) return status;
   if (!version) return NoSuchRow();
-  return *version == Stored(expected) ? absl::OkStatus() : absl::AbortedError("another version");
+  return *version == StoredVersion(expected) ? absl::OkStatus()
+                                             : absl::AbortedError("another version");
 }
 
 // What only frees room, or must fit where there is none.
@@ -437,7 +438,7 @@ class SqliteBackend final : public Backend {
 
   absl::Status Do(SqliteConnection& db, const Insert& part, CommitResult&) const {
     const Row& row = part.row;
-    SqlValues values = {Text{row.org_id}, row.generation, Text{row.id}, Stored(row.version)};
+    SqlValues values = {Text{row.org_id}, row.generation, Text{row.id}, StoredVersion(row.version)};
     AppendContent(row, values);
     return db.Run(SqlOf(*part.table).insert.c_str(), values);
   }
@@ -445,10 +446,10 @@ class SqliteBackend final : public Backend {
   absl::Status Do(SqliteConnection& db, const Update& part, CommitResult&) const {
     const TableSql& sql = SqlOf(*part.table);
     const SqlValues key = KeyOf(*part.table, part.row.org_id, part.row.id);
-    SqlValues values = {Stored(part.row.version)};
+    SqlValues values = {StoredVersion(part.row.version)};
     AppendContent(part.row, values);
     values.insert(values.end(), key.begin(), key.end());
-    values.emplace_back(Stored(part.expected_version));
+    values.emplace_back(StoredVersion(part.expected_version));
     const absl::Status status = db.Run(sql.update.c_str(), values);
     if (!status.ok() || db.changes() > 0) return status;
     const absl::Status why = CheckVersion(db, sql, key, part.expected_version);
