@@ -100,7 +100,8 @@ func (c accountsClient) findSocialAccount(ctx context.Context, id string, filter
 		return nil, err
 	}
 	found, err := c.GetSocialAccount(ctx, &authurlv1.GetSocialAccountRequest{Id: id}, options...)
-	if err != nil && status.Code(err) != codes.NotFound {
+	// That the organization is not there is an error, as for any other list.
+	if err != nil && failureOf(err).code != "SOCIAL_ACCOUNT_NOT_FOUND" {
 		return nil, err
 	}
 	list := &authurlv1.ListSocialAccountsResponse{Total: new(int64)}

@@ -298,9 +298,14 @@ func TestTheFilterIDIsALookUp(t *testing.T) {
 	if r := send(t, "GET", g.url+accountsPath+"?id=sa_1", ""); r.status != 200 || r.body != `{"success":true,"data":[],`+end+`0,"count":0,"limit":100,"offset":0}` {
 		t.Error(r)
 	}
-	server.answerSocial(nil, rpcError(codes.PermissionDenied, "m", "ROLE_NOT_ALLOWED"))
-	if r := send(t, "GET", g.url+accountsPath+"?id=sa_1", ""); r.status != 403 {
-		t.Error(r)
+	for want, err := range map[int]error{
+		403: rpcError(codes.PermissionDenied, "m", "ROLE_NOT_ALLOWED"),
+		404: rpcError(codes.NotFound, "m", "ORGANIZATION_NOT_FOUND"),
+	} {
+		server.answerSocial(nil, err)
+		if r := send(t, "GET", g.url+accountsPath+"?id=sa_1", ""); r.status != want {
+			t.Error(r)
+		}
 	}
 }
 
