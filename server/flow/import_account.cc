@@ -430,13 +430,14 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
   }
 
  private:
-  // Found before anybody asks for it.
-  // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.UndefReturn)
   const Network& network() const { return *client_.network; }
   // What was imported, or what a refresh of that gave.
   const TokenSet& given() const { return account_.tokens; }
   // The same, or the grant's that it has become.
-  const TokenSet& tokens() const { return grant_ != nullptr ? grant_->tokens : given(); }
+  const TokenSet& tokens() const {
+    const OpenedGrant* const grant = grant_.get();
+    return grant == nullptr ? given() : grant->tokens;
+  }
 
   bool HasGoodToken() const {
     const std::optional<absl::Time> end = given().access_token_expires_at;
@@ -451,7 +452,8 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
   }
   absl::Duration TimeLeft() const { return context_->deadline() - absl::Now(); }
   std::vector<std::string> AskedScopes() const {
-    const ScopeList& scopes = ChooseScopes(network(), ScopeList(), client_.settings);
+    const ScopeList none_named;
+    const ScopeList& scopes = ChooseScopes(network(), none_named, client_.settings);
     return {scopes.begin(), scopes.end()};
   }
 
