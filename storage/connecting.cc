@@ -34,7 +34,6 @@ LookupValues IdentityOf(const SocialAccount& account) {
                      account.network_unique_id(), account.tenant_id()}};
 }
 
-// Whether two accounts are one at the network, maybe of two tenants.
 // The one that is the same as `account` at the network, or null.
 const NewAccount* FindSame(absl::Span<const NewAccount> known, const SocialAccount& account) {
   const auto same = std::find_if(known.begin(), known.end(), [&](const NewAccount& each) {

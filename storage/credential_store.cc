@@ -344,17 +344,11 @@ absl::StatusOr<std::string> CredentialStore::GetAuthState(const CallContext& con
 }
 
 absl::StatusOr<int> CredentialStore::PurgeAuthStates(absl::Time now, int limit) {
-  const CallContext& context = CallContext::Background();
-  const absl::StatusOr<std::vector<Row>> expired =
-      records_.backend().ListDue(context, kAuthStates, absl::ToUnixMillis(now), limit);
-  if (!expired.ok()) return expired.status();
-  if (expired->empty()) return 0;
-  Batch batch;
-  for (const Row& row : *expired) batch.emplace_back(Delete{&kAuthStates, row.org_id, row.id});
-  const absl::Status status = records_.Commit(context, batch, {}).status;
-  if (!status.ok()) return status;
-  purged_auth_states_.fetch_add(batch.size(), std::memory_order_relaxed);
-  return static_cast<int>(batch.size());
+  const absl::StatusOr<int> purged = records_.DeleteDue(kAuthStates, now, limit);
+  if (purged.ok()) {
+    purged_auth_states_.fetch_add(static_cast<uint64_t>(*purged), std::memory_order_relaxed);
+  }
+  return purged;
 }
 
 absl::StatusOr<absl::Time> CredentialStore::GetStatesNotBefore() {

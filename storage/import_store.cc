@@ -222,16 +222,7 @@ absl::Status ImportStore::PutConnected(ConnectionBatch& batch, absl::string_view
 }
 
 absl::StatusOr<int> ImportStore::Purge(absl::Time now, int limit) {
-  const CallContext& context = CallContext::Background();
-  const absl::StatusOr<std::vector<Row>> due =
-      records_.backend().ListDue(context, kImports, absl::ToUnixMillis(now), limit);
-  if (!due.ok()) return due.status();
-  if (due->empty()) return 0;
-  Batch batch;
-  for (const Row& row : *due) batch.emplace_back(Delete{&kImports, row.org_id, row.id});
-  const absl::Status status = records_.Commit(context, batch, {}).status;
-  if (!status.ok()) return status;
-  return static_cast<int>(batch.size());
+  return records_.DeleteDue(kImports, now, limit);
 }
 
 }  // namespace authurl

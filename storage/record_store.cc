@@ -197,6 +197,19 @@ void RecordStore::AddKeysOf(const Batch& batch, std::vector<RecordKey>& keys) {
   }
 }
 
+absl::StatusOr<int> RecordStore::DeleteDue(const Table& table, absl::Time now, int limit) {
+  const CallContext& context = CallContext::Background();
+  const absl::StatusOr<std::vector<Row>> due =
+      backend_->ListDue(context, table, absl::ToUnixMillis(now), limit);
+  if (!due.ok()) return due.status();
+  if (due->empty()) return 0;
+  Batch batch;
+  for (const Row& row : *due) batch.emplace_back(Delete{&table, row.org_id, row.id});
+  const absl::Status status = Commit(context, batch, {}).status;
+  if (!status.ok()) return status;
+  return static_cast<int>(batch.size());
+}
+
 absl::StatusOr<CommitResult> RecordStore::CommitFor(const CallContext& context,
                                                     absl::string_view org_id, MakeBatch make,
                                                     absl::Span<const RecordKey> changed) {

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "authurl/record/v1/record.pb.h"
 #include "core/call_context.h"
@@ -250,7 +251,11 @@ class RecordStore final {
   // writes or deletes are seen in it.
   CommitResult Commit(const CallContext& context, const Batch& batch,
                       absl::Span<const RecordKey> changed);
-  // The same for an organisation that lives and still does when it is done (empty: none):
+  // Removes at most `limit` rows of a table that came due before `now`, in one small transaction.
+  // Returns how many it did; fewer than `limit` once none is left.
+  absl::StatusOr<int> DeleteDue(const Table& table, absl::Time now, int limit);
+  // The same as Commit() for an organisation that lives and still does when it is done (empty:
+  // none):
   // `make` makes the batch for its generation, maybe more than once. NOT_FOUND where it does not;
   // an error of `make` is passed on, and nothing done.
   using MakeBatch = absl::FunctionRef<absl::StatusOr<Batch>(int64_t generation)>;
