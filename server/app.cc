@@ -464,6 +464,7 @@ absl::Status App::StartMetrics() {
 void App::StartBackground(const FlowTools& tools) {
   event_deliverer_->Start();
   due_revoker_ = std::make_unique<DueRevoker>(tools);
+  organization_purger_ = std::make_unique<OrganizationPurger>(tools);
   grant_watcher_ = std::make_unique<GrantWatcher>(tools);
   network_pace_ = std::make_unique<NetworkPace>(
       NetworkPace::Options{.per_second = static_cast<double>(config_.refresh_rate_per_network)},
@@ -486,6 +487,7 @@ void App::QuietBackground() {
   if (due_refresher_ != nullptr) due_refresher_->Stop();
   if (due_checker_ != nullptr) due_checker_->Stop();
   if (grant_watcher_ != nullptr) grant_watcher_->Stop();
+  if (organization_purger_ != nullptr) organization_purger_->Stop();
 }
 
 void App::Stop(absl::string_view why) {
@@ -500,6 +502,7 @@ void App::Stop(absl::string_view why) {
   // These may have to wait for the disk, so they come last.
   waiting_for_ = "the outcomes of the last flows to be stored";
   due_revoker_.reset();
+  organization_purger_.reset();
   due_refresher_.reset();
   due_checker_.reset();
   grant_watcher_.reset();

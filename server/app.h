@@ -32,6 +32,7 @@
 #include "server/flow/deliver_events.h"
 #include "server/flow/flow_metrics.h"
 #include "server/flow/network_pace.h"
+#include "server/flow/purge_organizations.h"
 #include "server/flow/refresh_due.h"
 #include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_due.h"
@@ -146,6 +147,7 @@ class App final {
   std::unique_ptr<AuthCompleter> auth_completer_;
   std::unique_ptr<GrantRefresher> grant_refresher_;
   std::unique_ptr<DueRevoker> due_revoker_;
+  std::unique_ptr<OrganizationPurger> organization_purger_;
   std::unique_ptr<NetworkPace> network_pace_;
   std::unique_ptr<DueRefresher> due_refresher_;
   std::unique_ptr<DueChecker> due_checker_;

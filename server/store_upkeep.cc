@@ -18,6 +18,9 @@ constexpr int kResealBatch = 100;
 constexpr absl::Duration kResealRetry = absl::Minutes(1);
 // Where there was something to do, the next step comes soon.
 constexpr absl::Duration kPurgePause = absl::Milliseconds(100);
+// Records that one step of a purge removes: few, so that no call has to wait long for its own
+// write.
+constexpr int kPurgeStep = 500;
 constexpr int kPendingPurgeStep = 50;
 constexpr absl::Duration kPurgeInterval = absl::Seconds(5);
 constexpr absl::Duration kRollbackCheckInterval = absl::Seconds(10);
@@ -45,40 +48,29 @@ StoreUpkeep::StoreUpkeep(CredentialStore& store, Clock clock,
   resealer_ = std::thread([this] { Reseal(); });
   state_purger_ = std::thread([this] {
     Purge("auth_states", [this]() -> absl::StatusOr<bool> {
-      const absl::StatusOr<int> purged =
-          store_.PurgeAuthStates(clock_(), CredentialStore::kPurgeStep);
+      const absl::StatusOr<int> purged = store_.PurgeAuthStates(clock_(), kPurgeStep);
       if (!purged.ok()) return purged.status();
-      return *purged == CredentialStore::kPurgeStep;
+      return *purged == kPurgeStep;
     });
   });
   flow_purger_ = std::thread([this] {
     Purge("flows", [this]() -> absl::StatusOr<bool> {
-      const absl::StatusOr<int> flows = store_.flows().Purge(clock_(), CredentialStore::kPurgeStep);
+      const absl::StatusOr<int> flows = store_.flows().Purge(clock_(), kPurgeStep);
       if (!flows.ok()) return flows.status();
       // Each is a transaction of its own. The grants that go with them are due, and are found.
       const auto pending = store_.pending_connections().Purge(clock_(), kPendingPurgeStep);
       if (!pending.ok()) return pending.status();
-      const absl::StatusOr<int> imports =
-          store_.imports().Purge(clock_(), CredentialStore::kPurgeStep);
+      const absl::StatusOr<int> imports = store_.imports().Purge(clock_(), kPurgeStep);
       if (!imports.ok()) return imports.status();
-      return *flows == CredentialStore::kPurgeStep || pending->removed == kPendingPurgeStep ||
-             *imports == CredentialStore::kPurgeStep;
+      return *flows == kPurgeStep || pending->removed == kPendingPurgeStep ||
+             *imports == kPurgeStep;
     });
   });
   event_purger_ = std::thread([this] {
     Purge("events", [this]() -> absl::StatusOr<bool> {
-      const absl::StatusOr<int> purged =
-          store_.events().Purge(clock_(), CredentialStore::kPurgeStep);
+      const absl::StatusOr<int> purged = store_.events().Purge(clock_(), kPurgeStep);
       if (!purged.ok()) return purged.status();
-      return *purged == CredentialStore::kPurgeStep;
-    });
-  });
-  organization_purger_ = std::thread([this] {
-    Purge("deleted_organizations", [this]() -> absl::StatusOr<bool> {
-      const absl::StatusOr<int> purged =
-          store_.PurgeOrganizations(CallContext::Background(), CredentialStore::kPurgeStep);
-      if (!purged.ok()) return purged.status();
-      return *purged > 0;
+      return *purged == kPurgeStep;
     });
   });
   rollback_checker_ = std::thread([this] { KeepRollbackCheck(); });
@@ -95,7 +87,6 @@ StoreUpkeep::~StoreUpkeep() {
   state_purger_.join();
   flow_purger_.join();
   event_purger_.join();
-  organization_purger_.join();
   rollback_checker_.join();
 }
 

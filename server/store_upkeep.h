@@ -21,9 +21,8 @@ enum class StoreHealth {
 };
 
 // Watches the store's health, seals old records anew under the first key, removes expired states,
-// flows and choices and what deleted organisations left, and keeps up to date what tells an older
-// copy of the database: each on a thread of its own, because any of them may have to wait for the
-// disk.
+// flows and choices, and keeps up to date what tells an older copy of the database: each on a
+// thread of its own, because any of them may have to wait for the disk.
 class StoreUpkeep final {
  public:
   // `on_health` is told, on one thread, whenever the health has changed; it is good at first.
@@ -56,7 +55,6 @@ class StoreUpkeep final {
   std::thread state_purger_;
   std::thread flow_purger_;
   std::thread event_purger_;
-  std::thread organization_purger_;
   std::thread rollback_checker_;
 };
 

@@ -44,6 +44,7 @@ CredentialStore::CredentialStore(std::unique_ptr<Backend> backend, const Sealer&
       imports_(records_, connector_, quotas.accounts),
       social_networks_(records_, accounts_, quotas.configurations),
       webhooks_(records_, events_),
+      deleted_organizations_(records_),
       resealer_(records_, sealer, random_, StoreTables()) {}
 
 absl::StatusOr<std::unique_ptr<CredentialStore>> CredentialStore::Open(
@@ -149,59 +150,6 @@ absl::Status CredentialStore::DeleteOrganization(const CallContext& context,
     if (!absl::IsAborted(result.status)) return not_found(result.status);
   }
   return TooManyAttempts();
-}
-
-absl::StatusOr<int> CredentialStore::PurgeOrganizations(const CallContext& context, int limit) {
-  // So many at a time, each with its share: neither a large one nor one that can't be purged holds
-  // up all others.
-  constexpr int kAtATime = 16;
-  const auto due =
-      records_.backend().ListDue(context, kOrganizations, kNeverDue, std::min(kAtATime, limit));
-  if (!due.ok()) return due.status();
-  int purged = 0;
-  absl::Status first_error;
-  for (const Row& organization : *due) {
-    const auto share = std::max(limit / static_cast<int>(due->size()), 1);
-    const absl::StatusOr<int> step = PurgeOrganization(context, organization.id, share);
-    if (step.ok()) purged += *step;
-    first_error.Update(step.status());
-  }
-  if (purged == 0 && !first_error.ok()) return first_error;
-  return purged;
-}
-
-absl::StatusOr<int> CredentialStore::PurgeOrganization(const CallContext& context,
-                                                       absl::string_view org_id, int limit) {
-  // What is sealed says whether it was deleted: a column alone may be damaged.
-  const absl::StatusOr<Row> row = records_.Fetch(context, kOrganizations, org_id, org_id, 1);
-  if (absl::IsNotFound(row.status())) return 0;
-  if (!row.ok()) return row.status();
-  const absl::StatusOr<Stored<Organization>> organization = records_.Open<Organization>(*row);
-  if (!organization.ok()) return organization.status();
-  if (organization->record.deleted_at_ms() == 0) return 0;
-  const auto max_rows = static_cast<size_t>(std::max(limit, 1));
-  Batch batch;
-  bool is_all = true;
-  for (const Table* table : StoreTables().subspan(1)) {
-    const auto room = static_cast<int>(max_rows - batch.size());
-    const absl::StatusOr<RowPage> page =
-        records_.backend().List(context, *table, org_id, "", {.rows = room}, 0);
-    if (!page.ok()) return page.status();
-    for (const Row& its : page->rows) batch.emplace_back(Delete{table, its.org_id, its.id});
-    if (!page->next.empty() || batch.size() >= max_rows) is_all = false;
-    if (!is_all) break;
-  }
-  // The organisation itself goes last: until then its id is not free. Nothing can be added to it.
-  if (is_all) {
-    batch.emplace_back(Delete{&kOrganizations, row->org_id, row->id, row->version});
-  }
-  // None of it is found any more, in memory or not.
-  const CommitResult result = records_.Commit(context, batch, {});
-  // Somebody else was faster.
-  if (absl::IsNotFound(result.status) || absl::IsAborted(result.status)) return 0;
-  if (!result.status.ok()) return result.status;
-  purged_records_.fetch_add(batch.size(), std::memory_order_relaxed);
-  return static_cast<int>(batch.size());
 }
 
 absl::Status CredentialStore::CreateApiKey(const CallContext& context, const ApiKey& key) {
@@ -313,12 +261,12 @@ absl::Status CredentialStore::PutAuthStates(const CallContext& context,
       [&](int64_t generation) {
         Batch batch;
         for (const StoredAuthState& state : states) {
-          batch.push_back(Insert{&kAuthStates,
-                                 {.org_id = org_id,
-                                  .generation = generation,
-                                  .id = DigestId(state.reference),
-                                  .columns = {absl::ToUnixMillis(state.expires_at)},
-                                  .parts = {state.sealed}}});
+          batch.emplace_back(Insert{&kAuthStates,
+                                    {.org_id = org_id,
+                                     .generation = generation,
+                                     .id = DigestId(state.reference),
+                                     .columns = {absl::ToUnixMillis(state.expires_at)},
+                                     .parts = {state.sealed}}});
         }
         return batch;
       },
@@ -388,7 +336,7 @@ CredentialStore::Stats CredentialStore::Snapshot() const {
   return {.cache = records_.cache().Snapshot(),
           .backend = records_.backend().Stats(),
           .purged_auth_states = purged_auth_states_.load(std::memory_order_relaxed),
-          .purged_records = purged_records_.load(std::memory_order_relaxed)};
+          .purged_records = deleted_organizations_.removed()};
 }
 
 }  // namespace authurl

@@ -13,9 +13,9 @@
 // write that returned, with whatever status, is seen by every call that begins later.
 //
 // Deleting an organisation marks it: from then on it is gone for every caller, with all that is its
-// own, which is then purged in small steps (PurgeOrganizations). Every row carries the generation
-// of its organisation, a random number, so that what is left of one never meets another that is
-// made later under the same id.
+// own, which is then purged in small steps (storage/deleted_organizations.h). Every row carries the
+// generation of its organisation, a random number, so that what is left of one never meets another
+// that is made later under the same id.
 //
 // Lists give what opens and name what does not: one damaged record spoils nothing else.
 //
@@ -52,6 +52,7 @@
 #include "storage/account_store.h"
 #include "storage/backend.h"
 #include "storage/connecting.h"
+#include "storage/deleted_organizations.h"
 #include "storage/event_store.h"
 #include "storage/flow_store.h"
 #include "storage/grant_store.h"
@@ -120,17 +121,6 @@ class CredentialStore final {
                                                                      PageLimit limit);
   absl::Status DeleteOrganization(const CallContext& context, absl::string_view org_id,
                                   absl::Time now);
-  // Records that one step of a purge removes: few, so that no call has to wait long for its own
-  // write.
-  static constexpr int kPurgeStep = 500;
-  // Removes at most about `limit` records of deleted organisations, in small transactions; with the
-  // last record of one the organisation itself. Returns how many it removed: 0 once none is left,
-  // or where others were faster. An organisation whose record does not open stays.
-  absl::StatusOr<int> PurgeOrganizations(const CallContext& context, int limit);
-  // The same for one organisation. Nothing where it was not deleted.
-  absl::StatusOr<int> PurgeOrganization(const CallContext& context, absl::string_view org_id,
-                                        int limit);
-
   // ORGANIZATION_NOT_FOUND when the key names an organisation that is not there; ALREADY_EXISTS
   // API_KEY_EXISTS when the key id is taken.
   absl::Status CreateApiKey(const CallContext& context, const record::v1::ApiKey& key);
@@ -163,6 +153,7 @@ class CredentialStore final {
   EventStore& events() { return events_; }
   // Where it is delivered to.
   WebhookStore& webhooks() { return webhooks_; }
+  DeletedOrganizations& deleted_organizations() { return deleted_organizations_; }
 
   // The time before which no state is good, whenever it expires: InfinitePast where it was never
   // set. It never goes back.
@@ -221,6 +212,7 @@ class CredentialStore final {
   ImportStore imports_;
   SocialNetworkStore social_networks_;
   WebhookStore webhooks_;
+  DeletedOrganizations deleted_organizations_;
   Resealer resealer_;
   // To be held from reading a record until it is written back, so that of concurrent updates none
   // has to start over, and those of different records can share a transaction.
@@ -228,7 +220,6 @@ class CredentialStore final {
   std::unique_ptr<RollbackCheck> rollback_check_;
   uint64_t writes_checked_ = 0;
   std::atomic<uint64_t> purged_auth_states_ = 0;
-  std::atomic<uint64_t> purged_records_ = 0;
 };
 
 }  // namespace authurl

@@ -44,18 +44,24 @@ void SetDue(std::optional<absl::Time> due_at, Grant& grant) {
 
 }  // namespace
 
+absl::StatusOr<OpenedGrant> OpenGrantRow(const RecordSealer& sealer, const Row& row) {
+  absl::StatusOr<Grant> grant = sealer.Open<Grant>(row);
+  if (!grant.ok()) return grant.status();
+  absl::StatusOr<TokenSet> tokens =
+      TokensOf(*grant, sealer.OpenPart(kGrants, GrantPart::kTokens, row));
+  if (!tokens.ok()) return tokens.status();
+  return OpenedGrant{*std::move(grant), *std::move(tokens)};
+}
+
 absl::StatusOr<GrantStore::Fetched> GrantStore::Fetch(const CallContext& context,
                                                       absl::string_view org_id,
                                                       absl::string_view grant_id) {
   absl::StatusOr<Row> row =
       records_.FetchOwned(context, kGrants, org_id, grant_id, kGrants.parts.size());
   if (!row.ok()) return ExplainGrant(row.status(), grant_id);
-  absl::StatusOr<Grant> grant = records_.sealer().Open<Grant>(*row);
-  if (!grant.ok()) return grant.status();
-  absl::StatusOr<TokenSet> tokens =
-      TokensOf(*grant, records_.sealer().OpenPart(kGrants, GrantPart::kTokens, *row));
-  if (!tokens.ok()) return tokens.status();
-  return Fetched{*std::move(row), {*std::move(grant), *std::move(tokens)}};
+  absl::StatusOr<OpenedGrant> opened = OpenGrantRow(records_.sealer(), *row);
+  if (!opened.ok()) return opened.status();
+  return Fetched{*std::move(row), *std::move(opened)};
 }
 
 absl::StatusOr<GrantStore::Fetched> GrantStore::FetchLeased(const CallContext& context,

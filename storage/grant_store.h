@@ -24,6 +24,7 @@
 #include "core/flow/token_response.h"
 #include "storage/backend.h"
 #include "storage/connecting.h"
+#include "storage/record_sealer.h"
 #include "storage/record_store.h"
 #include "storage/sealed_tokens.h"
 
@@ -36,6 +37,9 @@ struct OpenedGrant {
   record::v1::Grant grant;
   TokenSet tokens;
 };
+
+// Of a row with all its parts. INTERNAL where it does not open.
+absl::StatusOr<OpenedGrant> OpenGrantRow(const RecordSealer& sealer, const Row& row);
 
 // Safe to use from many threads at once. All functions: GRANT_NOT_FOUND where there is none of that
 // id in the organisation.

@@ -137,9 +137,11 @@ absl::Status OrganizationService::DeleteOrganization(const Caller& caller,
   if (!violations.empty()) return violations.ToStatus();
   const absl::Status deleted =
       store_.DeleteOrganization(*caller.context, request.org_id(), clock_());
-  // Most organisations are small, and their ids free again at once. The upkeep does the rest.
+  // Most organisations are small, and their ids free again at once. OrganizationPurger does the
+  // rest.
   if (deleted.ok()) {
-    store_.PurgeOrganization(*caller.context, request.org_id(), CredentialStore::kPurgeStep)
+    store_.deleted_organizations()
+        .PurgeOne(*caller.context, request.org_id(), clock_(), {})
         .status()
         .IgnoreError();
   }

@@ -30,6 +30,7 @@
 #include "tests/fuzz/must.h"
 #include "tests/support/no_limit.h"
 #include "tests/support/plain_call.h"
+#include "tests/support/purge.h"
 
 namespace authurl::fuzz {
 namespace {
@@ -99,7 +100,7 @@ class Server final {
     }
     absl::StatusOr<int> purged;
     do {
-      purged = store_->PurgeOrganizations(testing::kNoLimit, 1000);
+      purged = testing::PurgeOrganizations(*store_, 1000);
       Must(purged.ok(), "and purged");
     } while (*purged > 0);
     last_.clear();

@@ -93,18 +93,6 @@ TEST_F(StoreUpkeepTest, FlowsThatAreLongOverGo) {
   EXPECT_TRUE(Eventually([&] { return !is_there(); }));
 }
 
-TEST_F(StoreUpkeepTest, WhatADeletedOrganizationLeftGoesHoweverMuchItIs) {
-  const absl::Time now = absl::FromUnixMillis(now_ms_);
-  Store(1100, now + absl::Minutes(10));
-  ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", now));
-  record::v1::Organization again;
-  again.set_org_id("acme");
-  EXPECT_THAT(store_->CreateOrganization(kNoLimit, again), HasReason("ORGANIZATION_BEING_DELETED"));
-  const auto upkeep = Start();
-  EXPECT_TRUE(Eventually([&] { return store_->CreateOrganization(kNoLimit, again).ok(); }));
-  EXPECT_EQ(store_->Snapshot().purged_records, 1101u);
-}
-
 TEST_F(StoreUpkeepTest, LostAndFoundFileIsTold) {
   const auto upkeep = Start();
   const std::string path = folder_.database();

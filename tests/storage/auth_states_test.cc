@@ -20,6 +20,7 @@
 #include "storage/credential_store.h"
 #include "tests/storage/child_process.h"
 #include "tests/storage/store_fixture.h"
+#include "tests/support/purge.h"
 
 namespace authurl::testing {
 namespace {
@@ -133,8 +134,8 @@ TEST_F(AuthStatesTest, StatesGoWithTheirOrganizationAndDoNotComeBackWithItsName)
   ASSERT_OK(store_->PutAuthStates(kNoLimit, {TestState("c", "other")}));
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
   EXPECT_THAT(Get("a"), HasReason("AUTH_STATE_NOT_FOUND"));
-  EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 2).value_or(-1), 2);
-  EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 2).value_or(-1), 1);
+  EXPECT_EQ(PurgeOrganizations(*store_, 2).value_or(-1), 2);
+  EXPECT_EQ(PurgeOrganizations(*store_, 2).value_or(-1), 1);
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
   EXPECT_THAT(Get("a"), HasReason("AUTH_STATE_NOT_FOUND"));
   EXPECT_THAT(Get("b"), HasReason("AUTH_STATE_NOT_FOUND"));

@@ -14,6 +14,7 @@
 #include "tests/storage/child_process.h"
 #include "tests/storage/connections_fixture.h"
 #include "tests/support/build_kind.h"
+#include "tests/support/purge.h"
 
 namespace authurl::testing {
 namespace {
@@ -106,10 +107,10 @@ TEST_F(AllConnectionsTest, ADeletedOrganizationTakesAllOfThemAndALaterOneMeetsNo
   // Key, two configurations, three flows, two grants, two accounts with an event for each, a
   // choice, the organisation.
   for (int left = 14; left > 0; --left) {
-    EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 1).value_or(-1), 1);
+    EXPECT_EQ(PurgeOrganizations(*store_, 1).value_or(-1), 1);
     expect_gone();
   }
-  EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 1).value_or(-1), 0);
+  EXPECT_EQ(PurgeOrganizations(*store_, 1).value_or(-1), 0);
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("other")));
   expect_gone();
   EXPECT_EQ(Rows(), "1 flows, 0 grants, 0 social_accounts, 0 pending_connections");

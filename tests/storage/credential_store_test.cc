@@ -23,6 +23,7 @@
 #include "tests/storage/child_process.h"
 #include "tests/storage/forwarding_backend.h"
 #include "tests/storage/store_fixture.h"
+#include "tests/support/purge.h"
 
 namespace authurl::testing {
 namespace {
@@ -306,9 +307,9 @@ TEST_F(CredentialStoreTest, ADeletedOrganizationIsPurgedInStepsAndItsIdIsFreeThe
                       StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("acme"))));
     // Whatever becomes of the process in between.
     if (left % 2 == 0) Reopen();
-    EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 1).value_or(-1), 1);
+    EXPECT_EQ(PurgeOrganizations(*store_, 1).value_or(-1), 1);
   }
-  EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 1).value_or(-1), 0);
+  EXPECT_EQ(PurgeOrganizations(*store_, 1).value_or(-1), 0);
   EXPECT_EQ(store_->Snapshot().purged_records, 2u);
   expect_gone();
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
@@ -327,7 +328,7 @@ TEST_F(CredentialStoreTest, AnOrganizationThatIsMadeAgainMeetsNothingOfTheFirst)
     ASSERT_OK(store_->social_networks().Find(kNoLimit, "acme", "google", "", ""));
     ASSERT_OK(store_->GetApiKey(kNoLimit, "acme-key"));
     ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
-    while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+    while (PurgeOrganizations(*store_, 100).value() > 0) continue;
     ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
     ASSERT_OK(store_->GetOrganization(kNoLimit, "acme"));
     EXPECT_THAT(store_->GetApiKey(kNoLimit, "acme-key"), HasReason("API_KEY_NOT_FOUND"));
@@ -391,7 +392,7 @@ TEST_F(CredentialStoreTest, AWriteForAnOrganizationNeverReachesALaterOneOfTheSam
   Fill(*store_);
   const auto make_again = [&] {
     ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
-    while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+    while (PurgeOrganizations(*store_, 100).value() > 0) continue;
     ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
   };
   // It is made for the organisation that there is then.
@@ -409,14 +410,14 @@ TEST_F(CredentialStoreTest, AWriteForAnOrganizationNeverReachesALaterOneOfTheSam
   EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), HasReason("ORGANIZATION_NOT_FOUND"));
   // Nor does a purge of the first that comes late: it was done by others.
   backend.before_next = [&] {
-    while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+    while (PurgeOrganizations(*store_, 100).value() > 0) continue;
     ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
     ASSERT_OK(
         store_->social_networks().Create(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
     ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
   };
-  ASSERT_OK(store_->PurgeOrganizations(kNoLimit, 100));
-  while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+  ASSERT_OK(PurgeOrganizations(*store_, 100));
+  while (PurgeOrganizations(*store_, 100).value() > 0) continue;
   ASSERT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
   ASSERT_OK(
       store_->social_networks().Create(kNoLimit, TestSettings("acme", "sn_2", "x"), "secret"));
@@ -429,8 +430,8 @@ TEST_F(CredentialStoreTest, NothingIsPurgedForADamagedColumnAndOthersAreNotHeldU
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "gone", kNow));
   Edit("UPDATE organizations SET purge_at_ms = 5 WHERE id = 'acme'");
   EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), DoesNotOpen("organizations"));
-  EXPECT_EQ(store_->PurgeOrganizations(kNoLimit, 100).value_or(-1), 1);
-  EXPECT_THAT(store_->PurgeOrganizations(kNoLimit, 100), DoesNotOpen("organizations"));
+  EXPECT_EQ(PurgeOrganizations(*store_, 100).value_or(-1), 1);
+  EXPECT_THAT(PurgeOrganizations(*store_, 100), DoesNotOpen("organizations"));
   EXPECT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("gone")));
   ASSERT_OK_AND_ASSIGN(const auto list, store_->ListOrganizations(kNoLimit, "", {.rows = 10}));
   EXPECT_THAT(list.unreadable, ElementsAre("acme"));
@@ -446,7 +447,7 @@ TEST_F(CredentialStoreTest, AnOrganizationWhoseRecordIsDamagedCanBeDeleted) {
   EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), DoesNotOpen("organizations"));
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "acme", kNow));
   EXPECT_THAT(store_->GetOrganization(kNoLimit, "acme"), HasReason("ORGANIZATION_NOT_FOUND"));
-  while (store_->PurgeOrganizations(kNoLimit, 100).value() > 0) continue;
+  while (PurgeOrganizations(*store_, 100).value() > 0) continue;
   EXPECT_OK(store_->CreateOrganization(kNoLimit, TestOrganization("acme")));
 }
 

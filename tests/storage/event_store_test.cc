@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "core/errors.h"
 #include "tests/storage/connections_fixture.h"
+#include "tests/support/purge.h"
 
 namespace authurl::testing {
 namespace {
@@ -284,7 +285,7 @@ TEST_F(EventStoreTest, ThoseOfALaterOrganizationAreAboveThoseOfTheOneBefore) {
   const int64_t before = Last("other");
   ASSERT_OK(store_->DeleteOrganization(kNoLimit, "other", kNow));
   EXPECT_THAT(Page(0, {.rows = 10}, "other").events, IsEmpty());
-  while (store_->PurgeOrganizations(kNoLimit, 100).value_or(0) > 0) {
+  while (PurgeOrganizations(*store_, 100).value_or(0) > 0) {
   }
   EXPECT_EQ(Last("other"), 0);
   const absl::Time later = kNow + absl::Minutes(1);

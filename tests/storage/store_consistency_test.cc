@@ -27,6 +27,7 @@
 #include "tests/storage/flaky_backend.h"
 #include "tests/storage/store_fixture.h"
 #include "tests/support/build_kind.h"
+#include "tests/support/purge.h"
 #include "tests/support/status_matchers.h"
 
 namespace authurl::testing {
@@ -430,7 +431,7 @@ TEST_P(StoreConsistencyTest, AReadThatBeginsAfterAWriteReturnedNeverShowsWhatWas
   // What deleted organisations left is purged meanwhile, so that they can be made again.
   threads.emplace_back([&] {
     while (writing > 0) {
-      store_->PurgeOrganizations(kNoLimit, 1).status().IgnoreError();
+      PurgeOrganizations(*store_, 1).status().IgnoreError();
       std::this_thread::yield();
     }
   });
@@ -549,7 +550,7 @@ TEST_P(StoreConsistencyTest, NothingThatWasSaidToBeGoneIsShownAfterwards) {
     });
   }
   threads.emplace_back([&] {
-    while (working > 0) store_->PurgeOrganizations(kNoLimit, 10).status().IgnoreError();
+    while (working > 0) PurgeOrganizations(*store_, 10).status().IgnoreError();
   });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong_, 0);

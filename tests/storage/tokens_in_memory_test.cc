@@ -15,6 +15,7 @@
 #include "core/errors.h"
 #include "storage/sealed_tokens.h"
 #include "tests/storage/connections_fixture.h"
+#include "tests/support/purge.h"
 
 namespace authurl::testing {
 namespace {
@@ -227,7 +228,7 @@ TEST_F(TokensInMemoryTest, ADeletedConfigurationTenantOrOrganizationLeavesNothin
   EXPECT_EQ(ReadInMemory(), "SOCIAL_ACCOUNT_NOT_FOUND");
   const uint64_t entries = store_->Snapshot().cache.entries;
   while (true) {
-    ASSERT_OK_AND_ASSIGN(const int purged, store_->PurgeOrganizations(kNoLimit, 100));
+    ASSERT_OK_AND_ASSIGN(const int purged, PurgeOrganizations(*store_, 100));
     if (purged == 0) break;
   }
   EXPECT_LT(store_->Snapshot().cache.entries, entries);
