@@ -49,6 +49,8 @@ constexpr absl::Duration kServerShutdown = absl::Seconds(2);
 constexpr absl::Duration kLongestRest = absl::Seconds(5);
 // Commits of theirs are shared, so a few suffice for what the networks' answers give them to do.
 constexpr int kFlowThreads = 16;
+// Reads of events have their own: a flow may hold its thread while the disk is full.
+constexpr int kEventThreads = 4;
 // Of what receivers of webhooks are called at a time; those that answer slowly have no more.
 constexpr int kMaxDeliveriesPerOrganization = 32;
 
@@ -308,6 +310,7 @@ absl::Status App::StartServing() {
   AddService(AuthUrlDescriptor(), auth_urls_->Methods());
   AddService(SocialNetworkDescriptor(), social_networks_->Methods());
   flow_threads_ = std::make_unique<ThreadPool>(kFlowThreads);
+  event_threads_ = std::make_unique<ThreadPool>(kEventThreads);
   const FlowTools tools = {.http = *http_client_,
                            .store = *store_,
                            .catalog = catalog_,
@@ -322,9 +325,9 @@ absl::Status App::StartServing() {
       tools, sealer_, *auth_completer_, *grant_refresher_, admission_,
       SocialAccountService::Options{.public_base_url = config_.public_base_url});
   event_waiters_ = std::make_unique<EventWaiters>(
-      store_->events(), *flow_threads_,
+      store_->events(), *event_threads_,
       EventWaiters::Limits{.all = std::max(1, config_.max_outbound_calls / 2)});
-  events_ = std::make_unique<EventService>(*store_, *event_waiters_, *flow_threads_);
+  events_ = std::make_unique<EventService>(*store_, *event_waiters_, *event_threads_);
   account_transfer_ =
       std::make_unique<AccountTransfer>(tools, sealer_, *grant_refresher_, admission_);
   AddService(OrganizationDescriptor(), organizations_->Methods());
@@ -507,6 +510,7 @@ void App::Stop(absl::string_view why) {
   due_checker_.reset();
   grant_watcher_.reset();
   if (flow_threads_ != nullptr) flow_threads_->Stop();
+  if (event_threads_ != nullptr) event_threads_->Stop();
   event_deliverer_.reset();
   auth_completer_.reset();
   event_waiters_.reset();

@@ -144,6 +144,7 @@ class App final {
   std::unique_ptr<OrganizationService> organizations_;
   // What waits for the database on the way of a flow.
   std::unique_ptr<ThreadPool> flow_threads_;
+  std::unique_ptr<ThreadPool> event_threads_;
   std::unique_ptr<AuthCompleter> auth_completer_;
   std::unique_ptr<GrantRefresher> grant_refresher_;
   std::unique_ptr<DueRevoker> due_revoker_;

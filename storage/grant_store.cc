@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/crypto/crypto.h"
+#include "storage/lease.h"
 #include "storage/sealed_tokens.h"
 #include "storage/store_errors.h"
 #include "storage/tables.h"
@@ -147,7 +148,7 @@ absl::StatusOr<GrantStore::Lease> GrantStore::TakeLease(const CallContext& conte
         Grant& grant = fetched->opened.grant;
         if (grant.disconnected_at_ms() != 0) return GrantNotFound(grant_id);
         const bool is_held = !grant.lease_holder().empty() && grant.lease_holder() != holder &&
-                             absl::ToUnixMillis(now) < grant.lease_until_ms();
+                             IsLeaseHeld(grant.lease_until_ms(), kRefreshLease, now);
         if (!is_held) {
           grant.set_lease_holder(holder.data(), holder.size());
           grant.set_lease_until_ms(absl::ToUnixMillis(now + kRefreshLease));
@@ -187,7 +188,8 @@ absl::StatusOr<Grant> GrantStore::StoreRefreshed(const CallContext& context,
         const uint64_t version = fetched->row.version;
         Row row = records_.sealer().Seal(grant, batch.generation(), version + 1, bytes);
         Wipe(bytes);
-        batch.Add(Update{&kGrants, std::move(row), version});
+        // The network has given these away for the old ones, which take as much room.
+        batch.Add(Update{&kGrants, std::move(row), version, /*must_fit=*/true});
         stored = grant;
         return absl::OkStatus();
       });
@@ -226,7 +228,9 @@ absl::Status GrantStore::EndLease(const CallContext& context, absl::string_view 
         if (fetched->opened.grant.disconnected_at_ms() == 0) {
           SetDue(due_at, fetched->opened.grant);
         }
-        batch.Add(PutBack(*fetched, batch.generation()));
+        Update put_back = PutBack(*fetched, batch.generation());
+        put_back.must_fit = true;
+        batch.Add(std::move(put_back));
         return absl::OkStatus();
       });
 }

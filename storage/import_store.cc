@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/crypto/crypto.h"
 #include "storage/digest_id.h"
+#include "storage/lease.h"
 #include "storage/sealed_tokens.h"
 #include "storage/store_errors.h"
 #include "storage/tables.h"
@@ -105,7 +106,7 @@ absl::StatusOr<ImportStore::Claim> ImportStore::ClaimRefresh(const CallContext& 
           claim->standing = Standing::kRefreshed;
           claim->tokens = *std::move(tokens);
           return absl::OkStatus();
-        } else if (absl::ToUnixMillis(now) < import->lease_until_ms()) {
+        } else if (IsLeaseHeld(import->lease_until_ms(), kImportLease, now)) {
           claim->standing = Standing::kUnderWay;
           return absl::OkStatus();
         } else if (works_once) {
@@ -142,7 +143,8 @@ absl::Status ImportStore::StoreRefreshed(const CallContext& context, absl::strin
     std::string bytes = SerializeTokens(tokens);
     Row put = records_.sealer().Seal(*import, batch.generation(), row->version + 1, bytes);
     Wipe(bytes);
-    batch.Add(Update{&kImports, std::move(put), row->version});
+    // What the network gives once only. The claim has taken most of the room.
+    batch.Add(Update{&kImports, std::move(put), row->version, /*must_fit=*/true});
     return absl::OkStatus();
   });
 }
@@ -204,7 +206,7 @@ absl::Status ImportStore::PutConnected(ConnectionBatch& batch, absl::string_view
     // One that is damaged is replaced.
     const absl::StatusOr<Import> before = records_.sealer().Open<Import>(*row);
     const bool is_claimed =
-        before.ok() && absl::ToUnixMillis(batch.now()) < before->lease_until_ms();
+        before.ok() && IsLeaseHeld(before->lease_until_ms(), kImportLease, batch.now());
     if (before.ok() && before->grant_id().empty() && (is_claimed || before->has_refreshed())) {
       return absl::FailedPreconditionError("the refresh token was sent meanwhile");
     }

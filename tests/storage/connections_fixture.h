@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -72,13 +74,16 @@ inline record::v1::SocialAccount TestAccount(absl::string_view network_unique_id
   return account;
 }
 
-// A backend whose next commits do not tell, or are not done.
+// A backend whose next commits do not tell, or are not done, or whose disk is full.
 class DeafBackend final : public ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;
 
   CommitResult Commit(const CallContext& context, const Batch& batch) override {
     if (before_next) std::exchange(before_next, nullptr)();
+    if (is_full && std::any_of(batch.begin(), batch.end(), NeedsRoom)) {
+      return {StorageUnavailable("the disk is full")};
+    }
     if (refused_commits > 0) {
       --refused_commits;
       return {StorageUnavailable("a commit was not done")};
@@ -95,6 +100,14 @@ class DeafBackend final : public ForwardingBackend {
   std::function<void()> before_next;
   std::atomic<int> deaf_commits = 0;
   std::atomic<int> refused_commits = 0;
+  std::atomic<bool> is_full = false;
+
+ private:
+  static bool NeedsRoom(const Batch::value_type& part) {
+    const auto* insert = std::get_if<Insert>(&part);
+    const auto* update = std::get_if<Update>(&part);
+    return (insert != nullptr && !insert->must_fit) || (update != nullptr && !update->must_fit);
+  }
 };
 
 class ConnectionsTest : public OpenStoreTest {

@@ -70,6 +70,33 @@ TEST_F(GrantStoreTest, OneHolderAtATimeRefreshes) {
   EXPECT_TRUE(third.is_taken);
 }
 
+// Whoever took it may be gone: it would keep all others away until the clock gets there.
+TEST_F(GrantStoreTest, ALeaseOfAClockThatWasAheadKeepsNobodyAway) {
+  ASSERT_OK_AND_ASSIGN(const auto ahead, TakeLease("ahead", kNow + absl::Hours(2)));
+  EXPECT_TRUE(ahead.is_taken);
+  ASSERT_OK_AND_ASSIGN(const auto right, TakeLease("right", kNow));
+  EXPECT_TRUE(right.is_taken);
+  EXPECT_THAT(StoreRefreshed("ahead", "b"), StatusIs(absl::StatusCode::kAborted, _));
+  // Two clocks may differ a little.
+  ASSERT_OK_AND_ASSIGN(const auto other, TakeLease("other", kNow - kRefreshLease));
+  EXPECT_FALSE(other.is_taken);
+  EXPECT_OK(StoreRefreshed("right", "b"));
+}
+
+// Nothing is sent then, but what was sent before is answered.
+TEST_F(GrantStoreTest, OnAFullDiskNoRefreshBeginsAndNoneIsLost) {
+  DeafBackend& backend = ReopenOverDeafBackend();
+  ASSERT_OK(TakeLease("h1"));
+  backend.is_full = true;
+  ASSERT_OK(StoreRefreshed("h1", "b"));
+  EXPECT_EQ(AccessTokenOf(grant_id_), "access-canary-b");
+  EXPECT_THAT(TakeLease("h2"), HasReason("STORAGE_UNAVAILABLE"));
+  backend.is_full = false;
+  ASSERT_OK(TakeLease("h2"));
+  backend.is_full = true;
+  EXPECT_OK(grants().EndLease(kNoLimit, "acme", grant_id_, "h2", kNow));
+}
+
 TEST_F(GrantStoreTest, OwnTokensAreThoseOfTheGrantsTokensOfNow) {
   const auto own_token = [this] {
     const auto found = store_->accounts().GetWithToken(kNoLimit, "acme", account_id_);

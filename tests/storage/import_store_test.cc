@@ -62,6 +62,22 @@ TEST_F(ImportStoreTest, ARefreshTokenIsClaimedOnce) {
               HasReason("ORGANIZATION_NOT_FOUND"));
 }
 
+TEST_F(ImportStoreTest, AClaimOfAClockThatWasAheadDoesNotLastUntilThen) {
+  ASSERT_EQ(StandingOf("t", /*works_once=*/false, kNow + absl::Hours(2)), Standing::kClaimed);
+  EXPECT_EQ(StandingOf("t", /*works_once=*/false), Standing::kClaimed);
+  ASSERT_EQ(StandingOf("once", /*works_once=*/true, kNow + absl::Hours(2)), Standing::kClaimed);
+  EXPECT_EQ(StandingOf("once", /*works_once=*/true), Standing::kLost);
+}
+
+TEST_F(ImportStoreTest, WhatARefreshGaveFindsRoomOnAFullDisk) {
+  DeafBackend& backend = ReopenOverDeafBackend();
+  ASSERT_EQ(StandingOf("t"), Standing::kClaimed);
+  backend.is_full = true;
+  EXPECT_OK(StoreRefreshed("t", "new"));
+  EXPECT_THAT(Claim("other"), HasReason("STORAGE_UNAVAILABLE"));
+  EXPECT_EQ(StandingOf("t"), Standing::kRefreshed);
+}
+
 TEST_F(ImportStoreTest, WhatARefreshGaveIsKeptUntilItIsConnected) {
   ASSERT_EQ(StandingOf("t"), Standing::kClaimed);
   ASSERT_OK(StoreRefreshed("t", "new"));
