@@ -16,5 +16,7 @@ Scalar.createApiReference('#reference', {
   authentication: { preferredSecurityScheme: 'apiKey' },
   defaultHttpClient: { targetKey: 'shell', clientKey: 'curl' },
   documentDownloadType: 'both',
+  // A field's type is told as what it is, string for one, and not as the name of its schema.
+  hideModelNames: true,
   orderSchemaPropertiesBy: 'preserve',
 });
