@@ -40,7 +40,7 @@ except BadRequestException as refused:
     assert len(details["scopes"]["1"]["_errors"]) == 1, details
 
 batch = BatchAuthUrlsRequest(networks=["linkedin", "nonsense"], configuration=name)
-url, error = (each.actual_instance for each in urls.batch_get_auth_urls(batch_auth_urls_request=batch, _request_timeout=20.0).data)
+url, error = urls.batch_get_auth_urls(batch_auth_urls_request=batch, _request_timeout=20.0).data
 assert url.success and url.auth_url and not error.success and error.details, (url, error)
 
 accounts = SocialAccountsApi(api).list_social_accounts(_request_timeout=20.0)

@@ -71,7 +71,7 @@ func main() {
 	batch.SetNetworks([]string{"linkedin", "nonsense"})
 	batch.SetConfiguration(created.Data.Name)
 	results, _, err := api.AuthorizationURLsAPI.BatchGetAuthUrls(ctx).BatchAuthUrlsRequest(*batch).Execute()
-	expect(err == nil && results.Data[0].BatchResultOneOf != nil && results.Data[1].BatchResultOneOf1 != nil, err)
+	expect(err == nil && results.Data[0].GetAuthUrl() != "" && len(results.Data[1].Details.AdditionalProperties) == 1, err)
 
 	accounts, _, err := api.SocialAccountsAPI.ListSocialAccounts(ctx).Execute()
 	expect(err == nil && *accounts.Total.Get() == 0 && len(accounts.Data) == 0, err)
