@@ -7,9 +7,8 @@
 # libprotobuf-dev golang-github-gogo-googleapis-dev). Where the latter is elsewhere, GOOGLEAPIS_DIR says so. The
 # generators are those that the `tool` lines of go.mod pin.
 #
-# The page at /docs has a renderer that npm fetches, the one that reference/renderer.sha512 pins. Without npm, or where it
-# can't be fetched, the gateway is built all the same, and /docs says what is missing; with AUTHURL_REFERENCE=required
-# that ends the build.
+# The page at /docs has a renderer that npm fetches (reference/fetch.sh). Without npm, or where it can't be fetched, the
+# gateway is built all the same, and /docs says what is missing; with AUTHURL_REFERENCE=required that ends the build.
 set -euo pipefail
 output=$(realpath -m "${1:-$(dirname "$0")/../../build/gateway/authurl-gateway}")
 cd "$(dirname "$0")"
@@ -53,34 +52,7 @@ if ! diff -rq gen/.new/gen/authurlv1 gen/authurlv1 >/dev/null 2>&1; then
   mv gen/.new/gen/authurlv1 gen/authurlv1
 fi
 
-# no_renderer WHY: goes on without one.
-no_renderer() {
-  [ "${AUTHURL_REFERENCE:-}" != required ] || fail "$1"
-  echo "gateway/build.sh: $1; this gateway's /docs only says so" >&2
-  : >gen/reference/renderer.js.gz
-}
-# Fetches the renderer's package and takes out the one file that is needed: a bundle, into which what the package depends
-# on is built already.
-fetch_renderer() {
-  local package npm_log
-  package=$(sed -n 's/.*  //p' reference/renderer.sha512)
-  rm -rf gen/reference.new
-  mkdir gen/reference.new
-  command -v npm >/dev/null || { no_renderer "there is no npm to fetch the renderer of /docs with"; return 0; }
-  npm_log=$(cd gen/reference.new && npm pack --silent "$(sed -E 's|^scalar-(.*)-([0-9.]+)\.tgz$|@scalar/\1@\2|' <<<"$package")" 2>&1) ||
-    { no_renderer "the renderer of /docs can't be fetched: $(tail -n 1 <<<"$npm_log")"; return 0; }
-  (cd gen/reference.new && sha512sum --quiet --check ../../reference/renderer.sha512) ||
-    fail "what npm fetched as the renderer of /docs is not what reference/renderer.sha512 pins"
-  tar -xzf "gen/reference.new/$package" -C gen/reference.new package/dist/browser/standalone.js
-  { printf '/*! %s\n\n' "${package%.tgz}" && cat reference/renderer.licence && printf '*/\n' &&
-    cat gen/reference.new/package/dist/browser/standalone.js; } | gzip -9n >gen/reference/renderer.js.gz
-  cp reference/renderer.sha512 gen/reference/pinned
-}
-mkdir -p gen/reference
-if [ ! -s gen/reference/renderer.js.gz ] || ! cmp -s reference/renderer.sha512 gen/reference/pinned; then
-  fetch_renderer
-  rm -rf gen/reference.new
-fi
+reference/fetch.sh
 
 go build -trimpath -ldflags='-s -w' -o "$output.new" .
 mv "$output.new" "$output"

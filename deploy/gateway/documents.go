@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -69,7 +68,8 @@ func (d document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Vary", "Accept-Encoding")
 	// Of two forms of one content each has a tag of its own (RFC 9110 8.8.3.3).
-	packed := takesGzip(r.Header)
+	// What has no other form is sent like that to everybody: unpacking costs memory for each, and whoever runs it takes gzip.
+	packed := d.plain == nil || takesGzip(r.Header)
 	tag := `"` + d.tag + `"`
 	if packed {
 		tag = `"` + d.tag + `-gzip"`
@@ -80,20 +80,13 @@ func (d document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header.Set("Content-Type", d.contentType)
-	switch {
-	case packed:
+	body := d.plain
+	if packed {
+		body = d.gzipped
 		header.Set("Content-Encoding", "gzip")
-		header.Set("Content-Length", strconv.Itoa(len(d.gzipped)))
-		_, _ = w.Write(d.gzipped)
-	case d.plain != nil:
-		header.Set("Content-Length", strconv.Itoa(len(d.plain)))
-		_, _ = w.Write(d.plain)
-	case r.Method != http.MethodHead:
-		unpacker, err := gzip.NewReader(bytes.NewReader(d.gzipped))
-		if err == nil {
-			_, _ = io.Copy(w, unpacker) // A client that is gone reads no more of it.
-		}
 	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // A client that is gone reads no more of it.
 }
 
 // takesGzip reads Accept-Encoding as far as it matters here.
