@@ -3,7 +3,7 @@
 # of it that compile, and that call the gateway: each lists networks, configures one, gets a URL, reads what was wrong with
 # a request, is told of a wrong key, and lists accounts. $1: the folder of the built programs.
 set -euo pipefail
-for tool in node npm go python3 java mvn curl; do
+for tool in node npm go python3 java javac mvn curl; do
   command -v $tool >/dev/null || { echo "SKIPPED: there is no $tool"; exit 77; }
 done
 # fetch WHAT COMMAND...: installs it, or says why the check can't be made.
