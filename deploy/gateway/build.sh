@@ -6,6 +6,9 @@
 # Needs Go 1.26 or newer, protoc with its standard protos, and google/rpc/status.proto (Debian: protobuf-compiler
 # libprotobuf-dev golang-github-gogo-googleapis-dev). Where the latter is elsewhere, GOOGLEAPIS_DIR says so. The
 # generators are those that the `tool` lines of go.mod pin.
+#
+# The page at /docs has a renderer that npm fetches (reference/fetch.sh). Without npm, or where it can't be fetched, the
+# gateway is built all the same, and /docs says what is missing; with AUTHURL_REFERENCE=required that ends the build.
 set -euo pipefail
 output=$(realpath -m "${1:-$(dirname "$0")/../../build/gateway/authurl-gateway}")
 cd "$(dirname "$0")"
@@ -48,6 +51,8 @@ if ! diff -rq gen/.new/gen/authurlv1 gen/authurlv1 >/dev/null 2>&1; then
   rm -rf gen/authurlv1
   mv gen/.new/gen/authurlv1 gen/authurlv1
 fi
+
+reference/fetch.sh
 
 go build -trimpath -ldflags='-s -w' -o "$output.new" .
 mv "$output.new" "$output"

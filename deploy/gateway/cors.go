@@ -96,10 +96,28 @@ func (o origins) letPageRead(w http.ResponseWriter, r *http.Request, route trait
 
 // refuseKeyInPage: whoever opens a page has all that is in it.
 func refuseKeyInPage(r *http.Request) *failure {
-	if len(r.Header.Values("Origin")) == 0 || hasTenantToken(r) {
+	if len(r.Header.Values("Origin")) == 0 || hasTenantToken(r) || isTriedInReference(r) {
 		return nil
 	}
 	return &failure{status: http.StatusForbidden, code: "API_KEY_IN_BROWSER",
 		message: "The header Origin says that a page in a browser sent this, and an API key must never be in one: everybody who opens the page can " +
 			"read it. Call from your server, or give the page a token of its tenant (POST /v1/tenant-tokens)"}
+}
+
+// isTriedInReference: the page at /docs has no key in it; who tries a call there has typed one in. Only a page of this very
+// host can send what is asked for here: browsers set these headers themselves, and no other host's page may call (CORS).
+func isTriedInReference(r *http.Request) bool {
+	origins, pages := r.Header.Values("Origin"), r.Header.Values("Referer")
+	if len(origins) != 1 || len(pages) != 1 {
+		return false
+	}
+	origin, err := url.Parse(origins[0])
+	if err != nil {
+		return false
+	}
+	// Told of https and loopback only; behind a proxy, the host may be another one here than in the browser.
+	site := r.Header.Get("Sec-Fetch-Site")
+	ours := site == "same-origin" || site == "" && origin.Host == r.Host
+	page, found := strings.CutPrefix(pages[0], origins[0]+"/")
+	return ours && found && (page == "docs" || strings.HasSuffix(page, "/docs") && !strings.ContainsAny(page, "?#"))
 }

@@ -39,7 +39,7 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // What of a request's header goes any further. Everything else, Grpc-Metadata-* and X-HTTP-Method-Override included,
 // ends here.
-var knownHeaders = []string{"Authorization", "X-Org-Id", "Content-Type", "Content-Encoding", "Accept-Language",
+var knownHeaders = []string{"Accept-Encoding", "If-None-Match", "Referer", "Sec-Fetch-Site", "Authorization", "X-Org-Id", "Content-Type", "Content-Encoding", "Accept-Language",
 	"Origin", "Access-Control-Request-Method", "X-Forwarded-For"}
 
 // withExchange is the outermost layer: it names each request, says what all replies have in common, logs, and lets no

@@ -17,17 +17,30 @@ const healthTimeout = 900 * time.Millisecond
 
 // newHandler serves everything: the API, and beside it what the gateway answers itself.
 func newHandler(api http.Handler, hosted callback, server grpc.ClientConnInterface, draining *atomic.Bool) (http.Handler, error) {
-	docs, err := docsPage()
+	documents, err := newReference()
 	if err != nil {
 		return nil, err
+	}
+	asJSON, err := openAPIAsJSON()
+	if err != nil {
+		return nil, err
+	}
+	for path, of := range map[string]document{
+		"/openapi.yaml": {contentType: "application/yaml", plain: openAPI},
+		"/openapi.json": {contentType: "application/json", plain: asJSON},
+	} {
+		if documents[path], err = newDocument(of.contentType, of.plain); err != nil {
+			return nil, err
+		}
 	}
 	// With the callback and the API's keyless routes (routes.go) the closed list of what strangers are answered. Everything
 	// else asks for an API key (admit).
 	keyless := map[string]http.HandlerFunc{
-		"/healthz":      healthz,
-		"/readyz":       readyz(grpc_health_v1.NewHealthClient(server), draining),
-		"/openapi.yaml": static("application/yaml", openAPI),
-		"/docs":         static("text/html; charset=utf-8", docs),
+		"/healthz": healthz,
+		"/readyz":  readyz(grpc_health_v1.NewHealthClient(server), draining),
+	}
+	for path, d := range documents {
+		keyless[path] = d.ServeHTTP
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page := keyless[r.URL.Path]
@@ -71,13 +84,5 @@ func readyz(health grpc_health_v1.HealthClient, draining *atomic.Bool) http.Hand
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"success":true,"data":{"status":"ready"}}`))
-	}
-}
-
-func static(contentType string, body []byte) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-		_, _ = w.Write(body)
 	}
 }

@@ -72,7 +72,7 @@ func heldMemory(length time.Duration) ([]string, error) {
 	const bodyBytes = 63 << 10
 	withheld := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		mintPath, madeUpKey, bodyBytes, strings.Repeat(" ", bodyBytes-1))
-	unread := strings.Repeat("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n", 100)
+	unread := strings.Repeat("GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n", 100)
 	var opened, failed atomic.Int64
 	var took time.Duration
 	r, err := measure(h, h.gateway, max(length, 2*time.Second+(senders+readers)/perSecond*time.Second), func() func() {
