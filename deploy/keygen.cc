@@ -21,6 +21,7 @@
 #include "core/api_key.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/key_ring.h"
+#include "core/version.h"
 
 namespace authurl {
 namespace {
@@ -29,6 +30,7 @@ constexpr absl::string_view kUsage =
     R"(usage: authurl-keygen key-ring FILE   makes a key ring for the server's --key_ring_file
        authurl-keygen rotate FILE     puts a new key first in a key ring; the old keys still open
        authurl-keygen api-key FILE    makes an API key for the server's --admin_key_file
+       authurl-keygen --version
 
 Files are made with mode 0600. key-ring and api-key never overwrite a file.
 )";
@@ -188,6 +190,12 @@ absl::Status Run(absl::string_view command, const std::string& path) {
 }  // namespace authurl
 
 int main(int argc, char** argv) {
+  const absl::string_view only = argc == 2 ? argv[1] : "";
+  if (only == "--help" || only == "--version") {
+    std::cout << (only == "--help" ? std::string(authurl::kUsage)
+                                   : authurl::VersionLine("authurl-keygen"));
+    return 0;
+  }
   const absl::string_view command = argc == 3 ? argv[1] : "";
   if (command != "key-ring" && command != "rotate" && command != "api-key") {
     std::cerr << authurl::kUsage;
