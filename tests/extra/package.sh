@@ -19,7 +19,9 @@ fail() {
 deploy/release.sh --allow-dirty --build "$1"
 cd build/dist
 sha256sum --check --quiet SHA256SUMS
-for file in authurl_*.deb authurl-gateway_*.deb authurl-*.tar.gz authurl-gateway-*-linux-*; do
+files=(authurl_*.deb authurl-gateway_*.deb authurl-[0-9]*.tar.gz authurl-gateway-*-linux-*)
+[ ! -x ../../deploy/proto-bundle.sh ] || files+=(authurl-protos-*.tar.gz)
+for file in "${files[@]}"; do
   [ -s "$file" ] || fail "the release lacks $file"
 done
 lintian --fail-on error ./*.deb
