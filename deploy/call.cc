@@ -40,6 +40,7 @@
 #include "authurl/v1/social_account_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
 #include "authurl/v1/webhook_service.pb.h"
+#include "core/version.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -56,6 +57,7 @@ constexpr absl::string_view kUsage =
     R"(usage: authurl-call [flags] ADDRESS SERVICE/METHOD
        authurl-call [flags] ADDRESS list [SERVICE]
        authurl-call [flags] ADDRESS describe [NAME]
+       authurl-call -version
 
 ADDRESS is host:port or unix:/path. `list` lists the services that can be called, or the methods of one; `describe`
 shows a service, a method, a message or an enum, or all services. Neither asks the server. The flags are grpcurl's:
@@ -239,6 +241,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Arguments& argument
   // gRPC would ask the proxy of http_proxy even for 127.0.0.1.
   grpc::ChannelArguments direct;
   direct.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  direct.SetUserAgentPrefix(absl::StrCat("authurl-call/", BuiltVersion().number));
   if (arguments.plaintext) {
     return grpc::CreateCustomChannel(arguments.address, grpc::InsecureChannelCredentials(), direct);
   }
@@ -440,6 +443,11 @@ int main(int argc, char** argv) {
   setenv("GRPC_VERBOSITY", "NONE", /*replace=*/0);
   const std::vector<std::string> words(argv + 1, argv + argc);
   authurl::Methods methods;
+  if (words == std::vector<std::string>{"-version"} ||
+      words == std::vector<std::string>{"--version"}) {
+    std::cout << authurl::VersionLine("authurl-call");
+    return 0;
+  }
   if (words == std::vector<std::string>{"-help"} || words == std::vector<std::string>{"--help"}) {
     std::cout << authurl::kUsage;
     methods.ListMethods();

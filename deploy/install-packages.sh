@@ -52,10 +52,14 @@ checks=(
   clang-format
   clang-tidy
   debootstrap
+  dpkg-dev # with file and lintian, to make and check Debian packages
+  file
   libclang-rt-dev
+  lintian
   nodejs
   python3-venv
   shellcheck
+  sqlite3 # for the commands of the operator's manual
 )
 # Unpacked into build/tools only: installed, they would start a service of their own.
 unpacked_checks=(

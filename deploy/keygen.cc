@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "core/api_key.h"
 #include "core/crypto/crypto.h"
 #include "core/crypto/key_ring.h"
+#include "core/version.h"
 
 namespace authurl {
 namespace {
@@ -28,7 +30,10 @@ namespace {
 constexpr absl::string_view kUsage =
     R"(usage: authurl-keygen key-ring FILE   makes a key ring for the server's --key_ring_file
        authurl-keygen rotate FILE     puts a new key first in a key ring; the old keys still open
+       authurl-keygen retire FILE     leaves the first key of a key ring alone: once the server has logged "resealed", and
+                                      a day has passed
        authurl-keygen api-key FILE    makes an API key for the server's --admin_key_file
+       authurl-keygen --version
 
 Files are made with mode 0600. key-ring and api-key never overwrite a file.
 )";
@@ -146,7 +151,11 @@ absl::Status MakeApiKey(const std::string& path) {
   return status;
 }
 
-absl::Status RotateKeyRing(const std::string& given_path) {
+// Puts what `change` makes of a key ring in its place, and tells `what` there is now.
+absl::Status ChangeKeyRing(
+    const std::string& given_path,
+    const std::function<absl::StatusOr<std::string>(absl::string_view)>& change,
+    absl::string_view what) {
   // The file itself and not a link to it is what gets replaced.
   char* const real_path = realpath(given_path.c_str(), nullptr);
   if (real_path == nullptr) return FileError("find", given_path);
@@ -160,7 +169,7 @@ absl::Status RotateKeyRing(const std::string& given_path) {
   std::ifstream in(path, std::ios::binary);
   if (!in || stat(path.c_str(), &old_file) != 0) return FileError("read", path);
   std::string old_text{std::istreambuf_iterator<char>(in), {}};
-  absl::StatusOr<std::string> text = RotatedKeyRingText(old_text, FillRandom);
+  absl::StatusOr<std::string> text = change(old_text);
   Wipe(old_text);
   if (!text.ok())
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", text.status().message()));
@@ -172,13 +181,19 @@ absl::Status RotateKeyRing(const std::string& given_path) {
   Wipe(*text);
   if (status.ok()) status = file->MoveIntoPlace();
   if (status.ok()) {
-    std::cout << "key " << int{ring->primary_id()} << " is now first in " << path
+    std::cout << "key " << int{ring->primary_id()} << " is now " << what << " in " << path
               << "; keep a copy of the file, then restart the server\n";
   }
   return status;
 }
 
+absl::Status RotateKeyRing(const std::string& path) {
+  return ChangeKeyRing(
+      path, [](absl::string_view text) { return RotatedKeyRingText(text, FillRandom); }, "first");
+}
+
 absl::Status Run(absl::string_view command, const std::string& path) {
+  if (command == "retire") return ChangeKeyRing(path, FirstKeyText, "the only one");
   if (command == "key-ring") return MakeKeyRing(path);
   if (command == "rotate") return RotateKeyRing(path);
   return MakeApiKey(path);
@@ -188,8 +203,14 @@ absl::Status Run(absl::string_view command, const std::string& path) {
 }  // namespace authurl
 
 int main(int argc, char** argv) {
+  const absl::string_view only = argc == 2 ? argv[1] : "";
+  if (only == "--help" || only == "--version") {
+    std::cout << (only == "--help" ? std::string(authurl::kUsage)
+                                   : authurl::VersionLine("authurl-keygen"));
+    return 0;
+  }
   const absl::string_view command = argc == 3 ? argv[1] : "";
-  if (command != "key-ring" && command != "rotate" && command != "api-key") {
+  if (command != "key-ring" && command != "rotate" && command != "retire" && command != "api-key") {
     std::cerr << authurl::kUsage;
     return 2;
   }

@@ -214,7 +214,7 @@ absl::Status App::StartHttpClient() {
   for (const auto* network : catalog_.networks()) outbound_metrics_.AddNetwork(network->id());
   outbound_metrics_.AddNetwork(kWebhookTarget);
   CurlClient::Options options;
-  options.version = AUTHURL_VERSION;
+  options.version = config_.version;
   options.ca_file = config_.outbound_ca_file;
   options.connect_to = config_.outbound_connect_to;
   options.proxy = config_.outbound_proxy;
@@ -398,7 +398,8 @@ void App::AddService(const google::protobuf::ServiceDescriptor& descriptor,
 
 MetricSources App::SourcesOfMetrics() {
   MetricSources sources;
-  sources.version = AUTHURL_VERSION;
+  sources.version = config_.version;
+  sources.revision = config_.revision;
   sources.caches["records"] = [this] {
     const RecordCache::Stats cache = store_->Snapshot().cache;
     return CacheReading{.hits = cache.hits,

@@ -7,6 +7,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -307,11 +308,23 @@ absl::Status VerifyPublicBaseUrl(const Config& config) {
 
 }  // namespace
 
-Config ConfigFromFlags(int argc, char** argv) {
+Config ConfigFromFlags(int argc, char** argv, const std::string& version_line) {
   absl::SetProgramUsageMessage(
       "hands out OAuth authorization URLs of social networks over gRPC.\n"
       "  authurl-server --database FILE --key_ring_file FILE [--admin_key_file FILE] [flags]\n"
-      "All flags: --help=config. Flags from a file: --flagfile=FILE.");
+      "Flags from a file: --flagfile=FILE.");
+  // Abseil would look for flags in a file of the program's name.
+  absl::FlagsUsageConfig usage;
+  usage.contains_help_flags = [](absl::string_view file) {
+    return absl::EndsWith(file, "server/config.cc");
+  };
+  usage.contains_helpshort_flags = usage.contains_help_flags;
+  usage.normalize_filename = [](absl::string_view file) {
+    const size_t start = file.rfind("server/");
+    return std::string(start == absl::string_view::npos ? file : file.substr(start));
+  };
+  usage.version_string = [version_line] { return version_line; };
+  absl::SetFlagsUsageConfig(usage);
   const std::vector<char*> positional = absl::ParseCommandLine(argc, argv);
   Config config;
   config.listen = absl::GetFlag(FLAGS_listen);

@@ -127,11 +127,16 @@ struct Config {
 
   // A word on the command line that is not a flag; always a mistake.
   std::string unexpected_argument;
+
+  // Which build this is (core/version.h). No flags.
+  std::string version;
+  std::string revision;
 };
 
 // Reads the flags. Unknown flags and malformed values end the process with one line on stderr and
-// exit code 1; it is Abseil that does this.
-Config ConfigFromFlags(int argc, char** argv);
+// exit code 1, --help and --version with what they ask for and 0; it is Abseil that does this.
+// `version_line` is what --version prints.
+Config ConfigFromFlags(int argc, char** argv, const std::string& version_line);
 
 // InvalidArgumentError with one sentence that names the flag and says what to change, if a value or
 // a combination of values cannot work or is not safe.

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "core/version.h"
 #include "server/app.h"
 #include "server/observe/log.h"
 #include "server/stop_signals.h"
@@ -53,7 +54,11 @@ int main(int argc, char** argv) {
   signal(SIGXFSZ, SIG_IGN);
   authurl::StopSignals signals;
 
-  const authurl::Config config = authurl::ConfigFromFlags(argc, argv);
+  authurl::Config config =
+      authurl::ConfigFromFlags(argc, argv, authurl::VersionLine("authurl-server"));
+  const authurl::Version built = authurl::BuiltVersion();
+  config.version = built.number;
+  config.revision = built.revision;
   if (absl::Status status = authurl::VerifyConfig(config); !status.ok()) return Fail(status, 2);
   authurl::StartLog(config.log_level);
   signals.Watch();

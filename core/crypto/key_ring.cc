@@ -103,4 +103,10 @@ absl::StatusOr<std::string> RotatedKeyRingText(absl::string_view text, const Ran
   return rotated;
 }
 
+absl::StatusOr<std::string> FirstKeyText(absl::string_view text) {
+  absl::StatusOr<std::vector<KeyLine>> lines = ParseLines(text);
+  if (!lines.ok()) return lines.status();
+  return absl::StrCat(kHeader, lines->front().line, "\n");
+}
+
 }  // namespace authurl

@@ -78,5 +78,7 @@ std::string NewKeyRingText(const RandomSource& random);
 // `text` with a new key put first. InvalidArgumentError if `text` is malformed or all 255 ids are
 // taken.
 absl::StatusOr<std::string> RotatedKeyRingText(absl::string_view text, const RandomSource& random);
+// `text` with its first key alone. InvalidArgumentError if `text` is malformed.
+absl::StatusOr<std::string> FirstKeyText(absl::string_view text);
 
 }  // namespace authurl

@@ -5,7 +5,8 @@
 #
 # Needs Go 1.26 or newer, protoc with its standard protos, and google/rpc/status.proto (Debian: protobuf-compiler
 # libprotobuf-dev golang-github-gogo-googleapis-dev). Where the latter is elsewhere, GOOGLEAPIS_DIR says so. The
-# generators are those that the `tool` lines of go.mod pin.
+# generators are those that the `tool` lines of go.mod pin. Version and revision are those of the sources around this
+# folder; AUTHURL_REVISION says what git would, where there is no git, as in a container.
 #
 # The page at /docs has a renderer that npm fetches (reference/fetch.sh). Without npm, or where it can't be fetched, the
 # gateway is built all the same, and /docs says what is missing; with AUTHURL_REFERENCE=required that ends the build.
@@ -54,5 +55,8 @@ fi
 
 reference/fetch.sh
 
-go build -trimpath -ldflags='-s -w' -o "$output.new" .
+version=$(sed -nE 's/^project\(authurl VERSION ([0-9.]+) .*/\1/p' ../../CMakeLists.txt)
+revision=${AUTHURL_REVISION:-}
+[ -n "$revision" ] || [ ! -x ../../core/revision.sh ] || revision=$(../../core/revision.sh)
+go build -trimpath -ldflags="-s -w -X main.version=$version -X main.revision=$revision" -o "$output.new" .
 mv "$output.new" "$output"

@@ -21,6 +21,9 @@ import (
 // for the server to read; here it is only carried, and no reply has any of it.
 var callbackPath = regexp.MustCompile(`^/v1/social-networks/[a-z0-9_]{1,32}/callback(/[A-Za-z0-9_-]{1,64})?$`)
 
+// As the metrics call it.
+const callbackRoute = "/v1/social-networks/{network}/callback"
+
 var callbackTraits = traits{keyless: true, asksNetwork: true}
 
 type callback struct {
@@ -28,11 +31,12 @@ type callback struct {
 	clients *clients
 	server  authurlv1.SocialAccountServiceClient
 	pages   callbackPages
+	meters  *meters
 }
 
-func newCallback(c config, server grpc.ClientConnInterface, k *clients) (callback, error) {
+func newCallback(c config, server grpc.ClientConnInterface, k *clients, m *meters) (callback, error) {
 	pages, err := newCallbackPages()
-	return callback{config: c, clients: k, server: authurlv1.NewSocialAccountServiceClient(server), pages: pages}, err
+	return callback{config: c, clients: k, server: authurlv1.NewSocialAccountServiceClient(server), pages: pages, meters: m}, err
 }
 
 // takes tells whether a request is for the callback. Every other spelling of its path is nobody's.
@@ -41,10 +45,14 @@ func (callback) takes(r *http.Request) bool {
 }
 
 func (h callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || r.Method == http.MethodPost {
+		noteRoute(r, r.Method+" "+callbackRoute)
+	}
 	// The address that the browser is at has the code in it.
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	parameters, refusal := h.readParameters(w, r)
 	if refusal != nil {
+		h.meters.callback(nil)
 		h.fail(w, r, *refusal)
 		return
 	}
@@ -54,6 +62,7 @@ func (h callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.complete(ctx, w, r, parameters)
 	})
 	if !served {
+		h.meters.callback(nil)
 		h.fail(w, r, overloaded)
 	}
 }
@@ -101,6 +110,7 @@ func (h callback) complete(ctx context.Context, w http.ResponseWriter, r *http.R
 		Parameters:    parameters,
 		ClientAddress: h.config.trustedProxies.clientAddress(r),
 	})
+	h.meters.callback(reply)
 	if err != nil {
 		h.fail(w, r, failureOfCallback(err))
 		return

@@ -40,12 +40,20 @@ type clients struct {
 	ofAddress   map[string]int
 	bytes       int64
 	crowd       crowd
+	told        crowd // All that were told of.
 }
 
 // crowd is what is to be told in the log, once a while.
 type crowd struct {
 	cutOff, refused int
 	told            time.Time
+}
+
+// standing is how many there are, and what there was since the start.
+type standing struct {
+	connections     int
+	bytes           int64
+	cutOff, refused int
 }
 
 const crowdInterval = 10 * time.Second
@@ -189,7 +197,15 @@ func (k *clients) tellOfCrowd() {
 		return
 	}
 	k.log.Warn("crowded", "connections", k.connections, "held_bytes", k.bytes, "cut_off", k.crowd.cutOff, "refused", k.crowd.refused)
+	k.told.cutOff += k.crowd.cutOff
+	k.told.refused += k.crowd.refused
 	k.crowd = crowd{told: time.Now()}
+}
+
+func (k *clients) standing() standing {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return standing{k.connections, k.bytes, k.told.cutOff + k.crowd.cutOff, k.told.refused + k.crowd.refused}
 }
 
 // How long a request waits for others to be done with.

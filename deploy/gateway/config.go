@@ -35,6 +35,9 @@ type config struct {
 	trustedProxies addressBlocks
 	corsOrigins    origins
 
+	metricsListen        string
+	metricsOpenToNetwork bool
+
 	maxConnections           int
 	maxConnectionsPerAddress int
 	maxRequests              int
@@ -50,8 +53,11 @@ type config struct {
 
 const environmentPrefix = "AUTHURL_GATEWAY_"
 
+// Not from the environment: there, somebody may have put the version that is to run.
+const versionFlag = "version"
+
 // readConfig reads and verifies the settings. An error is one sentence that names the flag and says what to change;
-// flag.ErrHelp means that the help was printed to `help`.
+// flag.ErrHelp means that the help, or the version, was printed to `help`.
 func readConfig(arguments []string, environment func(string) (string, bool), help io.Writer) (config, error) {
 	var c config
 	flags := flag.NewFlagSet("authurl-gateway", flag.ContinueOnError)
@@ -62,6 +68,7 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 		flags.SetOutput(help)
 		flags.PrintDefaults()
 	}
+	showVersion := flags.Bool(versionFlag, false, "print the version and end")
 	flags.StringVar(&c.listen, "listen", "127.0.0.1:8080", "where to serve REST: `host:port`; port 0 means any free one")
 	flags.StringVar(&c.tlsCertFile, "tls_cert_file", "", "PEM `file` with the certificate to serve HTTPS with; read again when it changes")
 	flags.StringVar(&c.tlsKeyFile, "tls_key_file", "", "PEM `file` with its key")
@@ -84,6 +91,8 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 		c.corsOrigins, err = parseOrigins(text)
 		return err
 	})
+	flags.StringVar(&c.metricsListen, "metrics_listen", "", "where to serve metrics to Prometheus, `host:port`, without a key; off by default")
+	flags.BoolVar(&c.metricsOpenToNetwork, "metrics_open_to_network", false, "let --metrics_listen be an address that other machines reach")
 	flags.IntVar(&c.maxConnections, "max_connections", 2048, "`number` of connections of clients; beyond it those that have kept the gateway waiting longest are closed")
 	flags.IntVar(&c.maxConnectionsPerAddress, "max_connections_per_address", 0, "`number` of connections from one address, beyond which new ones are closed; 0, no such bound, is right behind a proxy, from which all come")
 	flags.IntVar(&c.maxRequests, "max_requests", 256, "`number` of requests that may be under way to the server")
@@ -98,7 +107,7 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 	var problem error
 	flags.VisitAll(func(f *flag.Flag) {
 		name := environmentPrefix + strings.ToUpper(f.Name)
-		if value, found := environment(name); found && problem == nil {
+		if value, found := environment(name); found && problem == nil && f.Name != versionFlag {
 			if err := flags.Set(f.Name, value); err != nil {
 				problem = fmt.Errorf("%s=%q: %w", name, value, err)
 			}
@@ -110,6 +119,10 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 	if err := flags.Parse(arguments); err != nil {
 		return c, err
 	}
+	if *showVersion {
+		fmt.Fprintln(help, versionLine())
+		return c, flag.ErrHelp
+	}
 	if flags.NArg() > 0 {
 		return c, fmt.Errorf("%q is not a flag: flags begin with --; see --help", flags.Arg(0))
 	}
@@ -119,6 +132,9 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 func (c config) verify() error {
 	if _, _, err := net.SplitHostPort(c.listen); err != nil {
 		return fmt.Errorf("--listen=%s: must be host:port, such as 127.0.0.1:8080", c.listen)
+	}
+	if err := c.verifyMetrics(); err != nil {
+		return err
 	}
 	if path, isSocket := strings.CutPrefix(c.upstream, "unix:"); isSocket {
 		if !strings.HasPrefix(path, "/") {
@@ -176,6 +192,20 @@ func (c config) verify() error {
 	if c.writeTimeout < c.readTimeout+c.upstreamTimeout {
 		return fmt.Errorf("--write_timeout=%s: must be at least --read_timeout and --upstream_timeout together, %s",
 			c.writeTimeout, c.readTimeout+c.upstreamTimeout)
+	}
+	return nil
+}
+
+func (c config) verifyMetrics() error {
+	if c.metricsListen == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(c.metricsListen); err != nil {
+		return fmt.Errorf("--metrics_listen=%s: must be host:port, such as 127.0.0.1:9465", c.metricsListen)
+	}
+	if !isLocal(c.metricsListen) && !c.metricsOpenToNetwork {
+		return fmt.Errorf("--metrics_listen=%s: other machines may reach this address, and metrics need no key: listen on "+
+			"127.0.0.1, or set --metrics_open_to_network as well", c.metricsListen)
 	}
 	return nil
 }

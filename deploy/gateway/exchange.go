@@ -19,8 +19,10 @@ import (
 // exchange is one request and its reply: what the log says of it.
 type exchange struct {
 	requestID string
-	code      string
-	cause     string
+	// The method and the pattern of its path; empty where nothing is there.
+	route string
+	code  string
+	cause string
 	// Whether anybody has begun to read the request's body.
 	bodyRead bool
 	// The client went away while the server was asked: nobody reads the reply.
@@ -42,13 +44,14 @@ func exchangeOf(ctx context.Context) *exchange {
 var knownHeaders = []string{"Accept-Encoding", "If-None-Match", "Referer", "Sec-Fetch-Site", "Authorization", "X-Org-Id", "Content-Type", "Content-Encoding", "Accept-Language",
 	"Origin", "Access-Control-Request-Method", "X-Forwarded-For"}
 
-// withExchange is the outermost layer: it names each request, says what all replies have in common, logs, and lets no
-// panic through. While `draining`, each reply asks its client to open its next connection elsewhere.
-func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) http.Handler {
+// withExchange is the outermost layer: it names each request, says what all replies have in common, logs and counts, and
+// lets no panic through. While `draining`, each reply asks its client to open its next connection elsewhere.
+func withExchange(log *slog.Logger, m *meters, draining *atomic.Bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		c := ownConnOf(r.Context())
 		c.beginRequest()
+		m.begin()
 		defer c.keep(0)
 		e := &exchange{requestID: requestIDFor(r.Header.Values("X-Request-Id"))}
 		reply := &countingWriter{ResponseWriter: w, beforeHeader: func() {
@@ -69,7 +72,10 @@ func withExchange(log *slog.Logger, draining *atomic.Bool, next http.Handler) ht
 						message: "Internal error; the gateway's log has the cause under this reply's X-Request-Id"}.write(reply, r)
 				}
 			}
-			e.log(log, r, reply.status, time.Since(started))
+			took := time.Since(started)
+			status := e.statusFor(r, reply.status)
+			m.end(e.route, status, e.code, took)
+			e.log(log, r, status, took)
 		}()
 		inner := r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
 		inner.Header = http.Header{}
@@ -96,10 +102,15 @@ func (e *exchange) leaveBody(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadBodyTime)) // Fails in tests without a connection only.
 }
 
-func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.Duration) {
-	if e.abandoned || r.Context().Err() != nil && status == 0 {
-		status = 499 // The client went away.
+// statusFor is what log and metrics say of a request: 499 where the client went away.
+func (e *exchange) statusFor(r *http.Request, sent int) int {
+	if e.abandoned || r.Context().Err() != nil && sent == 0 {
+		return 499
 	}
+	return sent
+}
+
+func (e *exchange) log(log *slog.Logger, r *http.Request, status int, took time.Duration) {
 	level := slog.LevelInfo
 	if status >= 500 {
 		level = slog.LevelError

@@ -108,7 +108,9 @@ func withDeadline(c config, w http.ResponseWriter, r *http.Request, route traits
 func admit(c config, k *clients) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
-			route := traitsOfRoutes[routeOf(r)]
+			name := routeOf(r)
+			noteRoute(r, name)
+			route := traitsOfRoutes[name]
 			c.corsOrigins.letPageRead(w, r, route)
 			if refusal := refuseCaller(r, route); refusal != nil {
 				refusal.write(w, r)

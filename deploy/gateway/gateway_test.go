@@ -495,7 +495,7 @@ func TestARefusedCallThatChangesNothingIsMadeAgain(t *testing.T) {
 
 func TestAPanicIsAnInternalErrorAndIsLogged(t *testing.T) {
 	log := &logBuffer{}
-	handler := withExchange(newLog(log, 0), new(atomic.Bool), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }))
+	handler := withExchange(newLog(log, 0), nil, new(atomic.Bool), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }))
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, httptest.NewRequest("GET", "/", nil))
 	if recorder.Code != 500 || strings.Contains(recorder.Body.String(), "oops") || len(log.events("panic")) != 1 {

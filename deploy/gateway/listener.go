@@ -20,6 +20,7 @@ type listener struct {
 	net.Listener
 	tls     *tls.Config // nil: plain text
 	clients *clients
+	meters  *meters
 	log     *slog.Logger
 }
 
@@ -37,7 +38,7 @@ func (l listener) Accept() (net.Conn, error) {
 			_ = socket.SetReadBuffer(kernelBytes) // As a wish; without it all goes on.
 			_ = socket.SetWriteBuffer(kernelBytes)
 		}
-		c := &ownConn{Conn: raw, raw: raw, log: l.log, clients: l.clients}
+		c := &ownConn{Conn: raw, raw: raw, log: l.log, clients: l.clients, meters: l.meters}
 		c.address, _, _ = net.SplitHostPort(raw.RemoteAddr().String())
 		if l.tls != nil {
 			c.Conn = tls.Server(raw, l.tls)
@@ -60,6 +61,7 @@ type ownConn struct {
 	isHandled bool
 
 	clients *clients
+	meters  *meters
 	// The rest is for `clients`, under its mutex.
 	phase phase
 	since time.Time
@@ -140,6 +142,7 @@ func (c *ownConn) Write(reply []byte) (int, error) {
 		return c.Conn.Write(reply)
 	}
 	id := requestIDFor(nil)
+	c.meters.refused(f.status, f.logCode())
 	c.log.Info("request", "status", f.status, "request_id", id, "code", f.logCode())
 	body := f.body()
 	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"+

@@ -57,14 +57,24 @@ func run(stop context.Context, c config, k *clients, log *slog.Logger) error {
 		return err
 	}
 	defer upstream.Close()
+	m := newMeters(k, upstream)
+	upstream.meters = m
 	var draining atomic.Bool
-	handler, err := handlerFor(c, upstream, k, log, &draining)
+	handler, err := handlerFor(c, upstream, k, m, log, &draining)
 	if err != nil {
 		return err
 	}
-	front, err := listen(c, k, log)
+	front, err := listen(c, k, m, log)
 	if err != nil {
 		return err
+	}
+	metrics, err := serveMetrics(c, m, log)
+	if err != nil {
+		front.Close()
+		return err
+	}
+	if metrics != nil {
+		defer metrics.Close()
 	}
 	server := &http.Server{
 		Handler:                      handler,
@@ -80,7 +90,7 @@ func run(stop context.Context, c config, k *clients, log *slog.Logger) error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(front) }()
-	log.Info("serving", "address", front.Addr().String(), "tls", onOrOff(c.tlsCertFile != ""),
+	log.Info("serving", "address", front.Addr().String(), "version", version, "tls", onOrOff(c.tlsCertFile != ""),
 		"upstream", c.upstream, "upstream_tls", onOrOff(c.upstreamTLSCAFile != ""))
 	warnOfPlaintext(c, log)
 
@@ -89,7 +99,9 @@ func run(stop context.Context, c config, k *clients, log *slog.Logger) error {
 		return err
 	case <-stop.Done():
 	}
-	log.Info("draining", "delay", c.drainDelay.String())
+	log.Info("draining", "delay", c.drainDelay.String(), "grace", c.shutdownGrace.String(), "message", fmt.Sprintf(
+		"requests are served for another %s, while load balancers notice that /readyz says no, and those in flight then for "+
+			"up to %s; a second signal ends this at once", c.drainDelay, c.shutdownGrace))
 	draining.Store(true)
 	time.Sleep(c.drainDelay)
 	patience, cancel := context.WithTimeout(context.Background(), c.shutdownGrace)
@@ -102,12 +114,12 @@ func run(stop context.Context, c config, k *clients, log *slog.Logger) error {
 	return nil
 }
 
-func handlerFor(c config, upstream *pool, k *clients, log *slog.Logger, draining *atomic.Bool) (http.Handler, error) {
+func handlerFor(c config, upstream *pool, k *clients, m *meters, log *slog.Logger, draining *atomic.Bool) (http.Handler, error) {
 	api, err := newAPI(c, upstream, k)
 	if err != nil {
 		return nil, err
 	}
-	hosted, err := newCallback(c, upstream, k)
+	hosted, err := newCallback(c, upstream, k, m)
 	if err != nil {
 		return nil, err
 	}
@@ -115,15 +127,15 @@ func handlerFor(c config, upstream *pool, k *clients, log *slog.Logger, draining
 	if err != nil {
 		return nil, err
 	}
-	return withExchange(log, draining, all), nil
+	return withExchange(log, m, draining, all), nil
 }
 
-func listen(c config, k *clients, log *slog.Logger) (net.Listener, error) {
+func listen(c config, k *clients, m *meters, log *slog.Logger) (net.Listener, error) {
 	front, err := net.Listen("tcp", c.listen)
 	if err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	l := listener{Listener: front, clients: k, log: log}
+	l := listener{Listener: front, clients: k, meters: m, log: log}
 	if c.tlsCertFile != "" {
 		if l.tls, err = frontTLS(c); err != nil {
 			front.Close()

@@ -52,6 +52,7 @@ func newHandler(api http.Handler, hosted callback, server grpc.ClientConnInterfa
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			methodNotAllowed(w, r, []string{http.MethodGet, http.MethodHead})
 		default:
+			noteRoute(r, "GET "+r.URL.Path)
 			page(w, r)
 		}
 	}), nil

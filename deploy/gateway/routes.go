@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 )
@@ -39,6 +40,13 @@ var traitsOfRoutes = map[string]traits{
 func routeOf(r *http.Request) string {
 	pattern, _ := runtime.HTTPPattern(r.Context())
 	return r.Method + " " + pattern.String()
+}
+
+// noteRoute tells the request's exchange where it went, as openapi.yaml writes paths.
+func noteRoute(r *http.Request, route string) {
+	if e := exchangeOf(r.Context()); e != nil {
+		e.route = strings.ReplaceAll(route, "=*}", "}")
+	}
 }
 
 // routeTable knows the routes of the API without serving them.

@@ -65,6 +65,7 @@ var errUpstreamDown = status.Error(codes.Unavailable, "no connection to the serv
 // pool is the one set of connections to the server. It is what the generated handlers call.
 type pool struct {
 	connections []*grpc.ClientConn
+	meters      *meters
 	next        atomic.Uint32
 }
 
@@ -92,7 +93,7 @@ func dial(c config) (*pool, error) {
 		// Pings only while calls are under way, and rarer than the server's --min_client_ping_interval.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute, Timeout: 5 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReplyBytes)),
-		grpc.WithUserAgent("authurl-gateway"),
+		grpc.WithUserAgent("authurl-gateway/" + version),
 	}
 	p := &pool{}
 	for range c.upstreamConnections {
@@ -114,7 +115,12 @@ func (p *pool) Close() {
 }
 
 func (p *pool) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
-	ctx = withOwnMetadata(ctx)
+	err := p.invoke(withOwnMetadata(ctx), method, args, reply, options)
+	p.meters.called(err)
+	return err
+}
+
+func (p *pool) invoke(ctx context.Context, method string, args, reply any, options []grpc.CallOption) error {
 	giveUp := time.Now().Add(patience)
 	for pause := firstPause; ; pause *= 2 {
 		connection, err := p.ready(ctx, giveUp)
@@ -131,6 +137,7 @@ func (p *pool) Invoke(ctx context.Context, method string, args, reply any, optio
 		}
 		select {
 		case <-time.After(pause):
+			p.meters.callRepeated()
 		case <-ctx.Done():
 			return err
 		}

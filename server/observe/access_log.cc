@@ -103,6 +103,7 @@ void LogCall(const ServedCall& call) {
          {"network", subject.network},
          {"target", subject.target},
          {"target_org_id", subject.target_org_id},
+         {"changed_fields", subject.changed_fields},
          {"microseconds", absl::ToInt64Microseconds(call.duration)},
          {"cause", call.cause}});
     return;
@@ -129,6 +130,7 @@ void LogCall(const ServedCall& call) {
   AppendField("network", subject.network, line);
   AppendField("target", subject.target, line);
   AppendField("target_org_id", subject.target_org_id, line);
+  AppendField("changed_fields", subject.changed_fields, line);
   if (subject.results > 0) {
     absl::StrAppend(&line, ",\"results\":", subject.results,
                     ",\"failed_results\":", subject.failed_results);

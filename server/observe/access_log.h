@@ -20,6 +20,8 @@ struct CallSubject {
   // organisation that it belongs to, where that is not the caller's own.
   std::string target;
   std::string target_org_id;
+  // Of an update: the names of the fields that it gave or named, with commas between them.
+  std::string changed_fields;
   // Of a batch.
   int results = 0;
   int failed_results = 0;

@@ -1,5 +1,8 @@
 #include "server/serving/call_subject.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/field_mask.pb.h>
+
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
@@ -47,6 +50,28 @@ std::string FaultyFields(const std::vector<FieldViolation>& violations) {
       continue;
     names.push_back(name);
     if (names.size() == kMaxFields) break;
+  }
+  return absl::StrJoin(names, ",");
+}
+
+std::string ChangedFields(const google::protobuf::Message& update) {
+  constexpr size_t kMaxChanged = 16;
+  const google::protobuf::Descriptor& fields = *update.GetDescriptor();
+  std::vector<const google::protobuf::FieldDescriptor*> given;
+  update.GetReflection()->ListFields(update, &given);
+  std::vector<absl::string_view> names;
+  const auto add = [&names](absl::string_view name) {
+    const bool says_which = name == "id" || name == "org_id" || name == "update_mask";
+    if (says_which || names.size() == kMaxChanged) return;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  for (const auto* field : given) add(field->name());
+  const auto* mask_field = fields.FindFieldByName("update_mask");
+  const auto& mask = static_cast<const google::protobuf::FieldMask&>(
+      update.GetReflection()->GetMessage(update, mask_field));
+  // What is no field of ours may be anything.
+  for (const std::string& path : mask.paths()) {
+    if (const auto* field = fields.FindFieldByName(path); field != nullptr) add(field->name());
   }
   return absl::StrJoin(names, ",");
 }

@@ -2,6 +2,8 @@
 // response by their names, so that a new rpc is logged like the others.
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <string>
 #include <vector>
 
@@ -23,6 +25,10 @@ std::string FaultyFields(const std::vector<FieldViolation>& violations);
 // Takes out what was given in a faulty field.
 void ForgetFaulty(const std::vector<FieldViolation>& violations, CallSubject& subject);
 
+// The names of the fields that an update gives or names in its update_mask, at most sixteen: what
+// stands in them is nobody's business.
+std::string ChangedFields(const google::protobuf::Message& update);
+
 template <typename Request>
 CallSubject SubjectOf(const Request& request) {
   CallSubject subject;
@@ -31,6 +37,8 @@ CallSubject SubjectOf(const Request& request) {
   if constexpr (requires { request.key_id(); }) SetIfId(request.key_id(), subject.target);
   if constexpr (requires { request.account_id(); }) SetIfId(request.account_id(), subject.target);
   if constexpr (requires { request.org_id(); }) SetIfOrgId(request.org_id(), subject.target_org_id);
+  if constexpr (requires { request.update_mask(); })
+    subject.changed_fields = ChangedFields(request);
   return subject;
 }
 
@@ -44,6 +52,9 @@ void AddResponse(const Response& response, CallSubject& subject) {
   if constexpr (requires { response.api_key(); }) {
     SetIfId(response.api_key().key_id(), subject.target);
     SetIfOrgId(response.api_key().org_id(), subject.target_org_id);
+  }
+  if constexpr (requires { response.webhook(); }) {
+    SetIfId(response.webhook().id(), subject.target);
   }
   if constexpr (requires { response.organization(); }) {
     SetIfOrgId(response.organization().org_id(), subject.target_org_id);

@@ -39,12 +39,21 @@ expect 0 'key 3 is now first' rotate link
 [ -L link ] || fail "rotating replaced the link"
 [ "$(keys ring)" = '3 2 1 ' ] || fail "rotating through a link left the file with the keys $(keys ring)"
 
+cp ring three
+expect 0 'key 3 is now the only one' retire three
+[ "$(keys three)" = '3 ' ] || fail "after retiring the old keys the ring holds $(keys three)"
+grep -qxF "$(grep '^3 ' ring)" three || fail "retiring the old keys changed the first one"
+expect 0 'key 3 is now the only one' retire three
+[ "$(stat -c %a three)" = 600 ] || fail "retiring changed the mode to $(stat -c %a three)"
+rm three
+
 touch ring.new
 expect 1 'ring.new exists' rotate ring
 rm ring.new
 expect 1 'No such file' rotate nothing
 echo 'no key' >damaged
 expect 1 'line 1 of the key ring' rotate damaged
+expect 1 'line 1 of the key ring' retire damaged
 [ "$(cat damaged)" = 'no key' ] || fail "a damaged ring was changed"
 expect 1 'No such file' key-ring missing/ring
 

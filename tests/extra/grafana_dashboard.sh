@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every query of the dashboard is PromQL that Prometheus can parse.
+# Every query of the dashboards is PromQL that Prometheus can parse.
 set -euo pipefail
 promtool=$(command -v promtool || echo build/tools/prometheus/usr/bin/promtool)
 [ -x "$promtool" ] || { echo "SKIPPED: there is no promtool; get it with deploy/install-packages.sh checks"; exit 77; }
@@ -8,7 +8,7 @@ command -v python3 >/dev/null || { echo "SKIPPED: there is no python3"; exit 77;
 rules=$(mktemp)
 trap 'rm -f "$rules"' EXIT
 # Each query as a recording rule; JSON is YAML. Grafana's variables stand for a time and for texts.
-python3 - deploy/grafana/authurl_dashboard.json >"$rules" <<'PYTHON'
+python3 - deploy/grafana/*.json >"$rules" <<'PYTHON'
 import json, sys
 
 def queries(node):
@@ -21,9 +21,11 @@ def queries(node):
         for value in node:
             yield from queries(value)
 
-with open(sys.argv[1]) as file:
-    found = list(queries(json.load(file)))
-assert len(found) > 40, found
+found = []
+for name in sys.argv[1:]:
+    with open(name) as file:
+        found += queries(json.load(file))
+assert len(found) > 60, found
 rules = [{"record": f"query:{i}", "expr": query.replace("$__rate_interval", "5m")} for i, query in enumerate(found)]
 print(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
 PYTHON

@@ -27,3 +27,11 @@ printf 'GET /metrics HTTP/1.1\r\n\r\n' >&3
 sed '1,/^\r$/d' <&3 >"$folder/metrics"
 "$promtool" check metrics <"$folder/metrics"
 echo "$(grep -c '^# TYPE' "$folder/metrics") metrics"
+
+# The build in the metrics is the one that --version prints.
+version=$("$1/authurl-server" --version)
+build=$(sed -nE 's/^authurl_build_info\{(.*)\} 1$/\1/p' "$folder/metrics")
+[[ $version =~ ^authurl-server\ ([0-9.]+)(\ \((.*)\))?$ ]] || { echo "FAILED: --version says $version"; exit 1; }
+want="version=\"${BASH_REMATCH[1]}\""
+[ -z "${BASH_REMATCH[3]}" ] || want="$want,revision=\"${BASH_REMATCH[3]}\""
+[ "$build" = "$want" ] || { echo "FAILED: authurl_build_info has $build and not $want"; exit 1; }

@@ -9,17 +9,19 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp deploy/prometheus/*.yaml "$folder"
 cd "$folder"
-"$promtool" check rules authurl_alerts.yaml
 "$promtool" check config scrape.yaml
-"$promtool" test rules authurl_alerts_test.yaml
-
-alerts=$(sed -n 's/^ *- alert: //p' authurl_alerts.yaml)
-cp authurl_alerts.yaml all.yaml
-for alert in $alerts; do
-  sed "s/- alert: $alert\$/- alert: AnotherName/" all.yaml >authurl_alerts.yaml
-  if "$promtool" test rules authurl_alerts_test.yaml >/dev/null 2>&1; then
-    echo "FAILED: the tests in authurl_alerts_test.yaml pass without $alert: add one for it"
-    exit 1
-  fi
+for rules in authurl authurl_gateway; do
+  "$promtool" check rules "${rules}_alerts.yaml"
+  "$promtool" test rules "${rules}_alerts_test.yaml"
+  alerts=$(sed -n 's/^ *- alert: //p' "${rules}_alerts.yaml")
+  cp "${rules}_alerts.yaml" all.yaml
+  for alert in $alerts; do
+    sed "s/- alert: $alert\$/- alert: AnotherName/" all.yaml >"${rules}_alerts.yaml"
+    if "$promtool" test rules "${rules}_alerts_test.yaml" >/dev/null 2>&1; then
+      echo "FAILED: the tests in ${rules}_alerts_test.yaml pass without $alert: add one for it"
+      exit 1
+    fi
+  done
+  cp all.yaml "${rules}_alerts.yaml"
+  echo "$(wc -w <<<"$alerts") alerts have tests"
 done
-echo "$(wc -w <<<"$alerts") alerts have tests"

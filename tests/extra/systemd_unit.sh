@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# systemd understands the unit and rates its sandbox as tight.
+# systemd understands the units and rates their sandboxes as tight.
 set -euo pipefail
 command -v systemd-analyze >/dev/null || { echo "SKIPPED: there is no systemd-analyze"; exit 77; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-sed 's#^ExecStart=/usr/bin/authurl-server#ExecStart=/bin/true#' deploy/authurl.service >"$folder/authurl.service"
-systemd-analyze verify --man=no "$folder/authurl.service"
-systemd-analyze security --offline=yes --threshold=15 --no-pager "$folder/authurl.service" | tail -n 1
+for unit in authurl authurl-gateway; do
+  sed -E 's#^ExecStart=/usr/bin/authurl-[a-z]+#ExecStart=/bin/true#' "deploy/$unit.service" >"$folder/$unit.service"
+done
+for unit in authurl authurl-gateway; do
+  found=$(systemd-analyze verify --man=no "$folder/$unit.service" 2>&1)
+  [ -z "$found" ] || { echo "$found"; echo "FAILED: systemd has something to say of $unit.service"; exit 1; }
+  systemd-analyze security --offline=yes --threshold=15 --no-pager "$folder/$unit.service" | tail -n 1
+done

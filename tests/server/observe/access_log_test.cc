@@ -63,8 +63,12 @@ TEST(AccessLogTest, LineIsAnEventWithWhatIsKnownOfTheCall) {
 }
 
 TEST(AccessLogTest, TellsWhatTheCallWasAboutWithACauseToo) {
-  const CallSubject subject = {
-      .network = "x", .target = "sn_1", .target_org_id = "acme", .results = 3, .failed_results = 2};
+  const CallSubject subject = {.network = "x",
+                               .target = "sn_1",
+                               .target_org_id = "acme",
+                               .changed_fields = "client_secret,scopes",
+                               .results = 3,
+                               .failed_results = 2};
   ServedCall call = ExampleCall("request-1");
   call.faulty_fields = "tenant_id,scopes[0]";
   call.peer = "127.0.0.1:50000";
@@ -83,6 +87,7 @@ TEST(AccessLogTest, TellsWhatTheCallWasAboutWithACauseToo) {
     EXPECT_EQ(json.at("network"), "x");
     EXPECT_EQ(json.at("target"), "sn_1");
     EXPECT_EQ(json.at("target_org_id"), "acme");
+    EXPECT_EQ(json.at("changed_fields"), "client_secret,scopes");
     const bool has_cause = json.contains("cause");
     EXPECT_EQ(json.at("level"), has_cause ? "error" : "info");
     if (has_cause) continue;

@@ -9,6 +9,7 @@
 #include "authurl/v1/auth_url_service.pb.h"
 #include "authurl/v1/organization_service.pb.h"
 #include "authurl/v1/social_network_service.pb.h"
+#include "authurl/v1/webhook_service.pb.h"
 
 namespace authurl::testing {
 namespace {
@@ -41,6 +42,28 @@ TEST(CallSubjectTest, IsWhatTheFieldsName) {
   AddResponse(created, subject);
   EXPECT_EQ(subject.target, "0123456789ab");
   EXPECT_EQ(subject.target_org_id, "acme");
+
+  subject = SubjectOf(v1::CreateWebhookRequest());
+  v1::CreateWebhookResponse hooked;
+  hooked.mutable_webhook()->set_id("wh_0123456789abcdefghjk");
+  hooked.set_secret("whsec_secret");
+  AddResponse(hooked, subject);
+  EXPECT_EQ(subject.target, "wh_0123456789abcdefghjk");
+}
+
+TEST(CallSubjectTest, TellsWhichFieldsAnUpdateChangesAndNotWhatIsInThem) {
+  v1::UpdateSocialNetworkRequest update;
+  EXPECT_EQ(SubjectOf(update).changed_fields, "");
+  update.set_id("sn_0123456789abcdefghjk");
+  update.set_client_secret("s3cr3t");
+  update.add_scopes("read");
+  // Named and left out: emptied.
+  update.mutable_update_mask()->add_paths("default_redirect_uri");
+  update.mutable_update_mask()->add_paths("client_secret");
+  update.mutable_update_mask()->add_paths("auk_0123456789ab");
+  EXPECT_EQ(SubjectOf(update).changed_fields, "client_secret,scopes,default_redirect_uri");
+
+  EXPECT_EQ(SubjectOf(v1::GetAuthUrlRequest()).changed_fields, "");
 }
 
 TEST(CallSubjectTest, CountsTheResultsOfABatch) {
@@ -69,7 +92,8 @@ TEST(CallSubjectTest, TakesOverNothingThatIsNotAnId) {
 }
 
 TEST(CallSubjectTest, WhatStandsInAFaultyFieldIsForgotten) {
-  CallSubject subject = {.network = "facebok", .target = "sn_1", .target_org_id = "acme"};
+  CallSubject subject = {
+      .network = "facebok", .target = "sn_1", .target_org_id = "acme", .changed_fields = {}};
   ForgetFaulty({{"tenant_id", ""}, {"network", ""}}, subject);
   EXPECT_EQ(subject.network, "");
   EXPECT_EQ(subject.target, "sn_1");
