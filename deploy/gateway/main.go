@@ -111,7 +111,11 @@ func handlerFor(c config, upstream *pool, k *clients, log *slog.Logger, draining
 	if err != nil {
 		return nil, err
 	}
-	all, err := newHandler(api, hosted, upstream, draining)
+	operators, err := newDashboard(c, upstream, k)
+	if err != nil {
+		return nil, err
+	}
+	all, err := newHandler(api, hosted, operators, upstream, draining)
 	if err != nil {
 		return nil, err
 	}
