@@ -27,7 +27,7 @@ type accountsPage struct {
 
 type tenantGroup struct {
 	Tenant   string
-	Accounts []*authurlv1.SocialAccount
+	Accounts []accountRow
 }
 
 func (v *visit) listAccounts() {
@@ -43,22 +43,24 @@ func (v *visit) listAccounts() {
 		if !ok {
 			return
 		}
-		v.showAccounts(problem.Status, p, &problem)
+		if known := v.catalog(); known != nil {
+			v.showAccounts(problem.Status, p, known, &problem)
+		}
 		return
 	}
-	p.Groups = byTenant(reply.GetAccounts())
-	p.Total, p.Unreadable = reply.Total, reply.GetUnreadableIds()
-	if token := reply.GetNextPageToken(); token != "" {
-		p.Next = query("tenant", p.Tenant, "network", p.Network, "username", p.Username, "page", token)
-	}
-	v.showAccounts(http.StatusOK, p, nil)
-}
-
-func (v *visit) showAccounts(status int, p accountsPage, problem *Problem) {
 	known := v.catalog()
 	if known == nil {
 		return
 	}
+	p.Groups = byTenant(known.accountRows(reply.GetAccounts()))
+	p.Total, p.Unreadable = reply.Total, reply.GetUnreadableIds()
+	if token := reply.GetNextPageToken(); token != "" {
+		p.Next = query("tenant", p.Tenant, "network", p.Network, "username", p.Username, "page", token)
+	}
+	v.showAccounts(http.StatusOK, p, known, nil)
+}
+
+func (v *visit) showAccounts(status int, p accountsPage, known names, problem *Problem) {
 	for id, network := range known {
 		p.Networks = append(p.Networks, option{id, network.GetDisplayName()})
 	}
@@ -68,9 +70,9 @@ func (v *visit) showAccounts(status int, p accountsPage, problem *Problem) {
 	v.show(status, "accounts", page{Title: "Accounts", Section: "accounts", Problem: problem, Body: p})
 }
 
-func byTenant(accounts []*authurlv1.SocialAccount) []tenantGroup {
+func byTenant(accounts []accountRow) []tenantGroup {
 	sorted := slices.Clone(accounts)
-	slices.SortStableFunc(sorted, func(a, b *authurlv1.SocialAccount) int { return cmp.Compare(a.GetTenantId(), b.GetTenantId()) })
+	slices.SortStableFunc(sorted, func(a, b accountRow) int { return cmp.Compare(a.GetTenantId(), b.GetTenantId()) })
 	var groups []tenantGroup
 	for _, account := range sorted {
 		if n := len(groups); n == 0 || groups[n-1].Tenant != account.GetTenantId() {
@@ -85,8 +87,8 @@ func byTenant(accounts []*authurlv1.SocialAccount) []tenantGroup {
 type accountPage struct {
 	Account *authurlv1.SocialAccount
 	Name    string
-	Network string
-	Events  []*authurlv1.Event
+	Place   string
+	Events  []eventRow
 	Try     tryForm
 }
 
@@ -114,11 +116,8 @@ func (v *visit) showAccount() {
 	if known == nil {
 		return
 	}
-	p := accountPage{Account: account, Name: accountName(account), Network: account.GetNetwork(), Events: found.Events,
+	p := accountPage{Account: account, Name: accountName(account), Place: known.place(account), Events: known.eventRows(found.Events),
 		Try: newTryForm(accountsPath+"/"+account.GetId()+"/reconnect", false)}
-	if network := known[p.Network]; network != nil {
-		p.Network = network.GetDisplayName()
-	}
 	v.show(http.StatusOK, "account", page{Title: p.Name, Section: "accounts", Body: p})
 }
 

@@ -139,8 +139,9 @@ func (v *visit) recentEvents(f eventFilter, before string) (eventsFound, error) 
 }
 
 type eventsPage struct {
-	eventsFound
 	Kind, Tenant string
+	Rows         []eventRow
+	Unreadable   int32
 	Kinds        []option
 	// The queries of older and of the newest ones; the first is empty where there are none.
 	Older, Newest string
@@ -165,7 +166,11 @@ func (v *visit) listEvents() {
 		v.show(problem.Status, "events", page{Title: "Events", Section: "events", Problem: &problem, Body: p})
 		return
 	}
-	p.eventsFound = found
+	known := v.catalog()
+	if known == nil {
+		return
+	}
+	p.Rows, p.Unreadable = known.eventRows(found.Events), found.Unreadable
 	p.Newest = query("type", f.kind, "tenant", f.tenant)
 	if found.Before != "" {
 		p.Older = query("type", f.kind, "tenant", f.tenant, "before", found.Before)

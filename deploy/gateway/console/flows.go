@@ -54,7 +54,7 @@ func (v *visit) tryConnection() {
 		return
 	}
 	v.begin(c, form, &authurlv1.GetAuthUrlRequest{TenantId: orNil(form.Get("tenant"))}, linkPage{
-		Title: "Connect an account of " + titleOf(known, c), Back: networksPath + "/" + c.GetId()})
+		Title: "Connect an account of " + known.titleOf(c), Back: networksPath + "/" + c.GetId()})
 }
 
 func (v *visit) reconnect() {
@@ -139,7 +139,7 @@ type flowPage struct {
 	ID       string
 	Flow     *authurlv1.GetAuthFlowResponse
 	Status   string
-	Accounts []*authurlv1.SocialAccount
+	Accounts []accountRow
 	Choice   *input
 }
 
@@ -187,11 +187,16 @@ func (v *visit) showFlow() {
 	if !ok {
 		return
 	}
+	known := v.catalog()
+	if known == nil {
+		return
+	}
+	var accounts []*authurlv1.SocialAccount
 	ids := p.Flow.GetAccountIds()
 	for _, id := range ids[:min(len(ids), maxAccountsShown)] {
 		reply, err := v.accounts.GetSocialAccount(v.ctx(), &authurlv1.GetSocialAccountRequest{Id: id})
 		if err == nil {
-			p.Accounts = append(p.Accounts, reply.GetAccount())
+			accounts = append(accounts, reply.GetAccount())
 			continue
 		}
 		// It may have been disconnected since.
@@ -202,6 +207,7 @@ func (v *visit) showFlow() {
 			return
 		}
 	}
+	p.Accounts = known.accountRows(accounts)
 	v.writeFlow(http.StatusOK, p, nil)
 }
 

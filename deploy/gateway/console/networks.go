@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"authurl/deploy/gateway/gen/authurlv1"
 )
@@ -13,13 +17,13 @@ import (
 const networksPageSize = 100
 
 // catalog is every network that the server knows; nil where the page was answered already.
-func (v *visit) catalog() map[string]*authurlv1.Network {
+func (v *visit) catalog() names {
 	reply, err := v.urls.ListNetworks(v.ctx(), &authurlv1.ListNetworksRequest{})
 	if err != nil {
 		v.fail(err)
 		return nil
 	}
-	known := map[string]*authurlv1.Network{}
+	known := names{}
 	for _, network := range reply.GetNetworks() {
 		known[network.GetId()] = network
 	}
@@ -27,20 +31,10 @@ func (v *visit) catalog() map[string]*authurlv1.Network {
 }
 
 // titleOf is what a configuration is called: the network's name, and what tells it from others of that network.
-func titleOf(known map[string]*authurlv1.Network, c *authurlv1.SocialNetwork) string {
-	title := c.GetNetwork()
-	if network := known[c.GetNetwork()]; network != nil {
-		title = network.GetDisplayName()
-		for _, variant := range network.GetVariants() {
-			if variant.GetId() == c.GetVariant() {
-				title = variant.GetDisplayName()
-			}
-		}
-	}
-	for _, more := range []string{c.GetInstance(), c.GetName()} {
-		if more != "" {
-			title += " · " + more
-		}
+func (n names) titleOf(c *authurlv1.SocialNetwork) string {
+	title := n.place(c)
+	if c.GetName() != "" {
+		title += " · " + c.GetName()
 	}
 	return title
 }
@@ -72,7 +66,7 @@ func (v *visit) listNetworks() {
 	}
 	p := networksPage{Unreadable: reply.GetUnreadableIds(), Next: reply.GetNextPageToken(), IsFirst: token == ""}
 	for _, c := range reply.GetSocialNetworks() {
-		p.Rows = append(p.Rows, networkRow{c, titleOf(known, c), known[c.GetNetwork()] == nil})
+		p.Rows = append(p.Rows, networkRow{c, known.titleOf(c), known[c.GetNetwork()] == nil})
 	}
 	slices.SortStableFunc(p.Rows, func(a, b networkRow) int {
 		return cmp.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title))
@@ -126,7 +120,7 @@ func hasWords(n *authurlv1.Network, query string) bool {
 
 // configuration is the one that the path names, with its network, which the catalog may no longer have; false where the
 // page was answered already.
-func (v *visit) configuration() (*authurlv1.SocialNetwork, map[string]*authurlv1.Network, bool) {
+func (v *visit) configuration() (*authurlv1.SocialNetwork, names, bool) {
 	reply, err := v.networks.GetSocialNetwork(v.ctx(), &authurlv1.GetSocialNetworkRequest{Id: v.r.PathValue("id")})
 	if err != nil {
 		v.fail(err)
@@ -153,7 +147,7 @@ func (v *visit) showNetwork() {
 	if !ok {
 		return
 	}
-	p := networkPage{Config: c, Title: titleOf(known, c), Network: known[c.GetNetwork()], Try: newTryForm(networksPath+"/"+c.GetId()+"/try", true)}
+	p := networkPage{Config: c, Title: known.titleOf(c), Network: known[c.GetNetwork()], Try: newTryForm(networksPath+"/"+c.GetId()+"/try", true)}
 	request := &authurlv1.ExplainAuthUrlRequest{Network: c.GetNetwork(), Configuration: &c.Id}
 	if c.GetInstance() != "" {
 		request.Instance = &c.Instance
@@ -245,7 +239,7 @@ func (v *visit) createNetwork() {
 		Text: network.GetDisplayName() + " is configured. Try a connection below.", Warnings: reply.GetWarnings()})
 }
 
-func (v *visit) formFor(c *authurlv1.SocialNetwork, known map[string]*authurlv1.Network) *networkForm {
+func (v *visit) formFor(c *authurlv1.SocialNetwork, known names) *networkForm {
 	network := known[c.GetNetwork()]
 	if network == nil {
 		v.refuse(Problem{Status: http.StatusConflict, Code: "CONFIGURATION_OUTDATED",
@@ -253,7 +247,7 @@ func (v *visit) formFor(c *authurlv1.SocialNetwork, known map[string]*authurlv1.
 		return nil
 	}
 	f := newNetworkForm(network, c.GetVariant())
-	f.edits(c, titleOf(known, c))
+	f.edits(c, known.titleOf(c))
 	return f
 }
 
@@ -308,7 +302,7 @@ func (v *visit) secretPage() (secretPage, bool) {
 	if !ok {
 		return secretPage{}, false
 	}
-	return secretPage{c, titleOf(known, c), secretInput(known[c.GetNetwork()], "The new one")}, true
+	return secretPage{c, known.titleOf(c), secretInput(known[c.GetNetwork()], "The new one")}, true
 }
 
 func (v *visit) askForSecret() {
@@ -351,7 +345,7 @@ func (v *visit) makeDefault() {
 		v.fail(err)
 		return
 	}
-	v.redirect(networksPath+"/"+c.GetId(), &notice{Text: titleOf(known, c) + " is now the default: requests that name no configuration get it."})
+	v.redirect(networksPath+"/"+c.GetId(), &notice{Text: known.titleOf(c) + " is now the default: requests that name no configuration get it."})
 }
 
 type deletePage struct {
@@ -372,7 +366,7 @@ func (v *visit) confirmDelete() {
 		v.fail(err)
 		return
 	}
-	v.showDelete(http.StatusOK, deletePage{c, titleOf(known, c), len(accounts.GetAccounts())+len(accounts.GetUnreadableIds()) > 0}, nil)
+	v.showDelete(http.StatusOK, deletePage{c, known.titleOf(c), len(accounts.GetAccounts())+len(accounts.GetUnreadableIds()) > 0}, nil)
 }
 
 func (v *visit) showDelete(status int, p deletePage, problem *Problem) {
@@ -395,13 +389,34 @@ func (v *visit) deleteNetwork() {
 	case "keep":
 		request.Accounts = authurlv1.DeleteSocialNetworkRequest_ACCOUNTS_KEEP_UNTIL_EXPIRY
 	}
-	if _, err := v.networks.DeleteSocialNetwork(v.ctx(), request); err != nil {
+	if err := v.deletePatiently(request); err != nil {
 		problem, ok := v.explain(err)
 		if !ok {
 			return
 		}
-		v.showDelete(problem.Status, deletePage{c, titleOf(known, c), problem.Code == "CONFIGURATION_IN_USE" || form.Has("accounts")}, &problem)
+		v.showDelete(problem.Status, deletePage{c, known.titleOf(c), problem.Code == "CONFIGURATION_IN_USE" || form.Has("accounts")}, &problem)
 		return
 	}
-	v.redirect(networksPath, &notice{Text: titleOf(known, c) + " is deleted."})
+	v.redirect(networksPath, &notice{Text: known.titleOf(c) + " is deleted."})
+}
+
+const (
+	// How long a deletion waits for consents to be revoked, and how long before it asks again.
+	revocationPatience = 8 * time.Second
+	revocationPause    = 250 * time.Millisecond
+)
+
+// deletePatiently asks again while accounts are being disconnected, which mostly takes the network a moment.
+func (v *visit) deletePatiently(request *authurlv1.DeleteSocialNetworkRequest) error {
+	for giveUp := time.Now().Add(revocationPatience); ; {
+		_, err := v.networks.DeleteSocialNetwork(v.ctx(), request)
+		if status.Code(err) != codes.Aborted || time.Now().After(giveUp) {
+			return err
+		}
+		select {
+		case <-time.After(revocationPause):
+		case <-v.r.Context().Done():
+			return err
+		}
+	}
 }

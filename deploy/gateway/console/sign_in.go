@@ -39,7 +39,7 @@ func newSignInPage(next string) signInPage {
 	return signInPage{
 		Key: input{Name: "key", Label: "API key", Kind: "key", Required: true,
 			Hint: "Of role ROLE_ORG or ROLE_SERVICE. It stays in this browser, encrypted, until you sign out, for eight hours at most."},
-		Org:  input{Name: "organization", Label: "Organisation", Kind: "text", Hint: "Only with a key of role ROLE_SERVICE: the id of the organisation that it is to act for."},
+		Org:  input{Name: "organization", Label: "Organisation", Kind: "user", Hint: "Only with a key of role ROLE_SERVICE: the id of the organisation that it is to act for."},
 		Next: next,
 	}
 }

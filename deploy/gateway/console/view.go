@@ -56,7 +56,7 @@ func (p signInPage) faults() []input { return faulty(p.Key, p.Org) }
 // input is one field of a form.
 type input struct {
 	Name, Label, Hint, Value, Placeholder string
-	// text, url, key (a password manager may keep it), secret, lines, choice or check.
+	// text, url, user and key (which a password manager may keep), secret, lines, choices or check.
 	Kind     string
 	Required bool
 	Errors   []string
@@ -102,8 +102,8 @@ func newPages() (pages, error) {
 	p := pages{templates: map[string]*template.Template{}, stylePath: Path + "/style-" + hex.EncodeToString(digest[:8]) + ".css"}
 	functions := template.FuncMap{
 		"when": when, "initials": initials, "style": func() string { return p.stylePath }, "status": statusOf, "kind": kindOf,
-		"query": query, "network": networkLabel, "name": accountName, "event": eventSentence, "reason": reasonSentence,
-		"isHealthy": func(a *authurlv1.SocialAccount) bool { return a.GetStatus() == authurlv1.SocialAccount_STATUS_ACTIVE },
+		"query": query, "name": accountName, "event": eventSentence, "reason": reasonSentence,
+		"isHealthy": func(s authurlv1.SocialAccount_Status) bool { return s == authurlv1.SocialAccount_STATUS_ACTIVE },
 	}
 	layout, err := template.New("layout").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
@@ -224,17 +224,6 @@ func query(pairs ...string) string {
 		return ""
 	}
 	return "?" + values.Encode()
-}
-
-func networkLabel(network, instance, variant string) string {
-	label := network
-	if instance != "" {
-		label += " at " + instance
-	}
-	if variant != "" {
-		label += ", " + variant
-	}
-	return label
 }
 
 func accountName(account interface {

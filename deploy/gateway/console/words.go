@@ -11,11 +11,61 @@ var eventSentences = map[string]string{
 	"webhook.disabled":        "A webhook is no longer delivered to",
 }
 
-func eventSentence(e *authurlv1.Event) string {
-	if sentence := eventSentences[e.GetType()]; sentence != "" {
+// names are what networks are called, by their ids in the catalog.
+type names map[string]*authurlv1.Network
+
+// place is where an account or event belongs, in words.
+func (n names) place(at interface {
+	GetNetwork() string
+	GetInstance() string
+	GetVariant() string
+}) string {
+	label := at.GetNetwork()
+	if network := n[at.GetNetwork()]; network != nil {
+		label = network.GetDisplayName()
+		for _, variant := range network.GetVariants() {
+			if variant.GetId() == at.GetVariant() {
+				label = variant.GetDisplayName()
+			}
+		}
+	}
+	if at.GetInstance() != "" {
+		label += " · " + at.GetInstance()
+	}
+	return label
+}
+
+type accountRow struct {
+	*authurlv1.SocialAccount
+	Place string
+}
+
+func (n names) accountRows(accounts []*authurlv1.SocialAccount) []accountRow {
+	var rows []accountRow
+	for _, account := range accounts {
+		rows = append(rows, accountRow{account, n.place(account)})
+	}
+	return rows
+}
+
+type eventRow struct {
+	*authurlv1.Event
+	Place string
+}
+
+func (n names) eventRows(events []*authurlv1.Event) []eventRow {
+	var rows []eventRow
+	for _, event := range events {
+		rows = append(rows, eventRow{event, n.place(event)})
+	}
+	return rows
+}
+
+func eventSentence(kind string) string {
+	if sentence := eventSentences[kind]; sentence != "" {
 		return sentence
 	}
-	return e.GetType()
+	return kind
 }
 
 // What the reasons of events and flows mean, for whoever looks after the connections. Those that are not here are shown

@@ -70,6 +70,7 @@ function watch(page) {
   page.on('requestfailed', (request) => complaints.push(`${request.failure().errorText} of ${request.url()}`));
   page.on('console', (message) => {
     const { url } = message.location();
+    if (!['error', 'warning'].includes(message.type())) return;
     // The provider is a stranger, whose page has no icon; and that a form was refused is told by its status, too.
     if (url.startsWith(`${flags.issuer}/`) || /status of (400|403|404)/.test(message.text())) return;
     complaints.push(`on the console, of ${url}: ${message.text()}`);
@@ -182,7 +183,7 @@ async function configure(page) {
   await heading(page, 'Demo provider · brand_b').waitFor();
   assert.match(await tellsSomething(page), /is configured/);
   const callback = `${flags.gateway}/v1/social-networks/demo/callback`;
-  assert.ok((await page.getByRole('main').innerText()).includes(callback));
+  assert.equal(await page.locator('.copy').inputValue(), callback);
   await look(page, 'network');
 }
 
@@ -266,7 +267,7 @@ async function loseAndReconnect(page, apiKey) {
   // For somebody else: a link to send, which does not come back here.
   await press(page, page.getByRole('radio', { name: 'I do, in this browser' }), 'ArrowDown');
   await follow(page, button(page, 'Connect again'));
-  assert.match(await page.locator('.copy').innerText(), new RegExp(`^${flags.issuer}/auth\\?`));
+  assert.match(await page.locator('.copy').inputValue(), new RegExp(`^${flags.issuer}/auth\\?`));
   await look(page, 'link-to-send');
   await follow(page, link(page, 'See how it goes'));
   await heading(page, 'Waiting for the person').waitFor();
@@ -306,11 +307,6 @@ async function lookAround(page, facebookId) {
   await look(page, 'network-delete');
   await press(page, page.getByRole('radio', { name: /They are disconnected/ }), 'Space');
   await follow(page, button(page, 'Delete'));
-  if (!page.url().endsWith('/networks')) {
-    // The consents are being revoked.
-    await press(page, page.getByRole('radio', { name: /They are disconnected/ }), 'Space');
-    await follow(page, button(page, 'Delete'));
-  }
   assert.match(await tellsSomething(page), /is deleted/);
 
   await page.goto(`${flags.gateway}/console/no-such-page`);
@@ -326,7 +322,7 @@ async function attack(page, accountId) {
   await page.goto(foreignSite);
   const [answer] = await Promise.all([page.waitForResponse(action), page.keyboard.press('Tab').then(() => page.keyboard.press('Enter'))]);
   assert.equal(answer.status(), 403);
-  assert.equal((await answer.request().allHeaders()).cookie, undefined);
+  assert.ok(!/authurl/.test((await answer.request().allHeaders()).cookie));
   await page.getByText('CROSS_ORIGIN_REQUEST').waitFor();
   await look(page, 'refused');
   server.closeAllConnections();
