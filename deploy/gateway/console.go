@@ -32,7 +32,7 @@ func newDashboard(c config, upstream *pool, k *clients) (dashboard, error) {
 	}
 	defer clear(key)
 	d.pages, err = console.New(console.Options{Key: key, Server: upstream, TLS: c.tlsCertFile != "",
-		ClientAddress: c.trustedProxies.clientAddress, Explain: explainToOperator})
+		ClientAddress: c.trustedProxies.clientAddress, Explain: explainToOperator, Note: noteCode})
 	return d, err
 }
 
@@ -110,6 +110,12 @@ func explainToOperator(ctx context.Context, err error) console.Problem {
 		e.code, e.cause = f.logCode(), f.cause
 	}
 	return problemOf(f)
+}
+
+func noteCode(ctx context.Context, code string) {
+	if e := exchangeOf(ctx); e != nil {
+		e.code = code
+	}
 }
 
 func problemOf(f failure) console.Problem {

@@ -31,7 +31,7 @@ type tenantGroup struct {
 }
 
 func (v *visit) listAccounts() {
-	given := v.r.URL.Query()
+	given := v.query()
 	p := accountsPage{Tenant: strings.TrimSpace(given.Get("tenant")), Network: given.Get("network"),
 		Username: strings.TrimPrefix(strings.TrimSpace(given.Get("username")), "@"), IsFirst: given.Get("page") == ""}
 	p.IsFiltered = p.Tenant+p.Network+p.Username != ""
@@ -117,7 +117,7 @@ func (v *visit) showAccount() {
 		return
 	}
 	p := accountPage{Account: account, Name: accountName(account), Place: known.place(account), Events: known.eventRows(found.Events),
-		Try: newTryForm(accountsPath+"/"+account.GetId()+"/reconnect", false)}
+		Try: newTryForm(accountsPath+"/"+account.GetId()+"/reconnect", false, account.GetStatus() != authurlv1.SocialAccount_STATUS_ACTIVE)}
 	v.show(http.StatusOK, "account", page{Title: p.Name, Section: "accounts", Body: p})
 }
 

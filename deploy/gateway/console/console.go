@@ -39,6 +39,8 @@ type Options struct {
 	TLS bool
 	// Translates what a call to the server ended with, and tells it to the log.
 	Explain func(context.Context, error) Problem
+	// Tells the log the reason of a refusal that the console itself makes.
+	Note func(context.Context, string)
 	// Where a request comes from.
 	ClientAddress func(*http.Request) string
 }
@@ -142,6 +144,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Refuse answers what came no further than the gateway, such as a body that is too large.
 func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, problem Problem) {
 	h.pages.setHeaders(w.Header())
+	h.options.Note(r.Context(), problem.Code)
 	s, _ := h.cookies.session(r)
 	h.pages.write(w, problem.Status, "problem", page{Title: problem.title(), Session: s, Problem: &problem})
 }
@@ -195,7 +198,9 @@ func (h *Handler) scheme() string {
 // show writes a page, with what was to be told since the last one.
 func (v *visit) show(status int, name string, p page) {
 	p.Session = v.session
-	if p.Problem == nil {
+	if p.Problem != nil {
+		p.Problem.tell(v.w)
+	} else {
 		p.Notice = v.cookies.takeNotice(v.w, v.r, v.session)
 	}
 	v.pages.write(v.w, status, name, p)
@@ -218,7 +223,7 @@ func redirect(w http.ResponseWriter, path string) {
 func (v *visit) start() { redirect(v.w, networksPath) }
 
 func (v *visit) notFound() {
-	v.refuse(Problem{Status: http.StatusNotFound, Code: "PAGE_NOT_FOUND", Message: "The console has no such page."})
+	v.Refuse(v.w, v.r, Problem{Status: http.StatusNotFound, Code: "PAGE_NOT_FOUND", Message: "The console has no such page."})
 }
 
 // fail tells what a call ended with, where the page has no better place for it.

@@ -150,7 +150,7 @@ type eventsPage struct {
 }
 
 func (v *visit) listEvents() {
-	given := v.r.URL.Query()
+	given := v.query()
 	f := eventFilter{kind: given.Get("type"), tenant: strings.TrimSpace(given.Get("tenant"))}
 	p := eventsPage{Kind: f.kind, Tenant: f.tenant, IsFirst: given.Get("before") == "", IsFiltered: f.isSet()}
 	for kind, sentence := range eventSentences {

@@ -17,11 +17,13 @@ type tryForm struct {
 	Action string
 	// Of a trial; who connects again has one.
 	Tenant *input
+	// It is what is to be done next.
+	IsUrgent bool
 }
 
-func newTryForm(action string, asksTenant bool) tryForm {
-	f := tryForm{Action: action}
-	if asksTenant {
+func newTryForm(action string, isTrial, isUrgent bool) tryForm {
+	f := tryForm{Action: action, IsUrgent: isUrgent}
+	if isTrial {
 		f.Tenant = &input{Name: "tenant", Label: "Tenant", Kind: "text",
 			Hint: "Your own id of whom the account belongs to: A-Z, a-z, 0-9, _ and -. May be empty."}
 	}

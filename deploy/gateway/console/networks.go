@@ -54,7 +54,7 @@ type networksPage struct {
 }
 
 func (v *visit) listNetworks() {
-	token := v.r.URL.Query().Get("page")
+	token := v.query().Get("page")
 	reply, err := v.networks.ListSocialNetworks(v.ctx(), &authurlv1.ListSocialNetworksRequest{PageSize: networksPageSize, PageToken: token})
 	if err != nil {
 		v.fail(err)
@@ -90,7 +90,7 @@ func (v *visit) listCatalog() {
 		v.fail(err)
 		return
 	}
-	p := catalogPage{Query: strings.TrimSpace(v.r.URL.Query().Get("q"))}
+	p := catalogPage{Query: strings.TrimSpace(v.query().Get("q"))}
 	for _, network := range reply.GetNetworks() {
 		if !hasWords(network, strings.ToLower(p.Query)) {
 			continue
@@ -147,7 +147,7 @@ func (v *visit) showNetwork() {
 	if !ok {
 		return
 	}
-	p := networkPage{Config: c, Title: known.titleOf(c), Network: known[c.GetNetwork()], Try: newTryForm(networksPath+"/"+c.GetId()+"/try", true)}
+	p := networkPage{Config: c, Title: known.titleOf(c), Network: known[c.GetNetwork()], Try: newTryForm(networksPath+"/"+c.GetId()+"/try", true, true)}
 	request := &authurlv1.ExplainAuthUrlRequest{Network: c.GetNetwork(), Configuration: &c.Id}
 	if c.GetInstance() != "" {
 		request.Instance = &c.Instance
@@ -196,7 +196,7 @@ func (v *visit) chosenNetwork() (*authurlv1.Network, string, bool) {
 		return nil, "", false
 	}
 	network := known[v.r.PathValue("network")]
-	variant := v.r.URL.Query().Get("variant")
+	variant := v.query().Get("variant")
 	if network == nil || !canConfigure(network) ||
 		variant != "" && !slices.ContainsFunc(network.GetVariants(), func(each *authurlv1.NetworkVariant) bool { return each.GetId() == variant }) {
 		v.notFound()

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,6 +31,13 @@ var titles = map[int]string{
 	http.StatusTooManyRequests:    "Too much at once",
 	http.StatusServiceUnavailable: "Not reachable at the moment",
 	http.StatusGatewayTimeout:     "It took too long",
+}
+
+// tell says in the header when to try again.
+func (p Problem) tell(w http.ResponseWriter) {
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+	}
 }
 
 func (p Problem) title() string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -56,7 +55,7 @@ func goSignIn(w http.ResponseWriter, r *http.Request, ended bool) {
 }
 
 func (h *Handler) showSignIn(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
+	query := inUTF8(r.URL.Query())
 	p := newSignInPage(query.Get("next"))
 	p.Why = whys[query.Get("why")]
 	// Browsers say Sec-Fetch-Site over https, and to this machine.
@@ -72,9 +71,8 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) {
 	p := newSignInPage(form.Get("next"))
 	p.Org.Value = form.Get("organization")
 	refuse := func(problem Problem) {
-		if problem.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(problem.RetryAfter/time.Second)+1))
-		}
+		problem.tell(w)
+		h.options.Note(r.Context(), problem.Code)
 		h.pages.write(w, problem.Status, "sign_in", page{Title: "Sign in", Problem: &problem, Body: p})
 	}
 	if wait, ok := h.attempts.allow(h.options.ClientAddress(r), time.Now()); !ok {
@@ -105,7 +103,7 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) tryKey(ctx context.Context, s session, p *signInPage) *Problem {
 	bad := func(field *input, text string) *Problem {
 		field.Errors = []string{text}
-		return &Problem{Status: http.StatusBadRequest, Message: "You are not signed in."}
+		return &Problem{Status: http.StatusBadRequest, Code: "NOT_SIGNED_IN", Message: "You are not signed in."}
 	}
 	switch {
 	case s.Key == "":

@@ -172,12 +172,25 @@ func (h *Handler) form(w http.ResponseWriter, r *http.Request) (url.Values, bool
 	if err == nil {
 		var form url.Values
 		if form, err = url.ParseQuery(string(text)); err == nil {
-			return form, true
+			return inUTF8(form), true
 		}
 	}
 	h.Refuse(w, r, Problem{Status: http.StatusBadRequest, Code: "INVALID_FORM", Message: "What was sent is not a form."})
 	return nil, false
 }
+
+// inUTF8: no message can carry anything else.
+func inUTF8(values url.Values) url.Values {
+	for _, each := range values {
+		for i := range each {
+			each[i] = strings.ToValidUTF8(each[i], "\ufffd")
+		}
+	}
+	return values
+}
+
+// query is that of the address.
+func (v *visit) query() url.Values { return inUTF8(v.r.URL.Query()) }
 
 func (v *visit) form() (url.Values, bool) { return v.Handler.form(v.w, v.r) }
 
