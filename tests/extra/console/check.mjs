@@ -67,7 +67,11 @@ function watch(page) {
     const url = new URL(request.url());
     if (url.protocol !== 'data:') origins.add(url.origin);
   });
-  page.on('requestfailed', (request) => complaints.push(`${request.failure().errorText} of ${request.url()}`));
+  page.on('requestfailed', (request) => {
+    const { errorText } = request.failure();
+    // Of a page that was left before its icon came.
+    if (errorText !== 'net::ERR_ABORTED') complaints.push(`${errorText} of ${request.url()}`);
+  });
   page.on('console', (message) => {
     const { url } = message.location();
     if (!['error', 'warning'].includes(message.type())) return;
@@ -87,6 +91,7 @@ async function look(page, name) {
   assert.ok(!/auk_[0-9A-Za-z]{12}_/.test(seen), `${name} shows a key`);
   assert.equal(await page.evaluate(() => document.cookie), '', `${name} has cookies in reach of scripts`);
   assert.equal(await page.locator('h1').count(), 1, `${name} has not one h1`);
+  await page.evaluate(axe); // As a tool of the browser's, which the page's policy does not bind.
   for (const colorScheme of schemes) {
     await page.emulateMedia({ colorScheme });
     for (const width of widths) {
@@ -97,7 +102,6 @@ async function look(page, name) {
       if (flags.pictures) {
         await page.screenshot({ path: join(flags.pictures, `${name}-${width}-${colorScheme}.png`), fullPage: true });
       }
-      await page.evaluate(axe); // As a tool of the browser's, which the page's policy does not bind.
       const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
       const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`);
       assert.deepEqual(found, [], place);
@@ -289,6 +293,8 @@ async function lookAround(page, facebookId) {
   const text = await page.getByRole('main').innerText();
   for (const word of ['account.connected', 'USER_DENIED', 'The person said no.', 'account.needs_reconnect']) assert.ok(text.includes(word), word);
   await look(page, 'events');
+  await follow(page, link(page, 'how it went'));
+  await heading(page, 'Not connected').waitFor();
 
   await page.goto(`${flags.gateway}/console/networks/${facebookId}`);
   await follow(page, link(page, 'Edit'));
