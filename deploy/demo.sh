@@ -164,7 +164,9 @@ start_all() {
     --public_base_url="$url" --reflection --drain_delay=0s
   server_address=$address
 
-  start gateway build/gateway/authurl-gateway --listen="127.0.0.1:$port" --upstream="$server_address" --drain_delay=0s
+  head -c 32 /dev/urandom >"$dir/console-key"
+  start gateway build/gateway/authurl-gateway --listen="127.0.0.1:$port" --upstream="$server_address" \
+    --console_key_file="$dir/console-key" --drain_delay=0s
   for ((waited = 0; waited < 100; ++waited)); do
     if curl -q --noproxy '*' -sf --max-time 5 -o "$dir/readyz.out" "$url/readyz"; then return; fi
     sleep 0.1
@@ -264,6 +266,7 @@ print_outcome() {
 keep_running() {
   trap 'exit 0' INT TERM
   say "the demo goes on until Ctrl-C"
+  [ -z "$env_file" ] || say "the console: $url/console; its key is AUTHURL_API_KEY in $env_file"
   [ -z "$env_file" ] || say "to complete flows by hand: README.md, \"Complete the flow\", whose commands read $env_file"
   wait -n "${pids[@]}" || true
   fail "a part of the demo has ended; the logs:"

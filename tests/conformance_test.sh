@@ -12,7 +12,7 @@ all_tests() {
   grep -rhoE --include=CMakeLists.txt '^ *add_test\(NAME [a-z0-9_.]+ ' tests | awk '{ print $2 }'
   sed -nE 's/^ *authurl_extra_test\(([a-z0-9_]+).*/extra.\1/p' tests/extra/CMakeLists.txt
   sed -nE 's/^foreach\(name (.*)\)$/\1/p' tests/fuzz/CMakeLists.txt | tr ' ' '\n' | sed 's/^/fuzz_corpus./'
-  sed -nE 's/^func (Test[A-Za-z0-9]+)\(.*/\1/p' deploy/gateway/*_test.go
+  sed -nE 's/^func (Test[A-Za-z0-9]+)\(.*/\1/p' deploy/gateway/*_test.go deploy/gateway/console/*_test.go
 }
 
 # Prints what is wrong with the page $2, as "line: text"; $1 is a file with the names of all tests.

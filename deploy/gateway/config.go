@@ -34,6 +34,7 @@ type config struct {
 
 	trustedProxies addressBlocks
 	corsOrigins    origins
+	consoleKeyFile string
 
 	metricsListen        string
 	metricsOpenToNetwork bool
@@ -93,6 +94,7 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 	})
 	flags.StringVar(&c.metricsListen, "metrics_listen", "", "where to serve metrics to Prometheus, `host:port`, without a key; off by default")
 	flags.BoolVar(&c.metricsOpenToNetwork, "metrics_open_to_network", false, "let --metrics_listen be an address that other machines reach")
+	flags.StringVar(&c.consoleKeyFile, "console_key_file", "", "`file` with the 32 bytes under which the console at /console seals its cookies; without it there is no console")
 	flags.IntVar(&c.maxConnections, "max_connections", 2048, "`number` of connections of clients; beyond it those that have kept the gateway waiting longest are closed")
 	flags.IntVar(&c.maxConnectionsPerAddress, "max_connections_per_address", 0, "`number` of connections from one address, beyond which new ones are closed; 0, no such bound, is right behind a proxy, from which all come")
 	flags.IntVar(&c.maxRequests, "max_requests", 256, "`number` of requests that may be under way to the server")

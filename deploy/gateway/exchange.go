@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"authurl/deploy/gateway/console"
 	"authurl/deploy/gateway/gen/authurlv1"
 )
 
@@ -43,6 +44,9 @@ func exchangeOf(ctx context.Context) *exchange {
 // ends here.
 var knownHeaders = []string{"Accept-Encoding", "If-None-Match", "Referer", "Sec-Fetch-Site", "Authorization", "X-Org-Id", "Content-Type", "Content-Encoding", "Accept-Language",
 	"Origin", "Access-Control-Request-Method", "X-Forwarded-For"}
+
+// The console's sessions are cookies. It has no use for keys in headers.
+var headersOfConsole = []string{"Content-Type", "Content-Encoding", "Cookie", "Origin", "Sec-Fetch-Site", "X-Forwarded-For"}
 
 // withExchange is the outermost layer: it names each request, says what all replies have in common, logs and counts, and
 // lets no panic through. While `draining`, each reply asks its client to open its next connection elsewhere.
@@ -79,7 +83,11 @@ func withExchange(log *slog.Logger, m *meters, draining *atomic.Bool, next http.
 		}()
 		inner := r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
 		inner.Header = http.Header{}
-		for _, name := range knownHeaders {
+		known := knownHeaders
+		if console.Takes(r.URL.Path) {
+			known = headersOfConsole
+		}
+		for _, name := range known {
 			if values := r.Header.Values(name); len(values) > 0 {
 				inner.Header[name] = values
 			}

@@ -123,7 +123,11 @@ func handlerFor(c config, upstream *pool, k *clients, m *meters, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	all, err := newHandler(api, hosted, upstream, draining)
+	operators, err := newDashboard(c, upstream, k)
+	if err != nil {
+		return nil, err
+	}
+	all, err := newHandler(api, hosted, operators, upstream, draining)
 	if err != nil {
 		return nil, err
 	}

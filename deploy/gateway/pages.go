@@ -16,7 +16,7 @@ import (
 const healthTimeout = 900 * time.Millisecond
 
 // newHandler serves everything: the API, and beside it what the gateway answers itself.
-func newHandler(api http.Handler, hosted callback, server grpc.ClientConnInterface, draining *atomic.Bool) (http.Handler, error) {
+func newHandler(api http.Handler, hosted callback, operators dashboard, server grpc.ClientConnInterface, draining *atomic.Bool) (http.Handler, error) {
 	documents, err := newReference()
 	if err != nil {
 		return nil, err
@@ -33,8 +33,8 @@ func newHandler(api http.Handler, hosted callback, server grpc.ClientConnInterfa
 			return nil, err
 		}
 	}
-	// With the callback and the API's keyless routes (routes.go) the closed list of what strangers are answered. Everything
-	// else asks for an API key (admit).
+	// With the callback, the console's sign-in and the API's keyless routes (routes.go) the closed list of what strangers are
+	// answered. Everything else asks for an API key (admit).
 	keyless := map[string]http.HandlerFunc{
 		"/healthz": healthz,
 		"/readyz":  readyz(grpc_health_v1.NewHealthClient(server), draining),
@@ -47,6 +47,9 @@ func newHandler(api http.Handler, hosted callback, server grpc.ClientConnInterfa
 		switch {
 		case hosted.takes(r):
 			hosted.ServeHTTP(w, r)
+		case operators.takes(r):
+			noteRoute(r, "/console")
+			operators.ServeHTTP(w, r)
 		case page == nil || r.URL.EscapedPath() != r.URL.Path:
 			api.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:

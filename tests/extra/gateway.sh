@@ -13,12 +13,12 @@ GOBIN=$PWD/build/tools/bin go install golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 tools=$PWD/build/tools/bin
 cd deploy/gateway
-unformatted=$(gofmt -l ./*.go)
+unformatted=$(gofmt -l ./*.go console)
 [ -z "$unformatted" ] || { echo "FAILED: gofmt would change $unformatted"; exit 1; }
 go mod verify
 go mod tidy -diff
 go vet ./...
-go test -race -count=1 -timeout 5m -v . | grep -vE '^=== '
+go test -race -count=1 -timeout 5m -v . ./console | grep -vE '^=== '
 go test -run '^$' -fuzz FuzzDecodeBody -fuzztime "$fuzz_time" .
 
 code=0
