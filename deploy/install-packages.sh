@@ -52,15 +52,22 @@ checks=(
   clang-format
   clang-tidy
   debootstrap
+  docker-compose
+  iptables # of dockerd, for the network of its containers
   libclang-rt-dev
+  libdevmapper1.02.1 # of dockerd
+  libseccomp2        # of runc
   nodejs
   python3-venv
   shellcheck
 )
 # Unpacked into build/tools only: installed, they would start a service of their own.
 unpacked_checks=(
+  containerd # of dockerd
+  docker.io
   nginx      # in front of the gateway, as in production
   prometheus # promtool
+  runc       # of dockerd
 )
 
 fail() {

@@ -29,8 +29,9 @@ constexpr absl::string_view kUsage =
     R"(usage: authurl-keygen key-ring FILE   makes a key ring for the server's --key_ring_file
        authurl-keygen rotate FILE     puts a new key first in a key ring; the old keys still open
        authurl-keygen api-key FILE    makes an API key for the server's --admin_key_file
+       authurl-keygen init FOLDER     makes authurl-key-ring and authurl-admin-key there, where they are missing
 
-Files are made with mode 0600. key-ring and api-key never overwrite a file.
+Files are made with mode 0600. key-ring, api-key and init never overwrite a file.
 )";
 
 absl::Status FileError(absl::string_view what, absl::string_view path) {
@@ -178,7 +179,21 @@ absl::Status RotateKeyRing(const std::string& given_path) {
   return status;
 }
 
+// For a container whose secrets are on a volume of its own: it may be run before each start.
+absl::Status MakeWhatIsMissing(const std::string& folder) {
+  absl::Status status;
+  const auto make = [&](absl::string_view name, absl::Status (*make_file)(const std::string&)) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    struct stat there;
+    if (status.ok() && stat(path.c_str(), &there) != 0) status = make_file(path);
+  };
+  make("authurl-key-ring", MakeKeyRing);
+  make("authurl-admin-key", MakeApiKey);
+  return status;
+}
+
 absl::Status Run(absl::string_view command, const std::string& path) {
+  if (command == "init") return MakeWhatIsMissing(path);
   if (command == "key-ring") return MakeKeyRing(path);
   if (command == "rotate") return RotateKeyRing(path);
   return MakeApiKey(path);
@@ -189,7 +204,7 @@ absl::Status Run(absl::string_view command, const std::string& path) {
 
 int main(int argc, char** argv) {
   const absl::string_view command = argc == 3 ? argv[1] : "";
-  if (command != "key-ring" && command != "rotate" && command != "api-key") {
+  if (command != "key-ring" && command != "rotate" && command != "api-key" && command != "init") {
     std::cerr << authurl::kUsage;
     return 2;
   }
