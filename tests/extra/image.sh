@@ -6,7 +6,8 @@
 #   made from rebuilds nothing of it;
 # - deploy/compose.yaml runs them: nobody is root, nothing but volumes can be written to, the engine itself calls them
 #   healthy, a flow is completed in place of a browser, a restart keeps the data, and all stop in time;
-# - the server's image runs by itself with the commands that deploy/README.md shows.
+# - both images run by themselves with the commands that deploy/README.md shows, and with the arguments and probes of
+#   kubernetes.yaml, whose other lines nobody reads here.
 #
 # No registry is asked. What the Dockerfile builds FROM is made here under those names: Debian by debootstrap, and on top
 # of it Go and Node.js as this machine has them. So what is not proven is that these are like their publishers' images.
@@ -239,6 +240,16 @@ done
 ports=$(state server '{{.HostConfig.PortBindings}} {{.NetworkSettings.Ports}}')
 [[ $ports != *[0-9]* ]] || fail "the server has a port: $ports"
 
+# The volumes are the user's, and what is secret is for nobody else.
+owners() { find "$work/data/volumes/${COMPOSE_PROJECT_NAME}_$1/_data" "${@:2}"; }
+for volume in data secrets socket demo; do
+  [ -z "$(owners $volume ! -user 65532)" ] || fail "somebody else owns $(owners $volume ! -user 65532)"
+done
+for volume in data secrets demo; do
+  [ -n "$(owners $volume -type f)" ] || fail "there is no file on the volume $volume"
+  [ -z "$(owners $volume -type f -perm /077)" ] || fail "others may read $(owners $volume -type f -perm /077)"
+done
+
 # The flow, as the guide's log asks for it.
 auth_url() { compose logs --no-color guide | grep -oE 'http://127\.0\.0\.1:4000/auth\?\S+' | tail -n 1; }
 # sign_in NAME
@@ -300,6 +311,41 @@ bash -euo pipefail -c "$commands" >"$work/commands.out" 2>&1 || fail "a command 
 alone() { docker inspect --format "$1" authurl; }
 alone_is_healthy() { [ "$(alone '{{.State.Health.Status}}')" = healthy ]; }
 wait_for 60 "the server alone is healthy" alone_is_healthy
-docker stop authurl >"$work/stop.out"
+wait_for 30 "the gateway beside it is ready" ask --fail http://127.0.0.1:8080/readyz
+docker stop authurl authurl-gateway >"$work/stop.out"
 [ "$(alone '{{.State.ExitCode}}')" = 0 ] || fail "the server alone ended with $(alone '{{.State.ExitCode}}')"
-took "all is well"
+docker rm authurl authurl-gateway >"$work/rm.out"
+took "what deploy/README.md shows was run"
+
+# --- Run, as kubernetes.yaml says ---
+
+# Lines that set the four arrays below, the last one to paths.
+pod=$(/usr/bin/python3 - <<'END'
+import shlex, yaml
+
+with open("deploy/gateway/kubernetes.yaml", encoding="utf-8") as manifest:
+    deployment = next(part for part in yaml.safe_load_all(manifest) if part["kind"] == "Deployment")
+for container in deployment["spec"]["template"]["spec"]["containers"]:
+    probes = [value for key, value in container.items() if key.endswith("Probe")]
+    asked = [shlex.join(probe["exec"]["command"]) if "exec" in probe else probe["httpGet"]["path"] for probe in probes]
+    print(f"{container['name']}_args=({shlex.join(container['args'])})")
+    print(f"{container['name']}_probes=({shlex.join(asked)})")
+END
+)
+server_args=() server_probes=() gateway_args=() gateway_probes=()
+eval "$pod"
+install -d -o 65532 -g 65532 -m 0700 "$work/secrets"
+for secret in key-ring:key-ring api-key:admin-key; do
+  docker run --rm --network none -v "$work/secrets:/secrets" --entrypoint /usr/bin/authurl-keygen authurl \
+    "${secret%:*}" "/secrets/${secret#*:}" >"$work/keygen.out"
+done
+locked=(--read-only --cap-drop ALL --security-opt no-new-privileges)
+docker run -d --name server "${locked[@]}" -p 127.0.0.1:8080:8080 -p 127.0.0.1:9464:9464 -v "$work/secrets:/secrets" \
+  authurl "${server_args[@]}" >"$work/run.out"
+docker run -d --name gateway "${locked[@]}" --network container:server authurl-gateway "${gateway_args[@]}" >"$work/run.out"
+[ "${#server_probes[@]}${#gateway_probes[@]}" = 22 ] || fail "kubernetes.yaml has other probes: $pod"
+for probe in "${server_probes[@]}"; do wait_for 30 "server: $probe" eval "docker exec server $probe"; done
+for path in "${gateway_probes[@]}"; do wait_for 30 "gateway: $path" ask --fail "http://127.0.0.1:8080$path"; done
+ask --fail http://127.0.0.1:9464/metrics | grep -q '^authurl_build_info' || fail "there are no metrics on port 9464"
+docker rm --force server gateway >"$work/rm.out"
+took "what kubernetes.yaml says was run"
