@@ -30,7 +30,7 @@ libraries=$(ldd "$(command -v node)" | grep -vE "^\s*(/[^ ]*/)?($node_libraries)
 fail() {
   echo "FAILED: $*"
   # ctest would cut a long output in the middle.
-  tail -n 60 "$work"/*.out "$work/engine.log" 2>/dev/null || true
+  tail -n 30 "$work"/*.out "$work/engine.log" 2>/dev/null || true
   exit 1
 }
 began=$SECONDS
