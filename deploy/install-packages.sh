@@ -53,6 +53,7 @@ checks=(
   clang-tidy
   debootstrap
   docker-compose
+  iproute2
   iptables # of dockerd, for the network of its containers
   libclang-rt-dev
   libdevmapper1.02.1 # of dockerd

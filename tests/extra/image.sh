@@ -18,8 +18,8 @@ set -euo pipefail
 # shellcheck source=tests/support/debian_root.sh
 . tests/support/debian_root.sh
 tools=$PWD/build/tools
-export PATH=$tools/docker.io/usr/bin:$tools/docker.io/usr/sbin:$tools/containerd/usr/bin:$tools/runc/usr/sbin:$PATH
-for tool in dockerd containerd runc docker docker-compose iptables go node npm curl; do
+export PATH=$tools/docker.io/usr/bin:$tools/docker.io/usr/sbin:$tools/containerd/usr/bin:$tools/runc/usr/sbin:$PATH:/usr/sbin:/sbin
+for tool in dockerd containerd runc docker docker-compose ip iptables go node npm curl; do
   command -v $tool >/dev/null || skip "there is no $tool"
 done
 # What is in the image of Node.js besides: Debian's own node needs more.
@@ -55,7 +55,9 @@ dockerd_pid=
 clean_up() {
   stop_engine
   end_namespace
-  find /sys/fs/cgroup -depth -type d -path "*$cgroup*" -exec rmdir {} + 2>/dev/null || true
+  # BuildKit's are called docker/buildkit, wherever the others are. One in which somebody is, nobody can remove.
+  find /sys/fs/cgroup -depth -type d \( -path "*$cgroup*" -o -path '*/docker/buildkit' -o -name docker \) \
+    -exec rmdir {} + 2>/dev/null || true
   rm -rf --one-file-system "$work" "$run"
 }
 trap clean_up EXIT
