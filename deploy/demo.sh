@@ -151,12 +151,10 @@ start_all() {
   url=http://127.0.0.1:$port
   callback=$url/v1/social-networks/demo/callback
 
-  node -p 'require("crypto").randomBytes(24).toString("base64url")' >"$dir/client-secret"
   start provider node build/demo/provider.mjs --client_id=authurl-demo --client_secret_file="$dir/client-secret" \
-    --redirect_uri="$callback" --redirect_uri=https://app.example.com/cb
+    --redirect_uri="$callback" --redirect_uri=https://app.example.com/cb --network_file="$dir/networks.textproto"
   issuer=http://$address
 
-  sed "s#ISSUER#$issuer#g" deploy/demo/network.textproto >"$dir/networks.textproto"
   "$bin/authurl-keygen" key-ring "$dir/key-ring" >/dev/null
   "$bin/authurl-keygen" api-key "$dir/admin-key" >/dev/null
   start server "$bin/authurl-server" --listen=127.0.0.1:0 --database="$dir/authurl.db" --key_ring_file="$dir/key-ring" \

@@ -4,13 +4,14 @@
 #   deploy/image-root.sh FOLDER PROGRAM...
 #
 # FOLDER/root is its root folder: the given programs, the shared libraries they load, the authorities whose certificates
-# are trusted, a user without rights, and nothing else: no shell, no package manager. FOLDER/data is the empty data folder, apart from the root because only a folder
-# that is copied to a new path gets an owner of its own.
+# are trusted, a user without rights, and nothing else: no shell, no package manager. FOLDER/data is an empty folder, for
+# those that the user may write to: apart from the root because only a folder that is copied to a new path gets an owner
+# of its own.
 set -euo pipefail
 
 [ $# -ge 2 ] || { echo "usage: image-root.sh FOLDER PROGRAM..." >&2; exit 2; }
 root=$1/root
-mkdir -p "$root/usr/bin" "$root/etc" "$root/var/lib" "$root/run/secrets"
+mkdir -p "$root/usr/bin" "$root/etc" "$root/var/lib" "$root/run"
 mkdir -m 0700 "$1/data"
 shift
 

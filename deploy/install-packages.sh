@@ -52,9 +52,14 @@ checks=(
   clang-format
   clang-tidy
   debootstrap
+  docker-compose
   dpkg-dev # with file and lintian, to make and check Debian packages
   file
+  iproute2
+  iptables # of dockerd, for the network of its containers
   libclang-rt-dev
+  libdevmapper1.02.1 # of dockerd
+  libseccomp2        # of runc
   lintian
   nodejs
   python3-venv
@@ -63,8 +68,11 @@ checks=(
 )
 # Unpacked into build/tools only: installed, they would start a service of their own.
 unpacked_checks=(
+  containerd # of dockerd
+  docker.io
   nginx      # in front of the gateway, as in production
   prometheus # promtool
+  runc       # of dockerd
 )
 
 fail() {

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -33,9 +35,10 @@ constexpr absl::string_view kUsage =
        authurl-keygen retire FILE     leaves the first key of a key ring alone: once the server has logged "resealed", and
                                       a day has passed
        authurl-keygen api-key FILE    makes an API key for the server's --admin_key_file
+       authurl-keygen init FOLDER     makes authurl-key-ring and authurl-admin-key there, where they are missing
        authurl-keygen --version
 
-Files are made with mode 0600. key-ring and api-key never overwrite a file.
+Files are made with mode 0600. key-ring, api-key and init never overwrite a file.
 )";
 
 absl::Status FileError(absl::string_view what, absl::string_view path) {
@@ -192,7 +195,21 @@ absl::Status RotateKeyRing(const std::string& path) {
       path, [](absl::string_view text) { return RotatedKeyRingText(text, FillRandom); }, "first");
 }
 
+// For a container whose secrets are on a volume of its own: it may be run before each start.
+absl::Status MakeWhatIsMissing(const std::string& folder) {
+  absl::Status status;
+  const auto make = [&](absl::string_view name, absl::Status (*make_file)(const std::string&)) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    struct stat there;
+    if (status.ok() && stat(path.c_str(), &there) != 0) status = make_file(path);
+  };
+  make("authurl-key-ring", MakeKeyRing);
+  make("authurl-admin-key", MakeApiKey);
+  return status;
+}
+
 absl::Status Run(absl::string_view command, const std::string& path) {
+  if (command == "init") return MakeWhatIsMissing(path);
   if (command == "retire") return ChangeKeyRing(path, FirstKeyText, "the only one");
   if (command == "key-ring") return MakeKeyRing(path);
   if (command == "rotate") return RotateKeyRing(path);
@@ -210,7 +227,9 @@ int main(int argc, char** argv) {
     return 0;
   }
   const absl::string_view command = argc == 3 ? argv[1] : "";
-  if (command != "key-ring" && command != "rotate" && command != "retire" && command != "api-key") {
+  constexpr std::array<absl::string_view, 5> kCommands = {"key-ring", "rotate", "retire", "api-key",
+                                                          "init"};
+  if (std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end()) {
     std::cerr << authurl::kUsage;
     return 2;
   }

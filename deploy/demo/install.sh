@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts provider.mjs and sign-in.mjs into build/demo, beside the npm packages that package-lock.json pins. Needs npm, and
-# its registry for the first time only.
+# Puts provider.mjs with its network and sign-in.mjs into build/demo, beside the npm packages that package-lock.json pins.
+# Needs npm, and its registry for the first time only.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=build/demo
@@ -13,4 +13,4 @@ if ! cmp -s deploy/demo/package-lock.json "$folder/installed.json"; then
   npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix "$folder"
   cp deploy/demo/package-lock.json "$folder/installed.json"
 fi
-cp deploy/demo/provider.mjs deploy/demo/sign-in.mjs "$folder"
+cp deploy/demo/network.textproto deploy/demo/provider.mjs deploy/demo/sign-in.mjs "$folder"

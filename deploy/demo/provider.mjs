@@ -1,14 +1,17 @@
-// An OpenID Connect provider on 127.0.0.1, in place of a social network: deploy/demo.sh shows a flow with it, and tests
-// use it. npm's oidc-provider, which is certified, does the protocol; here are its settings, and the one page on which
+// An OpenID Connect provider on 127.0.0.1, in place of a social network: deploy/demo.sh and deploy/compose.yaml show a flow
+// with it, and tests use it. npm's oidc-provider, which is certified, does the protocol; here are its settings, and the one page on which
 // anybody signs in with any name and grants what is asked for, or says no. All is kept in memory.
 //
 //   provider.mjs --client_id=ID --client_secret_file=FILE --redirect_uri=URI [--redirect_uri=URI…] [--port=N]
+//                [--listen=IP] [--network_file=FILE]
 //
-// Once it serves, it says so in a line of JSON, with its address. The issuer is http:// and that address. PKCE (S256) is
+// A file for the client secret that is not there yet is made. --network_file is written: this provider as a network, for
+// the server's --networks_file. Once it serves, it says so in a line of JSON, with its address. The issuer is http:// and
+// that address, also where --listen=0.0.0.0 lets others in, to a container whose port is published on 127.0.0.1. PKCE (S256) is
 // required; refresh tokens come with the scope offline_access and prompt=consent, and work once. oidc-provider 8 is the
 // last one that runs on Debian 12's Node.js 18.
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import Provider from 'oidc-provider';
@@ -19,6 +22,8 @@ const { values: flags } = parseArgs({
     client_secret_file: { type: 'string' },
     redirect_uri: { type: 'string', multiple: true },
     port: { type: 'string', default: '0' },
+    listen: { type: 'string', default: '127.0.0.1' },
+    network_file: { type: 'string' },
   },
 });
 
@@ -29,6 +34,23 @@ const names = new Map(); // By the id that stands for each of them.
 const idOf = (name) => createHash('sha256').update(name).digest('hex').slice(0, 16);
 const escaped = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
+// Nobody ever reads half of it.
+function writeSecretly(file, text) {
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+function clientSecret() {
+  const file = flags.client_secret_file;
+  if (!existsSync(file)) writeSecretly(file, randomBytes(24).toString('base64url'));
+  return readFileSync(file, 'utf8').trim();
+}
+
+function writeNetwork(issuer) {
+  const template = readFileSync(new URL('network.textproto', import.meta.url), 'utf8');
+  writeSecretly(flags.network_file, template.replaceAll('ISSUER', issuer));
+}
+
 function settings() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const key = { ...privateKey.export({ format: 'jwk' }), kid: 'demo', alg: 'RS256', use: 'sig' };
@@ -37,7 +59,7 @@ function settings() {
     clients: [
       {
         client_id: flags.client_id,
-        client_secret: readFileSync(flags.client_secret_file, 'utf8').trim(),
+        client_secret: clientSecret(),
         redirect_uris: flags.redirect_uri,
         grant_types: ['authorization_code', 'refresh_token'],
         token_endpoint_auth_method: 'client_secret_basic',
@@ -122,10 +144,14 @@ async function signIn(provider, request, response) {
   return response.end(page(interaction));
 }
 
+// Of a container, the first process ends at no signal that it does not ask for.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(0));
+
 const server = createServer();
-server.listen(Number(flags.port), '127.0.0.1', () => {
+server.listen(Number(flags.port), flags.listen, () => {
   const address = `127.0.0.1:${server.address().port}`;
-  const provider = new Provider(`http://${address}`, settings());
+  const issuer = `http://${address}`;
+  const provider = new Provider(issuer, settings());
   const protocol = provider.callback();
   server.on('request', (request, response) => {
     forgetSession(request);
@@ -135,5 +161,6 @@ server.listen(Number(flags.port), '127.0.0.1', () => {
       response.writeHead(400, { 'Content-Type': 'text/plain' }).end('This page is no longer good: begin again.\n');
     });
   });
+  if (flags.network_file) writeNetwork(issuer);
   console.log(JSON.stringify({ event: 'serving', address }));
 });

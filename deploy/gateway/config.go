@@ -64,7 +64,7 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 	flags := flag.NewFlagSet("authurl-gateway", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
-		fmt.Fprintf(help, "usage: authurl-gateway [flags]\n\nEach flag can be set in the environment too: %sLISTEN for --listen.\n\n",
+		fmt.Fprintf(help, "usage: authurl-gateway [flags]\n       authurl-gateway healthcheck [flags]   asks the one that was started with them, for containers; 0: it is ready\n\nEach flag can be set in the environment too: %sLISTEN for --listen.\n\n",
 			environmentPrefix)
 		flags.SetOutput(help)
 		flags.PrintDefaults()

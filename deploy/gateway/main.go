@@ -23,13 +23,25 @@ import (
 const maxHeaderBytes = 8<<10 - 4<<10
 
 func main() {
-	c, err := readConfig(os.Args[1:], environmentOfProcess, os.Stdout)
+	arguments := os.Args[1:]
+	asks := len(arguments) > 0 && arguments[0] == "healthcheck"
+	if asks {
+		arguments = arguments[1:]
+	}
+	c, err := readConfig(arguments, environmentOfProcess, os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "authurl-gateway:", err)
 		os.Exit(2)
+	}
+	if asks {
+		if err := healthcheck(c); err != nil {
+			fmt.Fprintln(os.Stderr, "authurl-gateway healthcheck:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	log := newLog(os.Stderr, c.logLevel)
 	logGRPCTo(log)

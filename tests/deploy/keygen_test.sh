@@ -62,6 +62,19 @@ expect 0 'made the API key' api-key admin
 grep -qE '^auk_[A-Za-z0-9]{12}_[A-Za-z0-9]{49}$' admin || fail "that is no API key"
 expect 1 'admin exists already' api-key admin
 
+# Only what is missing, and nothing to say where nothing is.
+mkdir secrets
+expect 0 'made the key ring secrets/authurl-key-ring' key-ring secrets/authurl-key-ring
+old=$(cat secrets/authurl-key-ring)
+expect 0 'in secrets/authurl-admin-key' init secrets
+made=$(cat secrets/*)
+[ "$(stat -c %a secrets/* | sort -u)" = 600 ] || fail "the modes are $(stat -c %a secrets/*)"
+[ -z "$("$keygen" init secrets)" ] || fail "init made something again"
+[ "$(cat secrets/*)" = "$made" ] || fail "init overwrote a file that it has made"
+[ "$(cat secrets/authurl-key-ring)" = "$old" ] || fail "init overwrote a key ring"
+expect 1 'No such file' init missing
+rm -r secrets
+
 expect 2 usage
 expect 2 usage rotate
 expect 2 usage key-ring a b
