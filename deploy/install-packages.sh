@@ -52,7 +52,9 @@ checks=(
   clang-format
   clang-tidy
   debootstrap
+  default-jdk-headless # with Maven: the client in Java
   libclang-rt-dev
+  maven
   nodejs
   python3-venv
   shellcheck
