@@ -121,6 +121,9 @@ for language in "${languages[@]}"; do
   echo "$language: the page's commands took $((SECONDS - began)) s"
 done
 
+[ -z "$(gofmt -l deploy/clients/go)" ] || fail "not as gofmt leaves it: $(gofmt -l deploy/clients/go)"
+(cd build/clients/go && go vet ./...)
+
 # run LANGUAGE ADDRESS ARGUMENT...: the program's output is in $data/run.out.
 run() {
   local command
