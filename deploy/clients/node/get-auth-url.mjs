@@ -14,7 +14,7 @@ import grpc from '@grpc/grpc-js';
 import loader from '@grpc/proto-loader';
 import { protoPath as healthProto } from 'grpc-health-check';
 
-const deadlineMs = 2000; // Of one call, its retries included.
+const deadlineMs = 5000; // Of one call, its retries included.
 const patienceMs = 30000; // How long to wait for room under the rate limit.
 const protos = 'authurl-protos';
 

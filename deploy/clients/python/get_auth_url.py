@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from authurl.v1 import auth_url_service_pb2, auth_url_service_pb2_grpc
 
-DEADLINE_S = 2.0  # Of one call, its retries included.
+DEADLINE_S = 5.0  # Of one call, its retries included.
 PATIENCE_S = 30.0  # How long to wait for room under the rate limit.
 # Retries, replicas in turn, and none of those that say they are not well.
 SERVICE_CONFIG = Path("authurl-protos/authurl/v1/service_config.json")

@@ -36,7 +36,7 @@ import (
 )
 
 const (
-	deadline = 2 * time.Second  // Of one call, its retries included.
+	deadline = 5 * time.Second  // Of one call, its retries included.
 	patience = 30 * time.Second // How long to wait for room under the rate limit.
 	// Retries, replicas in turn, and none of those that say they are not well.
 	serviceConfig = "authurl-protos/authurl/v1/service_config.json"

@@ -53,7 +53,7 @@ import java.util.stream.Stream;
  */
 public final class GetAuthUrl {
   /** Of one call, its retries included. */
-  private static final Duration DEADLINE = Duration.ofSeconds(2);
+  private static final Duration DEADLINE = Duration.ofSeconds(5);
 
   /** How long to wait for room under the rate limit. */
   private static final Duration PATIENCE = Duration.ofSeconds(30);
