@@ -6,9 +6,11 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: deploy/demo.sh [--once]
+usage: deploy/demo.sh [--once] [--redirect-uri URI]
 
-  --once   sign in by itself, print what came of it as a line of JSON, and end
+  --once               sign in by itself, print what came of it as a line of JSON, and end
+  --redirect-uri URI   where else the provider may send browsers; may be repeated. It always may to the gateway,
+                       https://app.example.com/cb and http://127.0.0.1:3000/callback
 END
 }
 say() { echo "demo: $*"; }
@@ -18,9 +20,16 @@ fail() {
 }
 
 once=no
+redirect_uris=(--redirect_uri=https://app.example.com/cb --redirect_uri=http://127.0.0.1:3000/callback)
 while [ $# -gt 0 ]; do
   case $1 in
     --once) once=yes ;;
+    --redirect-uri=*) redirect_uris+=("--redirect_uri=${1#*=}") ;;
+    --redirect-uri)
+      [ $# -ge 2 ] || fail "$1 needs a value"
+      redirect_uris+=("--redirect_uri=$2")
+      shift
+      ;;
     --help | -h)
       usage
       exit 0
@@ -152,7 +161,7 @@ start_all() {
   callback=$url/v1/social-networks/demo/callback
 
   start provider node build/demo/provider.mjs --client_id=authurl-demo --client_secret_file="$dir/client-secret" \
-    --redirect_uri="$callback" --redirect_uri=https://app.example.com/cb --network_file="$dir/networks.textproto"
+    --redirect_uri="$callback" "${redirect_uris[@]}" --network_file="$dir/networks.textproto"
   issuer=http://$address
 
   "$bin/authurl-keygen" key-ring "$dir/key-ring" >/dev/null

@@ -52,6 +52,7 @@ checks=(
   clang-format
   clang-tidy
   debootstrap
+  default-jdk-headless # with Maven: the client in Java
   docker-compose
   dpkg-dev # with file and lintian, to make and check Debian packages
   file
@@ -61,6 +62,7 @@ checks=(
   libdevmapper1.02.1 # of dockerd
   libseccomp2        # of runc
   lintian
+  maven
   nodejs
   python3-venv
   shellcheck

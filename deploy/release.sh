@@ -4,7 +4,7 @@
 #   authurl_VERSION_ARCH.deb, authurl-gateway_VERSION_ARCH.deb   for the Debian that this runs on
 #   authurl-VERSION.tar.gz                                       the sources
 #   authurl-gateway-VERSION-linux-ARCH                           the gateway, for any Linux
-#   authurl-protos-VERSION.tar.gz                                the protos, where deploy/proto-bundle.sh is there to pack them
+#   authurl-protos-VERSION.tar.gz                                what clients are generated from
 #   SHA256SUMS                                                   of all of them
 #
 # VERSION is that of CMakeLists.txt where HEAD has its tag (v0.2.0); else git's name for HEAD is added. So that a release
@@ -101,7 +101,7 @@ if [ -z "$deb_only" ]; then
   git archive --format=tar.gz --prefix="authurl-$version/" --add-virtual-file="authurl-$version/REVISION:${revision%-dirty}" \
     -o "$dist/authurl-$version.tar.gz" HEAD
   [ -z "$gateway" ] || install -m 0755 build/gateway/authurl-gateway "$dist/authurl-gateway-$version-linux-$arch"
-  [ ! -x deploy/proto-bundle.sh ] || deploy/proto-bundle.sh "$dist/authurl-protos-$version.tar.gz" >"$work/log"
+  deploy/proto-bundle.sh "$dist/authurl-protos-$version.tar.gz" >"$work/log"
 fi
 (cd "$dist" && sha256sum -- * >SHA256SUMS)
 echo "build/dist has version $version:"

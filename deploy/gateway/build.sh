@@ -36,7 +36,7 @@ protos=(authurl/v1/auth_url_service.proto authurl/v1/event_service.proto authurl
   authurl/v1/social_account_service.proto authurl/v1/social_network_service.proto authurl/v1/webhook_service.proto)
 module=$(go list -m)
 package=$module/gen/authurlv1
-# Where Go keeps the code is no business of the protos: given here instead of as go_package there.
+# The code is a package of this module, not of the one that the protos name for everybody else.
 places=()
 for plugin in go go-grpc grpc-gateway; do
   places+=("--${plugin}_out=gen/.new" "--${plugin}_opt=module=$module")

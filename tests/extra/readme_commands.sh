@@ -15,6 +15,18 @@ clean_up() {
 }
 trap clean_up EXIT
 
+# What grpcurl lists by the server's reflection, authurl-call lists by itself.
+compare_lists() {
+  local address service
+  address=$(sed -nE 's/.*the server is running on ([0-9.:]+);.*/\1/p' "$home/grpcurl.out")
+  grpcurl -plaintext "$address" list | grep '^authurl\.' >"$home/services"
+  diff "$home/services" <("$call" "$address" list | grep '^authurl\.' | sort)
+  while read -r service; do
+    diff <(grpcurl -plaintext "$address" list "$service" </dev/null) <("$call" "$address" list "$service" | sort)
+  done <"$home/services"
+  echo "authurl-call lists what grpcurl does"
+}
+
 run_commands() {
   local waited
   HOME=$home/$1 deploy/quickstart.sh --listen 127.0.0.1:0 >"$home/$1.out" 2>&1 &
@@ -27,6 +39,7 @@ run_commands() {
   echo "== with $1"
   HOME=$home/$1 bash -euo pipefail -c "$commands" 2>&1 | tee "$home/$1.log"
   grep -q '"auth_url": "https://www.instagram.com/' "$home/$1.log" || { echo "FAILED: no authorization URL"; exit 1; }
+  [ "$1" = authurl-call ] || compare_lists
   kill -TERM "$pid"
   wait "$pid"
   pid=
