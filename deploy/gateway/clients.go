@@ -231,6 +231,9 @@ func (k *clients) serve(ctx context.Context, route traits, call func()) bool {
 		return false
 	}
 	defer func() { <-slots }()
+	if e := exchangeOf(ctx); e != nil {
+		e.waits = route.asksNetwork || route.waitsForEvents
+	}
 	call()
 	return true
 }

@@ -74,7 +74,7 @@ func readConfig(arguments []string, environment func(string) (string, bool), hel
 	flags.StringVar(&c.tlsCertFile, "tls_cert_file", "", "PEM `file` with the certificate to serve HTTPS with; read again when it changes")
 	flags.StringVar(&c.tlsKeyFile, "tls_key_file", "", "PEM `file` with its key")
 	flags.StringVar(&c.upstream, "upstream", "127.0.0.1:50051", "the authurl server: `host:port` or unix:/path")
-	flags.IntVar(&c.upstreamConnections, "upstream_connections", 2, "`number` of connections to the server")
+	flags.IntVar(&c.upstreamConnections, "upstream_connections", 2, "`number` of connections to the server, or as many as --max_requests needs; requests that wait have others")
 	flags.DurationVar(&c.upstreamTimeout, "upstream_timeout", 5*time.Second, "how long the server may take for a call")
 	flags.StringVar(&c.upstreamTLSCAFile, "upstream_tls_ca_file", "", "PEM `file` with the authority of the server's certificate; switches TLS on")
 	flags.StringVar(&c.upstreamTLSCertFile, "upstream_tls_cert_file", "", "PEM `file` with the certificate to show to the server (mTLS); read again when it changes")

@@ -71,7 +71,7 @@ func (d dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	case !isCleanPath(r) || r.URL.EscapedPath() != r.URL.Path:
-		d.refuse(w, r, failure{status: http.StatusNotFound, code: "PAGE_NOT_FOUND", message: "The console has no such page."})
+		d.refuse(w, r, failure{status: http.StatusNotFound, code: "PATH_NOT_FOUND", message: "The console has no such page."})
 		return
 	}
 	if r.Method == http.MethodPost {

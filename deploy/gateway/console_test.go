@@ -74,9 +74,9 @@ func TestConsoleWithinTheGateway(t *testing.T) {
 		{"GET", "/console", "", "", 303, ""},
 		{"GET", "/console/sign-in", "", "", 200, "<h1>Sign in</h1>"},
 		{"HEAD", "/console/sign-in", "", "", 200, ""},
-		{"GET", "/console//networks", "", "", 404, "PAGE_NOT_FOUND"},
-		{"GET", "/console/%6eetworks", "", "", 404, "PAGE_NOT_FOUND"},
-		{"GET", "/console/a%2fb", "", "", 404, "PAGE_NOT_FOUND"},
+		{"GET", "/console//networks", "", "", 404, "PATH_NOT_FOUND"},
+		{"GET", "/console/%6eetworks", "", "", 404, "PATH_NOT_FOUND"},
+		{"GET", "/console/a%2fb", "", "", 404, "PATH_NOT_FOUND"},
 		{"POST", "/console/sign-in", "{}", jsonType, 415, "not a form"},
 		{"POST", "/console/sign-in", strings.Repeat("a", maxBodyBytes+1), formType, 413, "larger than 64 KiB"},
 		{"POST", "/console/sign-in", "key=%zz", formType, 400, "not a form"},
@@ -106,7 +106,7 @@ func TestConsoleWithinTheGateway(t *testing.T) {
 	for _, event := range g.log.events("request") {
 		codes[event["code"]] = true
 	}
-	for _, code := range []string{"CROSS_ORIGIN_REQUEST", "NOT_SIGNED_IN", "UNSUPPORTED_MEDIA_TYPE", "BODY_TOO_LARGE", "PAGE_NOT_FOUND"} {
+	for _, code := range []string{"CROSS_ORIGIN_REQUEST", "NOT_SIGNED_IN", "UNSUPPORTED_MEDIA_TYPE", "BODY_TOO_LARGE", "PATH_NOT_FOUND"} {
 		if !codes[code] {
 			t.Errorf("%s is not in the log: %v", code, codes)
 		}

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -261,6 +263,47 @@ func TestWhoWaitsForAnEventTakesNoPlaceFromOthers(t *testing.T) {
 	if r := <-first; r.status != 200 {
 		t.Error(r)
 	}
+}
+
+// As many as may wait, at a server that carries no more calls on a connection than the real one.
+func TestAllWhoMayWaitLeaveRoomOnTheConnectionsForOthers(t *testing.T) {
+	release := make(chan struct{})
+	wait := func(ctx context.Context) {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+	}
+	server := &fakeServer{
+		events: func(ctx context.Context) (*authurlv1.ListEventsResponse, error) {
+			wait(ctx)
+			return &authurlv1.ListEventsResponse{}, nil
+		},
+		hosted: func(ctx context.Context, _ *authurlv1.CompleteHostedAuthRequest) (*authurlv1.CompleteHostedAuthResponse, error) {
+			wait(ctx)
+			return &authurlv1.CompleteHostedAuthResponse{}, nil
+		},
+	}
+	g := startGateway(t, "--upstream="+server.start(t, grpc.MaxConcurrentStreams(callsOfConnection)), "--max_network_requests=300", "--max_waiting_requests=512")
+	var waiting sync.WaitGroup
+	for i := range 512 + 300 {
+		path := eventsPath + "?wait=15"
+		if i >= 512 {
+			path = "/v1/social-networks/github/callback?code=c&state=s"
+		}
+		waiting.Go(func() { send(t, "GET", g.url+path, "") })
+	}
+	eventually(t, "all of them wait", func() bool { return server.seen() == 512+300 })
+	for range 8 {
+		if r := send(t, "GET", g.url+webhooksPath, ""); r.status != 200 {
+			t.Error(r)
+		}
+	}
+	if r := send(t, "GET", g.url+"/readyz", ""); r.status != 200 {
+		t.Error(r)
+	}
+	close(release)
+	waiting.Wait()
 }
 
 func TestErrorsOfEventsAndWebhooksKeepTheirCode(t *testing.T) {

@@ -24,6 +24,8 @@ type exchange struct {
 	route string
 	code  string
 	cause string
+	// It may wait for a network, or for an event.
+	waits bool
 	// Whether anybody has begun to read the request's body.
 	bodyRead bool
 	// The client went away while the server was asked: nobody reads the reply.

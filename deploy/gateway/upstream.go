@@ -62,11 +62,27 @@ var errNoRoomForReply = status.Error(codes.ResourceExhausted, "there is no room 
 
 var errUpstreamDown = status.Error(codes.Unavailable, "no connection to the server")
 
+// How many calls one connection carries at a time: the server's --max_concurrent_streams, as it comes.
+const callsOfConnection = 128
+
 // pool is the one set of connections to the server. It is what the generated handlers call.
 type pool struct {
 	connections []*grpc.ClientConn
-	meters      *meters
-	next        atomic.Uint32
+	// For calls that wait for a network or an event. On the connections of the others a few hundred of them would leave
+	// no room. They are opened when they are needed, the first ones first.
+	patient []*patientConnection
+	meters  *meters
+	next    atomic.Uint32
+}
+
+type patientConnection struct {
+	*grpc.ClientConn
+	underWay atomic.Int32
+}
+
+// connectionsFor is how many it takes for so many calls.
+func connectionsFor(calls int) int {
+	return (calls + callsOfConnection - 1) / callsOfConnection
 }
 
 func dial(c config) (*pool, error) {
@@ -96,7 +112,7 @@ func dial(c config) (*pool, error) {
 		grpc.WithUserAgent("authurl-gateway/" + version),
 	}
 	p := &pool{}
-	for range c.upstreamConnections {
+	for range max(c.upstreamConnections, connectionsFor(c.maxRequests)) {
 		connection, err := grpc.NewClient(target, options...)
 		if err != nil {
 			p.Close()
@@ -105,11 +121,22 @@ func dial(c config) (*pool, error) {
 		p.connections = append(p.connections, connection)
 		connection.Connect()
 	}
+	for range connectionsFor(c.maxNetworkRequests + c.maxWaitingRequests) {
+		connection, err := grpc.NewClient(target, options...)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.patient = append(p.patient, &patientConnection{ClientConn: connection})
+	}
 	return p, nil
 }
 
 func (p *pool) Close() {
 	for _, connection := range p.connections {
+		connection.Close()
+	}
+	for _, connection := range p.patient {
 		connection.Close()
 	}
 }
@@ -121,9 +148,15 @@ func (p *pool) Invoke(ctx context.Context, method string, args, reply any, optio
 }
 
 func (p *pool) invoke(ctx context.Context, method string, args, reply any, options []grpc.CallOption) error {
+	connections := p.connections
+	if e := exchangeOf(ctx); e != nil && e.waits {
+		connection := p.takePatient()
+		defer connection.underWay.Add(-1)
+		connections = []*grpc.ClientConn{connection.ClientConn}
+	}
 	giveUp := time.Now().Add(patience)
 	for pause := firstPause; ; pause *= 2 {
-		connection, err := p.ready(ctx, giveUp)
+		connection, err := p.ready(ctx, connections, giveUp)
 		if err != nil {
 			return err
 		}
@@ -158,18 +191,31 @@ func (p *pool) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 	return nil, status.Error(codes.Unimplemented, "the API has no streams")
 }
 
+// takePatient is the first connection with room for one more. There are enough of them for all that the bounds let in.
+func (p *pool) takePatient() *patientConnection {
+	for _, connection := range p.patient {
+		if connection.underWay.Add(1) <= callsOfConnection {
+			return connection
+		}
+		connection.underWay.Add(-1)
+	}
+	last := p.patient[len(p.patient)-1]
+	last.underWay.Add(1)
+	return last
+}
+
 // ready takes the connections in turn and prefers one that is up. Where none is, it waits for the one whose turn it is:
 // a server that is just being restarted costs a moment, one that is down a quick error and never a hang.
-func (p *pool) ready(ctx context.Context, giveUp time.Time) (*grpc.ClientConn, error) {
-	turn := int(p.next.Add(1) % uint32(len(p.connections)))
-	for i := range p.connections {
-		connection := p.connections[(turn+i)%len(p.connections)]
+func (p *pool) ready(ctx context.Context, connections []*grpc.ClientConn, giveUp time.Time) (*grpc.ClientConn, error) {
+	turn := int(p.next.Add(1) % uint32(len(connections)))
+	for i := range connections {
+		connection := connections[(turn+i)%len(connections)]
 		if connection.GetState() == connectivity.Ready {
 			return connection, nil
 		}
 		connection.Connect()
 	}
-	connection := p.connections[turn]
+	connection := connections[turn]
 	ctx, cancel := context.WithDeadline(ctx, giveUp)
 	defer cancel()
 	for {

@@ -108,7 +108,7 @@ func (j cookieJar) seal(name string, value any) string {
 }
 
 func (j cookieJar) open(name, sealed string, value any) bool {
-	bytes, err := base64.RawURLEncoding.DecodeString(sealed)
+	bytes, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if err != nil {
 		return false
 	}
