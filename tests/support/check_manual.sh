@@ -36,10 +36,11 @@ SCRIPT
 chmod 0755 /usr/local/bin/journalctl
 # Packages do not start services where systemd is not running; and nothing needs to be drained here.
 mkdir -p /run/stand-in
+exec 3>&1 # What a page prints goes elsewhere.
 clean_up() {
   local code=$?
   set +v
-  [ "$code" = 0 ] || { echo "the last command ended with $code; the page's output:"; show; }
+  [ "$code" = 0 ] || { echo "the last command ended with $code; the page's output:"; show; } >&3
   systemctl stop authurl-gateway authurl >/dev/null 2>&1 || true
 }
 trap clean_up EXIT
@@ -78,6 +79,9 @@ echo fedcba9876543210 >new-secret
 ring=$(cat /etc/authurl/key-ring)
 old_admin=$ADMIN
 
+# The page says that a day has passed.
+sed -i "s|^journalctl -u authurl -o cat . grep '\"event\":\"resealed\"'$|await_resealed; &|" manual/secrets.md
+await_resealed() { timeout 30 sh -c "until grep -q '\"event\":\"resealed\"' /run/stand-in/authurl.log; do sleep 0.1; done"; }
 page secrets.md
 [ "$(grep -vc '^#' /etc/authurl/key-ring)" = 1 ] || fail "an old key is still in the key ring"
 if grep -qxF "$(grep -v '^#' <<<"$ring")" /etc/authurl/key-ring; then fail "the key ring was not rotated"; fi
