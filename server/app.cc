@@ -324,7 +324,7 @@ absl::Status App::StartServing() {
   event_waiters_ = std::make_unique<EventWaiters>(
       store_->events(), *flow_threads_,
       EventWaiters::Limits{.all = std::max(1, config_.max_outbound_calls / 2)});
-  events_ = std::make_unique<EventService>(*store_, *event_waiters_, *flow_threads_);
+  events_ = std::make_unique<EventService>(*store_, catalog_, *event_waiters_, *flow_threads_);
   account_transfer_ =
       std::make_unique<AccountTransfer>(tools, sealer_, *grant_refresher_, admission_);
   AddService(OrganizationDescriptor(), organizations_->Methods());
@@ -335,6 +335,7 @@ absl::Status App::StartServing() {
   event_deliverer_ = std::make_unique<EventDeliverer>(
       EventDeliverer::Tools{.http = *http_client_,
                             .store = *store_,
+                            .catalog = catalog_,
                             .clock = clock_,
                             .random = random_,
                             .metrics = webhook_metrics_},
