@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "core/call_context.h"
 #include "core/errors.h"
+#include "server/flow/refresh_time.h"
 #include "storage/connecting.h"
 
 namespace authurl {

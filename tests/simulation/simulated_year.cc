@@ -33,7 +33,7 @@
 #include "core/crypto/key_ring.h"
 #include "core/crypto/sealer.h"
 #include "server/flow/needs_reconnect.h"
-#include "server/flow/refresh_grant.h"
+#include "server/flow/refresh_time.h"
 #include "storage/credential_store.h"
 #include "storage/digest_id.h"
 #include "storage/sqlite/sqlite_backend.h"
