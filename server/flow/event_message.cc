@@ -56,8 +56,9 @@ constexpr std::array<Wording, 18> kFailures = {{
     {"TOO_MANY_ACCOUNTS",
      "The organisation has as many accounts as it may have, or $0 offers too many to choose among"},
     {"RATE_LIMITED",
-     "Too many connections of the organisation were under way or waited for a choice. The person "
-     "can begin again later"},
+     "An account of $0 could not be connected: too many of the organisation's connections were "
+     "under "
+     "way, or waited for a choice. The person can begin again later"},
 }};
 
 constexpr std::array<Wording, 3> kRemovals = {{
