@@ -44,6 +44,13 @@ void SetDue(std::optional<absl::Time> due_at, Grant& grant) {
 
 }  // namespace
 
+bool IsLeased(const Grant& grant, absl::Time now) {
+  constexpr absl::Duration kClocksDiffer = absl::Minutes(10);
+  const absl::Time until = absl::FromUnixMillis(grant.lease_until_ms());
+  return !grant.lease_holder().empty() && now < until &&
+         until <= now + kRefreshLease + kClocksDiffer;
+}
+
 absl::StatusOr<GrantStore::Fetched> GrantStore::Fetch(const CallContext& context,
                                                       absl::string_view org_id,
                                                       absl::string_view grant_id) {
@@ -140,8 +147,7 @@ absl::StatusOr<GrantStore::Lease> GrantStore::TakeLease(const CallContext& conte
         if (!fetched.ok()) return fetched.status();
         Grant& grant = fetched->opened.grant;
         if (grant.disconnected_at_ms() != 0) return GrantNotFound(grant_id);
-        const bool is_held = !grant.lease_holder().empty() && grant.lease_holder() != holder &&
-                             absl::ToUnixMillis(now) < grant.lease_until_ms();
+        const bool is_held = grant.lease_holder() != holder && IsLeased(grant, now);
         if (!is_held) {
           grant.set_lease_holder(holder.data(), holder.size());
           grant.set_lease_until_ms(absl::ToUnixMillis(now + kRefreshLease));

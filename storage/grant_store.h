@@ -30,6 +30,10 @@
 namespace authurl {
 
 inline constexpr absl::Duration kRefreshLease = absl::Seconds(60);
+// Whether somebody may be refreshing the grant. A lease that ends later than one does that is taken
+// now, by more than clocks of several servers differ, is of a clock that was ahead and was put
+// right since: whoever took it is not waited for until then.
+bool IsLeased(const record::v1::Grant& grant, absl::Time now);
 
 // A grant with its tokens, which are wiped at its end.
 struct OpenedGrant {

@@ -197,8 +197,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   // Whether somebody had the lease and never ended it, who may have sent the refresh token.
   bool WasAbandoned() const {
     const Grant& before = found_->grant;
-    return !before.lease_holder().empty() &&
-           before.lease_until_ms() <= absl::ToUnixMillis(tools_.clock()) &&
+    return !before.lease_holder().empty() && !IsLeased(before, tools_.clock()) &&
            before.generation() == leased_->grant.generation();
   }
 
