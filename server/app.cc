@@ -321,23 +321,27 @@ absl::Status App::StartServing() {
   auth_completer_ = std::make_unique<AuthCompleter>(
       tools, sealer_, AuthCompleter::Options{.max_flows = config_.max_outbound_calls});
   grant_refresher_ = std::make_unique<GrantRefresher>(tools, SteadyNow);
-  social_accounts_ = std::make_unique<SocialAccountService>(
-      tools, sealer_, *auth_completer_, *grant_refresher_, admission_,
-      SocialAccountService::Options{.public_base_url = config_.public_base_url});
+  flow_completion_ = std::make_unique<FlowCompletion>(
+      tools, sealer_, *auth_completer_, admission_,
+      FlowCompletion::Options{.public_base_url = config_.public_base_url});
+  social_accounts_ =
+      std::make_unique<SocialAccountService>(tools, sealer_, *grant_refresher_, admission_);
   event_waiters_ = std::make_unique<EventWaiters>(
       store_->events(), *event_threads_,
       EventWaiters::Limits{.all = std::max(1, config_.max_outbound_calls / 2)});
-  events_ = std::make_unique<EventService>(*store_, *event_waiters_, *event_threads_);
+  events_ = std::make_unique<EventService>(*store_, catalog_, *event_waiters_, *event_threads_);
   account_transfer_ =
       std::make_unique<AccountTransfer>(tools, sealer_, *grant_refresher_, admission_);
   AddService(OrganizationDescriptor(), organizations_->Methods());
   AddService(EventDescriptor(), events_->Methods());
   std::vector<Method> of_accounts = social_accounts_->Methods();
+  for (Method& method : flow_completion_->Methods()) of_accounts.push_back(std::move(method));
   for (Method& method : account_transfer_->Methods()) of_accounts.push_back(std::move(method));
   AddService(SocialAccountDescriptor(), std::move(of_accounts));
   event_deliverer_ = std::make_unique<EventDeliverer>(
       EventDeliverer::Tools{.http = *http_client_,
                             .store = *store_,
+                            .catalog = catalog_,
                             .clock = clock_,
                             .random = random_,
                             .metrics = webhook_metrics_},

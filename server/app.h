@@ -21,6 +21,7 @@
 #include "server/api/account_transfer.h"
 #include "server/api/auth_url_service.h"
 #include "server/api/event_service.h"
+#include "server/api/flow_completion.h"
 #include "server/api/organization_service.h"
 #include "server/api/social_account_service.h"
 #include "server/api/social_network_service.h"
@@ -154,6 +155,7 @@ class App final {
   std::unique_ptr<DueChecker> due_checker_;
   std::unique_ptr<GrantWatcher> grant_watcher_;
   std::unique_ptr<EventDeliverer> event_deliverer_;
+  std::unique_ptr<FlowCompletion> flow_completion_;
   std::unique_ptr<SocialAccountService> social_accounts_;
   std::unique_ptr<AccountTransfer> account_transfer_;
   std::unique_ptr<EventWaiters> event_waiters_;

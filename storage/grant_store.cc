@@ -54,6 +54,10 @@ absl::StatusOr<OpenedGrant> OpenGrantRow(const RecordSealer& sealer, const Row& 
   return OpenedGrant{*std::move(grant), *std::move(tokens)};
 }
 
+bool IsLeased(const Grant& grant, absl::Time now) {
+  return !grant.lease_holder().empty() && IsLeaseHeld(grant.lease_until_ms(), kRefreshLease, now);
+}
+
 absl::StatusOr<GrantStore::Fetched> GrantStore::Fetch(const CallContext& context,
                                                       absl::string_view org_id,
                                                       absl::string_view grant_id) {
@@ -147,8 +151,7 @@ absl::StatusOr<GrantStore::Lease> GrantStore::TakeLease(const CallContext& conte
         if (!fetched.ok()) return fetched.status();
         Grant& grant = fetched->opened.grant;
         if (grant.disconnected_at_ms() != 0) return GrantNotFound(grant_id);
-        const bool is_held = !grant.lease_holder().empty() && grant.lease_holder() != holder &&
-                             IsLeaseHeld(grant.lease_until_ms(), kRefreshLease, now);
+        const bool is_held = grant.lease_holder() != holder && IsLeased(grant, now);
         if (!is_held) {
           grant.set_lease_holder(holder.data(), holder.size());
           grant.set_lease_until_ms(absl::ToUnixMillis(now + kRefreshLease));

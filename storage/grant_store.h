@@ -32,6 +32,9 @@ namespace authurl {
 
 inline constexpr absl::Duration kRefreshLease = absl::Seconds(60);
 
+// Whether somebody may be refreshing the grant (storage/lease.h).
+bool IsLeased(const record::v1::Grant& grant, absl::Time now);
+
 // A grant with its tokens, which are wiped at its end.
 struct OpenedGrant {
   record::v1::Grant grant;

@@ -7,7 +7,7 @@
 
 namespace authurl {
 
-std::string WebhookBody(absl::string_view id, absl::string_view type,
+std::string WebhookBody(absl::string_view id, absl::string_view type, absl::string_view message,
                         const record::v1::Event& event) {
   // In this order, so that people find what they look for.
   nlohmann::ordered_json data;
@@ -30,6 +30,7 @@ std::string WebhookBody(absl::string_view id, absl::string_view type,
   put("reason", event.reason());
   put("webhookId", event.webhook_id());
   for (const std::string& changed : event.changed()) data["changed"].push_back(changed);
+  put("message", message);
   nlohmann::ordered_json body;
   body["type"] = std::string(type);
   body["timestamp"] = created;

@@ -11,8 +11,9 @@
 namespace authurl {
 
 // {"type": …, "timestamp": …, "data": {…}}: the data has the members that are not empty, by their
-// REST names. `id` and `type` are what callers know the event by: "ev_…", "account.connected".
-std::string WebhookBody(absl::string_view id, absl::string_view type,
+// REST names. `id` and `type` are what callers know the event by: "ev_…", "account.connected";
+// `message` says it in a sentence.
+std::string WebhookBody(absl::string_view id, absl::string_view type, absl::string_view message,
                         const record::v1::Event& event);
 
 }  // namespace authurl

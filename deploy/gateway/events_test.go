@@ -52,11 +52,11 @@ func TestShapesOfEventsAndWebhooks(t *testing.T) {
 	}{
 		{"events", "GET", eventsPath + "?after=ev_1&limit=2&wait=15&types=account.needs_reconnect,account.updated&accountId=sa_0&tenantId=customer_42", "",
 			&authurlv1.ListEventsResponse{Events: []*authurlv1.Event{
-				{Id: "ev_000643f1a2b3c4d5", Type: "account.needs_reconnect", CreatedAt: at, AccountId: "sa_0", SocialNetworkId: "sn_1", Network: "x", TenantId: "customer_42", Reason: "REFRESH_DEAD"},
+				{Id: "ev_000643f1a2b3c4d5", Type: "account.needs_reconnect", CreatedAt: at, AccountId: "sa_0", SocialNetworkId: "sn_1", Network: "x", TenantId: "customer_42", Reason: "REFRESH_DEAD", Message: "X no longer takes the refresh token. The person must connect again"},
 				{Id: "ev_000643f1a2b3c4d6", Type: "account.updated", CreatedAt: at, AccountId: "sa_0", SocialNetworkId: "sn_1", Network: "mastodon", Instance: "m.example", Variant: "v", TenantId: "customer_42", FlowId: "AQG5", Changed: []string{"connection", "scopes"}},
 				{Id: "ev_000643f1a2b3c4d7", Type: "webhook.disabled", CreatedAt: at, Reason: "GONE", WebhookId: "wh_0"},
 			}, NextAfter: "ev_000643f1a2b3c4d7", HasMore: true, Unreadable: 1},
-			&authurlv1.ListEventsRequest{After: "ev_1", PageSize: 2, Wait: durationpb.New(15 * time.Second), Types: []string{"account.needs_reconnect", "account.updated"}, AccountId: "sa_0", TenantId: "customer_42"}},
+			&authurlv1.ListEventsRequest{After: "ev_1", PageSize: 2, Wait: durationpb.New(15 * time.Second), Types: []string{"account.needs_reconnect", "account.updated"}, AccountId: proto.String("sa_0"), TenantId: proto.String("customer_42")}},
 		{"events_none", "GET", eventsPath, "", &authurlv1.ListEventsResponse{}, &authurlv1.ListEventsRequest{}},
 		{"webhook_created", "POST", webhooksPath, `{"url":"https://app.example.com/webhooks/authurl?a=b&c=d","event_types":["account.needs_reconnect"],"description":"Ours"}`,
 			&authurlv1.CreateWebhookResponse{Webhook: someWebhook(), Secret: testSecret},
@@ -106,9 +106,12 @@ func TestQueriesOfEventsAndOfTheExport(t *testing.T) {
 	server := &fakeServer{}
 	g := startGateway(t, "--upstream="+server.start(t))
 	for query, want := range map[string]string{
-		"":                             `{}`,
-		"after=&page_size=7":           `{"pageSize":7}`,
-		"pageSize=7&account_id=sa_1":   `{"pageSize":7,"accountId":"sa_1"}`,
+		"":                           `{}`,
+		"after=&page_size=7":         `{"pageSize":7}`,
+		"pageSize=7&account_id=sa_1": `{"pageSize":7,"accountId":"sa_1"}`,
+		// Not as if they were left out: the server refuses them.
+		"account_id=":                  `{"accountId":""}`,
+		"tenantId=":                    `{"tenantId":""}`,
 		"wait=0":                       `{"wait":"0s"}`,
 		"wait=2.5":                     `{"wait":"2.5s"}`,
 		"wait=15s":                     `{"wait":"15s"}`,

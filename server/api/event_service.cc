@@ -13,6 +13,7 @@
 #include "core/field_rules.h"
 #include "server/api/paging.h"
 #include "server/api/timestamps.h"
+#include "server/flow/event_message.h"
 #include "server/observe/log.h"
 
 namespace authurl {
@@ -27,6 +28,7 @@ constexpr int kDefaultEvents = 100;
 constexpr int kMaxEvents = 1000;
 // That a call looks at, however few of them pass its filters.
 constexpr int kMaxLookedAt = 1000;
+constexpr size_t kMaxAccountIdBytes = 64;
 
 struct Filter {
   std::vector<record::v1::EventType> types;
@@ -44,7 +46,7 @@ struct Filter {
 
 }  // namespace
 
-v1::Event ShowEvent(const NumberedEvent& event) {
+v1::Event ShowEvent(const NetworkCatalog& catalog, const NumberedEvent& event) {
   const Event& from = event.event;
   v1::Event shown;
   shown.set_id(EventIdOf(event.number));
@@ -61,6 +63,7 @@ v1::Event ShowEvent(const NumberedEvent& event) {
   shown.set_reason(from.reason());
   shown.set_webhook_id(from.webhook_id());
   *shown.mutable_changed() = from.changed();
+  shown.set_message(EventMessage(catalog, from));
   return shown;
 }
 
@@ -108,7 +111,12 @@ void EventService::ListEvents(const Caller& caller, const v1::ListEventsRequest&
   if (wait < absl::ZeroDuration() || wait > kMaxWait) {
     violations.Add("wait", "must be from 0 to 15 s");
   }
+  if (request.has_account_id()) {
+    CheckText("account_id", request.account_id(), 1, kMaxAccountIdBytes, violations);
+  }
+  if (request.has_tenant_id()) CheckTenantId(request.tenant_id(), violations);
   if (!violations.empty()) return call->completion(violations.ToStatus());
+  // Empty where they are not set, which lets all through.
   call->filter.account_id = request.account_id();
   call->filter.tenant_id = request.tenant_id();
   call->org_id = caller.org_id;
@@ -154,7 +162,7 @@ absl::StatusOr<v1::ListEventsResponse> EventService::Read(Call& call) const {
     for (size_t i = 0; i < page->events.size() && !is_full; ++i) {
       const NumberedEvent& event = page->events[i];
       if (!call.filter.Passes(event.event)) continue;
-      v1::Event shown = ShowEvent(event);
+      v1::Event shown = ShowEvent(catalog_, event);
       bytes += shown.ByteSizeLong();
       *response.add_events() = std::move(shown);
       is_full = response.events_size() >= call.page_size || bytes >= kMaxPageBytes;

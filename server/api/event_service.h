@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "authurl/record/v1/record.pb.h"
 #include "authurl/v1/event_service.pb.h"
+#include "core/catalog/network_catalog.h"
 #include "server/flow/await_events.h"
 #include "server/serving/method.h"
 #include "server/system/clock.h"
@@ -16,13 +17,14 @@
 namespace authurl {
 
 // An event as callers see it.
-v1::Event ShowEvent(const NumberedEvent& event);
+v1::Event ShowEvent(const NetworkCatalog& catalog, const NumberedEvent& event);
 
 // Safe to use from many threads at once. Everything it refers to must outlive it.
 class EventService final {
  public:
-  EventService(CredentialStore& store, EventWaiters& waiters, ThreadPool& pool)
-      : store_(store), waiters_(waiters), pool_(pool) {}
+  EventService(CredentialStore& store, const NetworkCatalog& catalog, EventWaiters& waiters,
+               ThreadPool& pool)
+      : store_(store), catalog_(catalog), waiters_(waiters), pool_(pool) {}
 
   void ListEvents(const Caller& caller, const v1::ListEventsRequest& request,
                   ResponseCompletion<v1::ListEventsResponse> completion) const;
@@ -37,6 +39,7 @@ class EventService final {
   absl::StatusOr<v1::ListEventsResponse> Read(Call& call) const;
 
   CredentialStore& store_;
+  const NetworkCatalog& catalog_;
   EventWaiters& waiters_;
   ThreadPool& pool_;
 };

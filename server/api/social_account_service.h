@@ -1,4 +1,5 @@
-// social_account_service.h: the handlers of authurl.v1.SocialAccountService.
+// social_account_service.h: the handlers of authurl.v1.SocialAccountService that look after
+// accounts. flow_completion.h has those that connect them, account_transfer.h those that move them.
 #pragma once
 
 #include <optional>
@@ -13,14 +14,12 @@
 #include "authurl/v1/social_account_service.pb.h"
 #include "core/crypto/sealer.h"
 #include "server/flow/check_account.h"
-#include "server/flow/complete_auth.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/refresh_grant.h"
 #include "server/flow/revoke_grant.h"
 #include "server/flow/token_at_hand.h"
 #include "server/serving/admission.h"
 #include "server/serving/method.h"
-#include "server/system/token_buckets.h"
 #include "storage/credential_store.h"
 
 namespace authurl {
@@ -28,30 +27,8 @@ namespace authurl {
 // Safe to use from many threads at once. Everything it refers to must outlive it.
 class SocialAccountService final {
  public:
-  struct Options {
-    // "https://host[:port][/path]" below which the gateway serves the hosted callback; empty for
-    // none.
-    std::string public_base_url;
-  };
-
-  SocialAccountService(const FlowTools& tools, const Sealer& sealer, AuthCompleter& completer,
-                       GrantRefresher& refresher, Admission& admission, Options options);
-
-  void CompleteAuth(const Caller& caller, const v1::CompleteAuthRequest& request,
-                    ResponseCompletion<v1::CompleteAuthResponse> completion) const;
-  void CompleteHostedAuth(const Caller& caller, const v1::CompleteHostedAuthRequest& request,
-                          ResponseCompletion<v1::CompleteHostedAuthResponse> completion) const;
-  absl::Status OpenAuthResponse(const Caller& caller, const v1::OpenAuthResponseRequest& request,
-                                v1::OpenAuthResponseResponse& response) const;
-  absl::Status GetAuthFlow(const Caller& caller, const v1::GetAuthFlowRequest& request,
-                           v1::GetAuthFlowResponse& response) const;
-
-  absl::Status GetPendingConnection(const Caller& caller,
-                                    const v1::GetPendingConnectionRequest& request,
-                                    v1::GetPendingConnectionResponse& response) const;
-  absl::Status FinalizePendingConnection(const Caller& caller,
-                                         const v1::FinalizePendingConnectionRequest& request,
-                                         v1::FinalizePendingConnectionResponse& response) const;
+  SocialAccountService(const FlowTools& tools, const Sealer& sealer, GrantRefresher& refresher,
+                       Admission& admission);
 
   absl::Status ListSocialAccounts(const Caller& caller,
                                   const v1::ListSocialAccountsRequest& request,
@@ -81,15 +58,6 @@ class SocialAccountService final {
   std::vector<Method> Methods() const;
 
  private:
-  struct FoundFlow {
-    absl::Time expires_at;  // Of its state.
-    std::optional<record::v1::Flow> flow;
-  };
-  // INVALID_PAYLOAD where the id is none of the caller's organisation.
-  absl::StatusOr<FoundFlow> FindFlow(const Caller& caller, absl::string_view flow_id) const;
-  // The id of what is to be finalized. SESSION_NOT_FOUND.
-  absl::StatusOr<std::string> FindPending(
-      const Caller& caller, const v1::FinalizePendingConnectionRequest& request) const;
   absl::Status CountInto(const CallContext& context, const Caller& caller,
                          const AccountFilter& filter, const v1::ListSocialAccountsRequest& request,
                          v1::ListSocialAccountsResponse& response) const;
@@ -101,14 +69,10 @@ class SocialAccountService final {
   const FlowTools tools_;
   const Sealer& sealer_;
   CredentialStore& store_;
-  AuthCompleter& completer_;
   GrantRefresher& refresher_;
   const AccountChecker checker_;
   const GrantRevoker revoker_;
   Admission& admission_;
-  const Options options_;
-  // Of those who have no API key.
-  mutable TokenBuckets browsers_;  // By address.
 };
 
 }  // namespace authurl

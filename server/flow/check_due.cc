@@ -11,14 +11,12 @@
 #include "core/call_context.h"
 #include "core/catalog/endpoint.h"
 #include "core/errors.h"
-#include "server/observe/log.h"
 
 namespace authurl {
 namespace {
 
 // Few, as others may check them before their turn comes.
 constexpr int kUnconfirmedPage = 16;
-constexpr absl::Duration kUnconfirmedListTime = absl::Seconds(15);
 constexpr absl::Duration kCheckTime = absl::Seconds(40);
 // A little faster than once in an interval, so that those that failed have their turn as well.
 constexpr double kHaste = 1.25;
@@ -43,7 +41,11 @@ NetworkPace::Result PaceResultOf(const absl::StatusOr<CheckedAccount>& checked, 
 
 DueChecks::DueChecks(const FlowTools& tools, GrantRefresher& refresher, NetworkPace& pace,
                      Options options)
-    : tools_(tools), checker_(tools, refresher), pace_(pace), options_(std::move(options)) {}
+    : tools_(tools),
+      checker_(tools, refresher),
+      pace_(pace),
+      options_(std::move(options)),
+      pages_(kUnconfirmedPage, "unconfirmed_accounts_not_listed") {}
 
 absl::Duration DueChecks::Step() {
   const absl::Time now = options_.steady();
@@ -61,26 +63,15 @@ absl::Duration DueChecks::Step() {
   return absl::ZeroDuration();
 }
 
-int DueChecks::under_way() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return under_way_;
-}
-
-void DueChecks::Wait() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  ended_.wait(lock, [this] { return under_way_ == 0; });
-}
-
 void DueChecks::BeginRound() {
-  cursor_ = DuePosition();
-  is_last_page_ = false;
+  pages_.Begin(DuePosition());
   is_in_round_ = true;
 }
 
 void DueChecks::SetRate() {
   const absl::Time now = options_.steady();
   if (now < counted_at_ + kCountAgain) return;
-  const CallContext context(absl::Now() + kUnconfirmedListTime);
+  const CallContext context(absl::Now() + kDueLookTime);
   const auto counts = tools_.store.accounts().CountByStatus(context);
   if (!counts.ok()) return;
   const auto accounts = static_cast<double>(std::max<int64_t>(counts->active, 1));
@@ -91,17 +82,13 @@ void DueChecks::SetRate() {
 void DueChecks::ReadPage() {
   const absl::Duration pause =
       std::clamp(options_.interval / kCheckRounds, kShortestCheckPause, kLongestCheckPause);
-  if (is_last_page_) return EndRound(pause);
+  if (pages_.is_over()) return EndRound(pause);
   SetRate();
-  const CallContext context(absl::Now() + kUnconfirmedListTime);
-  auto page = tools_.store.accounts().ListUnconfirmed(
-      context, cursor_, tools_.clock() - options_.interval, kUnconfirmedPage);
-  if (std::exchange(has_failed_, !page.ok()) != has_failed_ && !page.ok()) {
-    Log(LogLevel::kWarning, "unconfirmed_accounts_not_listed", {{"cause", CauseOf(page.status())}});
-  }
+  const absl::Time before = tools_.clock() - options_.interval;
+  auto page = pages_.Read([&](const CallContext& context, const DuePosition& after, int limit) {
+    return tools_.store.accounts().ListUnconfirmed(context, after, before, limit);
+  });
   if (!page.ok() || page->empty()) return EndRound(pause);
-  is_last_page_ = page->size() < kUnconfirmedPage;
-  cursor_ = page->back().position;
   page_.assign(std::make_move_iterator(page->begin()), std::make_move_iterator(page->end()));
 }
 
@@ -124,10 +111,7 @@ void DueChecks::BeginOrPass(const AccountStore::UnconfirmedAccount& account) {
   const std::string name = NetworkPace::NameOf(account.network, instance);
   if (pace_.TryBegin(name) > absl::ZeroDuration()) return;
   next_check_ = options_.steady() + between_checks_;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ++under_way_;
-  }
+  under_way_.Begin();
   const CallContext& work = *context;
   checker_.Check(org_id, account.position.id, work,
                  [this, name, begun = tools_.clock(),
@@ -138,11 +122,7 @@ void DueChecks::BeginOrPass(const AccountStore::UnconfirmedAccount& account) {
 
 void DueChecks::OnEnd(const std::string& name, NetworkPace::Result result) {
   pace_.End(name, result, kRequestsOfCheck);
-  // Under the lock, as this may end once none is under way.
-  const std::lock_guard<std::mutex> lock(mutex_);
-  --under_way_;
-  options_.on_end();
-  ended_.notify_all();
+  under_way_.End(options_.on_end);
 }
 
 DueChecker::DueChecker(const FlowTools& tools, GrantRefresher& refresher, NetworkPace& pace,

@@ -7,19 +7,19 @@
 // round, which is some time away.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <string>
 
 #include "absl/time/time.h"
 #include "server/flow/check_account.h"
+#include "server/flow/due_pages.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/network_pace.h"
 #include "server/flow/refresh_grant.h"
 #include "server/system/clock.h"
 #include "server/system/step_thread.h"
+#include "server/system/under_way.h"
 #include "storage/account_store.h"
 #include "storage/backend.h"
 
@@ -49,9 +49,9 @@ class DueChecks final {
   absl::Duration Step();
 
   // For any thread, here and below.
-  int under_way() const;
+  int under_way() const { return under_way_.count(); }
   // Waits for those that are under way: the HTTP client that stops ends them.
-  void Wait();
+  void Wait() { under_way_.Wait(); }
 
  private:
   void BeginRound();
@@ -69,18 +69,14 @@ class DueChecks final {
 
   // Of the thread that calls Step().
   bool is_in_round_ = false;
-  bool is_last_page_ = false;
-  bool has_failed_ = false;  // To list the accounts, the last time.
   absl::Time next_round_ = absl::InfinitePast();
   absl::Time next_check_ = absl::InfinitePast();
   absl::Time counted_at_ = absl::InfinitePast();
   absl::Duration between_checks_ = absl::Seconds(1);
-  DuePosition cursor_;
+  DuePages<AccountStore::UnconfirmedAccount> pages_;
   std::deque<AccountStore::UnconfirmedAccount> page_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable ended_;
-  int under_way_ = 0;  // Guarded by mutex_.
+  UnderWay under_way_;
 };
 
 // Does it on a thread of its own.

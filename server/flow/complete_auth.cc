@@ -11,7 +11,7 @@
 #include "core/flow/session_token.h"
 #include "server/flow/connection.h"
 #include "server/flow/read_consent.h"
-#include "server/flow/refresh_grant.h"
+#include "server/flow/refresh_time.h"
 #include "server/flow/revoke_grant.h"
 #include "server/observe/log.h"
 #include "storage/store_errors.h"

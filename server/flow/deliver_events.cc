@@ -9,6 +9,7 @@
 #include "core/api_key.h"
 #include "core/errors.h"
 #include "core/flow/webhook_body.h"
+#include "server/flow/event_message.h"
 #include "server/observe/log.h"
 #include "storage/webhook_store.h"
 
@@ -103,7 +104,8 @@ void EventDeliverer::Test(const OpenedWebhook& opened, const CallContext& contex
   event.set_created_at_ms(absl::ToUnixMillis(now));
   event.set_webhook_id(webhook.id());
   HttpRequest request =
-      DeliveryRequest(webhook.url(), opened.keys, id, WebhookBody(id, kTestEventType, event), now);
+      DeliveryRequest(webhook.url(), opened.keys, id,
+                      WebhookBody(id, kTestEventType, kTestEventMessage, event), now);
   CallTarget target = {.network = kWebhookTarget, .org_id = org_id, .trust = HostTrust::kReceiver};
   tools_.http.Send(std::move(request), std::move(target), context,
                    [this, org_id, &context,
@@ -245,6 +247,7 @@ void EventDeliverer::StartWaiting() {
       auto run = std::make_shared<WebhookRun>(
           DeliveryTools{.http = tools_.http,
                         .store = tools_.store,
+                        .catalog = tools_.catalog,
                         .pool = pool_,
                         .slots = slots_,
                         .metrics = tools_.metrics,

@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/call_context.h"
+#include "core/catalog/network_catalog.h"
 #include "core/crypto/crypto.h"
 #include "server/flow/deliver_webhook.h"
 #include "server/flow/delivery_slots.h"
@@ -51,6 +52,7 @@ class EventDeliverer final {
   struct Tools {
     HttpClient& http;
     CredentialStore& store;
+    const NetworkCatalog& catalog;
     const Clock& clock;
     const RandomSource& random;
     WebhookMetrics& metrics;

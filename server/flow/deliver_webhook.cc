@@ -10,6 +10,7 @@
 #include "core/api_key.h"
 #include "core/errors.h"
 #include "core/flow/webhook_body.h"
+#include "server/flow/event_message.h"
 #include "server/observe/log.h"
 #include "storage/event_store.h"
 #include "storage/webhook_store.h"
@@ -287,7 +288,8 @@ void WebhookRun::OnSlot() {
       const Item& item = line->items.front();
       const std::string id = EventIdOf(item.number);
       request = DeliveryRequest(webhook_.url(), keys_, id,
-                                WebhookBody(id, EventTypeName(item.event.type()), item.event),
+                                WebhookBody(id, EventTypeName(item.event.type()),
+                                            EventMessage(tools_.catalog, item.event), item.event),
                                 tools_.clock());
     }
   }

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "authurl/record/v1/record.pb.h"
 #include "core/call_context.h"
+#include "core/catalog/network_catalog.h"
 #include "core/crypto/crypto.h"
 #include "server/flow/delivery_slots.h"
 #include "server/flow/webhook_delivery.h"
@@ -38,6 +39,7 @@ namespace authurl {
 struct DeliveryTools {
   HttpClient& http;
   CredentialStore& store;
+  const NetworkCatalog& catalog;
   ThreadPool& pool;  // Its threads wait for the database.
   DeliverySlots& slots;
   WebhookMetrics& metrics;

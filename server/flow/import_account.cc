@@ -1,16 +1,13 @@
 #include "server/flow/import_account.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <map>
 #include <optional>
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "core/errors.h"
 #include "core/flow/answer.h"
@@ -20,17 +17,18 @@
 #include "core/flow/token_request.h"
 #include "server/flow/connection.h"
 #include "server/flow/grant_client.h"
+#include "server/flow/import_rules.h"
 #include "server/flow/insist.h"
 #include "server/flow/needs_reconnect.h"
 #include "server/flow/read_person.h"
 #include "server/flow/refresh_rules.h"
+#include "server/flow/refresh_time.h"
 #include "server/observe/log.h"
 #include "storage/import_store.h"
 
 namespace authurl {
 namespace {
 
-using catalog::v1::Accounts;
 using catalog::v1::Network;
 using catalog::v1::Profile;
 using record::v1::SocialAccount;
@@ -68,95 +66,6 @@ absl::Status WithoutOurPatience(const absl::Status& error, const Network& networ
   if (!absl::IsDeadlineExceeded(error) && !absl::IsCancelled(error)) return error;
   return MakeError(absl::StatusCode::kUnavailable, "NETWORK_UNAVAILABLE",
                    absl::StrCat(network.display_name(), " did not answer in time; try again"));
-}
-
-bool ListsAccounts(const Network& network) {
-  return network.accounts().when() == Accounts::WHEN_CONNECTING;
-}
-
-// Whether a refresh token is what new access tokens are got with.
-bool TakesRefreshTokens(const Network& network) {
-  return network.has_refresh() &&
-         network.refresh().rotation() != catalog::v1::Refresh::ROTATION_NO_REFRESH_TOKEN;
-}
-
-// Whether the request for a profile must name the person.
-bool AsksByPerson(const Network& network) {
-  constexpr absl::string_view kSubject = "{subject}";
-  const catalog::v1::Request& request = network.profile().request();
-  return AsksForProfile(network) &&
-         (absl::StrContains(request.url(), kSubject) ||
-          std::any_of(request.params().begin(), request.params().end(), [&](const auto& param) {
-            return absl::StrContains(param.value(), kSubject);
-          }));
-}
-
-// Whether the answer to the profile request says whose token it was sent with, without the answer
-// of a token endpoint beside it.
-bool ProfileTellsWhose(const Network& network) {
-  const auto& selectors = network.profile().id();
-  return AsksForProfile(network) &&
-         std::any_of(selectors.begin(), selectors.end(), [](const std::string& selector) {
-           return !absl::StartsWith(selector, "token:") && !absl::StartsWith(selector, "callback:");
-         });
-}
-
-// Whether the answer to a refresh may say so in its place.
-bool RefreshTellsWhose(const Network& network) {
-  return !network.refresh().answer().subject().empty() ||
-         (network.has_open_id() && network.profile().source() == Profile::SOURCE_ID_TOKEN);
-}
-
-std::set<std::string> KeptNames(const Network& network) {
-  std::set<std::string> names(network.callback().kept().begin(), network.callback().kept().end());
-  for (const auto* answer : {&network.exchange().answer(), &network.long_lived().answer(),
-                             &network.refresh().answer()}) {
-    for (const auto& kept : answer->kept()) names.insert(kept.name());
-  }
-  return names;
-}
-
-// What depends on the variant of the network, which only the configuration says.
-absl::Status CheckFits(const AccountToImport& account, const Network& network) {
-  FieldViolations violations;
-  const std::string& name = network.display_name();
-  if (account.tokens.access_token.empty() && !TakesRefreshTokens(network)) {
-    violations.Add("tokens.access_token",
-                   absl::StrCat("Required: of ", name, " no refresh token gets one"));
-  }
-  const size_t ids = account.network_unique_ids.size();
-  if (ListsAccounts(network) && ids == 0) {
-    violations.Add("network_unique_ids",
-                   absl::StrCat("Required: which ones of the ", network.accounts().what(), " of ",
-                                name, " are to be connected"));
-  } else if (!ListsAccounts(network) && ids > 1) {
-    violations.Add("network_unique_ids", absl::StrCat("has ", ids, " ids; at ", name,
-                                                      " the person is connected, who has one"));
-  } else if (AsksByPerson(network) && ids != 1) {
-    violations.Add("network_unique_ids",
-                   absl::StrCat("Required: ", name, " tells of a person only whose id is given"));
-  }
-  const std::set<std::string> names = KeptNames(network);
-  for (const auto& kept : account.tokens.kept) {
-    if (names.contains(kept.first)) continue;
-    violations.Add(
-        "tokens.kept",
-        absl::StrCat(Quoted(kept.first), " is nothing that is kept for ", name,
-                     names.empty() ? "" : absl::StrCat(", which is ", absl::StrJoin(names, ", "))));
-  }
-  return violations.ToStatus();
-}
-
-// Whether the same again may end otherwise.
-bool IsRetriable(absl::string_view reason, const Network* network) {
-  constexpr std::array<absl::string_view, 11> kForGood = {
-      kAccessTokenDead,  kAccessTokenExpired,      kRefreshAnswerLost,
-      "NEEDS_RECONNECT", "ACCOUNT_MISMATCH",       "NOT_CHECKABLE",
-      "NO_ACCOUNT",      "NOT_AN_ACCOUNT",         "SCOPE_MISSING",
-      "INVALID_PAYLOAD", "NETWORK_HAS_NO_AUTH_URL"};
-  // Of a living one, too, some networks say so.
-  if (reason == kRefreshDead) return network != nullptr && network->refresh().may_err();
-  return std::find(kForGood.begin(), kForGood.end(), reason) == kForGood.end();
 }
 
 TokenSet CopyOf(const TokenSet& tokens) {
@@ -199,7 +108,9 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     client_.settings = **settings;
     client_.network = tools_.catalog.FindVariant(account_.network, client_.settings.variant());
     if (client_.network == nullptr) return Finish(VariantLeftCatalog(client_.settings));
-    if (absl::Status fits = CheckFits(account_, network()); !fits.ok()) return Finish(fits);
+    if (absl::Status fits = CheckImportFits(given(), account_.network_unique_ids, network());
+        !fits.ok())
+      return Finish(fits);
     absl::StatusOr<std::string> secret = configurations.GetClientSecret(
         *context_, org_id_, client_.settings.id(), client_.settings.version());
     if (!secret.ok()) return Finish(secret.status());
@@ -476,7 +387,7 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     }
     if (!CauseOf(status).empty()) Tell("import_failed", status);
     if (!not_stored_.ok()) Tell("imported_tokens_lost", not_stored_);
-    const bool is_retriable = IsRetriable(reason, client_.network);
+    const bool is_retriable = IsRetriableImport(reason, client_.network);
     done_({.status = std::move(status), .is_retriable = is_retriable, .accounts = {}});
   }
 

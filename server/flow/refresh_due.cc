@@ -7,7 +7,7 @@
 #include "absl/time/clock.h"
 #include "core/call_context.h"
 #include "core/errors.h"
-#include "server/observe/log.h"
+#include "server/flow/refresh_time.h"
 #include "storage/connecting.h"
 
 namespace authurl {
@@ -27,7 +27,6 @@ constexpr absl::Duration kLookAgain = absl::Minutes(1);
 constexpr absl::Duration kLongestPauseAfterFailure = absl::Hours(1);
 // What counts as a jump of the clock.
 constexpr absl::Duration kClockStep = absl::Minutes(1);
-constexpr absl::Duration kListTime = absl::Seconds(15);
 // A refresh may be two calls of ten seconds, and waiting for the database.
 constexpr absl::Duration kDueRefreshTime = absl::Seconds(25);
 
@@ -43,12 +42,11 @@ NetworkPace::Result PaceResultOf(const absl::Status& status, int sent) {
 
 DueRefreshes::DueRefreshes(const FlowTools& tools, GrantRefresher& refresher, NetworkPace& pace,
                            Options options)
-    : tools_(tools), refresher_(refresher), pace_(pace), options_(std::move(options)) {}
-
-void DueRefreshes::Wait() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  ended_.wait(lock, [this] { return under_way_ == 0; });
-}
+    : tools_(tools),
+      refresher_(refresher),
+      pace_(pace),
+      options_(std::move(options)),
+      pages_(kDuePage, "due_grants_not_listed") {}
 
 absl::Duration DueRefreshes::Step() {
   LookAtClock();
@@ -63,11 +61,6 @@ absl::Duration DueRefreshes::Step() {
   if (is_in_round_) return absl::ZeroDuration();
   const std::lock_guard<std::mutex> lock(mutex_);
   return std::max(std::min(wait, next_round_ - options_.steady()), absl::ZeroDuration());
-}
-
-int DueRefreshes::under_way() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return under_way_;
 }
 
 void DueRefreshes::LookAtClock() {
@@ -86,7 +79,7 @@ void DueRefreshes::BeginRound() {
   is_thorough_ = std::exchange(is_next_thorough_, false);
   round_began_ = options_.steady();
   // Behind those that are to be revoked.
-  cursor_ = {.due = kDueToBeRevoked + 1};
+  pages_.Begin({.due = kDueToBeRevoked + 1});
   networks_.clear();
   for (auto& [name, queue] : queues_) queue.is_overfull = false;
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -94,13 +87,11 @@ void DueRefreshes::BeginRound() {
 }
 
 void DueRefreshes::ReadPage() {
-  const CallContext context(absl::Now() + kListTime);
   const absl::Time until = is_thorough_ ? absl::FromUnixMillis(kNeverDue - 2) : tools_.clock();
-  const absl::StatusOr<std::vector<GrantStore::DueGrant>> page =
-      tools_.store.grants().ListDue(context, cursor_, until, kDuePage);
-  if (std::exchange(has_failed_, !page.ok()) != has_failed_ && !page.ok()) {
-    Log(LogLevel::kWarning, "due_grants_not_listed", {{"cause", CauseOf(page.status())}});
-  }
+  const auto page =
+      pages_.Read([&](const CallContext& context, const DuePosition& after, int limit) {
+        return tools_.store.grants().ListDue(context, after, until, limit);
+      });
   if (!page.ok()) {
     is_in_round_ = false;
     is_next_thorough_ |= is_thorough_;
@@ -108,14 +99,13 @@ void DueRefreshes::ReadPage() {
     return;
   }
   for (const GrantStore::DueGrant& grant : *page) Enqueue(grant);
-  if (page->size() < kDuePage) return EndRound();
-  cursor_ = page->back().position;
+  if (pages_.is_over()) EndRound();
 }
 
 void DueRefreshes::EndRound() {
   is_in_round_ = false;
   round_ended_ = options_.steady();
-  const CallContext context(absl::Now() + kListTime);
+  const CallContext context(absl::Now() + kDueLookTime);
   const absl::Time now = tools_.clock();
   const auto next = tools_.store.grants().NextDue(context, now);
   absl::Duration pause = options_.longest_pause;
@@ -157,7 +147,7 @@ void DueRefreshes::Enqueue(const GrantStore::DueGrant& grant) {
 }
 
 bool DueRefreshes::IsDueEarly(const GrantStore::DueGrant& grant) const {
-  const CallContext context(absl::Now() + kListTime);
+  const CallContext context(absl::Now() + kDueLookTime);
   const auto record = tools_.store.grants().Get(context, grant.position.org_id, grant.position.id);
   return record.ok() && IsDue(tools_.catalog.FindVariant(record->network(), record->variant()),
                               *record, tools_.clock());
@@ -167,7 +157,7 @@ std::optional<std::string> DueRefreshes::NetworkOf(const GrantStore::DueGrant& g
   const std::string& org_id = grant.position.org_id;
   const GrantKey key(org_id, grant.social_network_id);
   if (const auto known = networks_.find(key); known != networks_.end()) return known->second;
-  const CallContext context(absl::Now() + kListTime);
+  const CallContext context(absl::Now() + kDueLookTime);
   const auto settings =
       tools_.store.social_networks().Get(context, org_id, grant.social_network_id);
   if (settings.ok()) {
@@ -212,10 +202,7 @@ absl::Duration DueRefreshes::BeginWhatMay() {
 }
 
 void DueRefreshes::Begin(const std::string& name, GrantKey key) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ++under_way_;
-  }
+  under_way_.Begin();
   auto context = std::make_shared<const CallContext>(absl::Now() + kDueRefreshTime);
   const CallContext& work = *context;
   const std::string org_id = key.first;
@@ -230,12 +217,11 @@ void DueRefreshes::OnEnd(const std::string& name, const GrantKey& key, const abs
                          int sent) {
   pace_.End(name, PaceResultOf(status, sent), sent);
   Remember(key, status);
-  // Under the lock, as this may end once none is under way.
-  const std::lock_guard<std::mutex> lock(mutex_);
-  known_.erase(key);
-  --under_way_;
-  options_.on_end();
-  ended_.notify_all();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    known_.erase(key);
+  }
+  under_way_.End(options_.on_end);
 }
 
 void DueRefreshes::Remember(const GrantKey& key, const absl::Status& status) {

@@ -13,7 +13,6 @@
 // (rounds, rate, pauses) is by a clock that does not jump.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -27,11 +26,13 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "server/flow/due_pages.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/network_pace.h"
 #include "server/flow/refresh_grant.h"
 #include "server/system/clock.h"
 #include "server/system/step_thread.h"
+#include "server/system/under_way.h"
 #include "storage/backend.h"
 #include "storage/grant_store.h"
 
@@ -65,9 +66,9 @@ class DueRefreshes final {
   absl::Duration Step();
 
   // For any thread, here and below.
-  int under_way() const;
+  int under_way() const { return under_way_.count(); }
   // Waits for those that are under way: the HTTP client that stops ends them.
-  void Wait();
+  void Wait() { under_way_.Wait(); }
 
  private:
   using GrantKey = std::pair<std::string, std::string>;  // Organisation and id.
@@ -107,20 +108,19 @@ class DueRefreshes final {
   bool is_in_round_ = false;
   absl::Time round_began_;
   absl::Time round_ended_ = absl::InfinitePast();
-  DuePosition cursor_;
+  DuePages<GrantStore::DueGrant> pages_;
   std::map<GrantKey, std::string> networks_;  // By organisation and configuration.
   std::map<std::string, Queue> queues_;       // By NetworkPace::NameOf().
   std::string last_served_;
   size_t queued_ = 0;
-  bool has_failed_ = false;  // To list what is due, the last time.
 
-  mutable std::mutex mutex_;
-  std::condition_variable ended_;
+  std::mutex mutex_;
   // Guarded by mutex_.
   absl::Time next_round_ = absl::InfinitePast();
   std::set<GrantKey> known_;  // Those in a queue or under way.
   std::map<GrantKey, Failing> failing_;
-  int under_way_ = 0;
+
+  UnderWay under_way_;
 };
 
 // Does it on a thread of its own.

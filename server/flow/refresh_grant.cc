@@ -1,8 +1,5 @@
 #include "server/flow/refresh_grant.h"
 
-#include <algorithm>
-#include <array>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/api_key.h"
@@ -14,16 +11,15 @@
 #include "server/flow/list_accounts.h"
 #include "server/flow/needs_reconnect.h"
 #include "server/flow/refresh_rules.h"
+#include "server/flow/refresh_time.h"
 #include "server/flow/revoke_grant.h"
 #include "server/observe/log.h"
 #include "storage/store_errors.h"
-#include "storage/table.h"
 
 namespace authurl {
 namespace {
 
 using catalog::v1::Network;
-using catalog::v1::Refresh;
 using record::v1::Grant;
 
 // What must be left of a lease when a refresh is sent: a call takes ten seconds at the most, and
@@ -31,12 +27,6 @@ using record::v1::Grant;
 constexpr absl::Duration kMinLease = absl::Seconds(15);
 // The second time where the answer to the first was lost.
 constexpr int kMaxSent = 2;
-// After a failure: where the network may come back, and where somebody has to do something first.
-constexpr absl::Duration kShortPause = absl::Minutes(1);
-constexpr absl::Duration kLongPause = absl::Hours(1);
-// Beyond it all doubts are forgotten: an outage that large makes them all new anyway.
-constexpr size_t kMaxDoubts = 10'000;
-constexpr absl::Duration kClocksDiffer = absl::Minutes(10);
 
 absl::Status RefreshInProgress() {
   return MakeRetryableError(absl::StatusCode::kAborted, "REFRESH_IN_PROGRESS",
@@ -58,102 +48,6 @@ bool GivesOwnTokens(const Network& network) {
          !network.accounts().access_token().empty();
 }
 
-// The part of a grant's time after which it is refreshed: around the half.
-double PartToRefreshAt(const RandomSource& random) {
-  std::array<uint8_t, 2> bytes = {};
-  random(bytes);
-  return 0.4 + 0.2 * (256 * bytes[0] + bytes[1]) / 65536;
-}
-
-// More than clocks of several servers differ.
-bool IsFromTheFuture(const Grant& grant, absl::Time now) {
-  return absl::FromUnixMillis(grant.updated_at_ms()) > now + kClocksDiffer;
-}
-
-// Where a refresh token stays the same, or may, and no answer says how long it has left, its life
-// counts from when it came.
-void AssumeRefreshEnd(const Refresh& refresh, const OpenedGrant& before, absl::Time now,
-                      TokenSet& tokens) {
-  if (refresh.rotation() != Refresh::ROTATION_SOMETIMES ||
-      refresh.refresh_token_lifetime_s() == 0 || refresh.lifetime_from_consent()) {
-    return;
-  }
-  const absl::Duration life = absl::Seconds(refresh.refresh_token_lifetime_s());
-  const TokenSet& old = before.tokens;
-  const bool is_same = tokens.refresh_token == old.refresh_token;
-  const bool is_told = tokens.refresh_token_expires_at &&
-                       tokens.refresh_token_expires_at != old.refresh_token_expires_at;
-  if (is_same && !is_told && IsFromTheFuture(before.grant, now)) {
-    // It came while the clock was ahead: when that was, nobody knows.
-    tokens.refresh_token_expires_at = now + life / 2;
-  } else if (!tokens.refresh_token_expires_at) {
-    const absl::Time since = is_same ? absl::FromUnixMillis(before.grant.updated_at_ms()) : now;
-    tokens.refresh_token_expires_at = since + life;
-  }
-}
-
-std::optional<absl::Time> DueAtOf(const Grant& grant) {
-  if (grant.due_at_ms() == kNeverDue) return std::nullopt;
-  return absl::FromUnixMillis(grant.due_at_ms());
-}
-
-// When a grant whose tokens are of the time `since` dies if nobody refreshes it, and a refresh
-// prolongs it.
-absl::Time EndUnused(const Refresh& refresh, std::optional<absl::Time> access_end,
-                     std::optional<absl::Time> refresh_end, absl::Time since) {
-  absl::Time end = absl::InfiniteFuture();
-  if (refresh.rotation() == Refresh::ROTATION_NO_REFRESH_TOKEN) {
-    end = access_end.value_or(end);
-  } else if (!refresh.lifetime_from_consent()) {
-    if (refresh_end) {
-      end = *refresh_end;
-    } else if (refresh.refresh_token_lifetime_s() != 0) {
-      end = since + absl::Seconds(refresh.refresh_token_lifetime_s());
-    }
-  }
-  if (refresh.idle_lifetime_s() != 0) {
-    end = std::min(end, since + absl::Seconds(refresh.idle_lifetime_s()));
-  }
-  return end;
-}
-
-// Where the refresh before did not prolong it, halves of what is left would never come to an end.
-absl::Duration ShortestPause(const Refresh& refresh) {
-  return std::max(
-      {kLongPause, absl::Seconds(refresh.min_age_s()), absl::Seconds(refresh.min_interval_s())});
-}
-
-std::optional<absl::Time> TimeOf(int64_t unix_ms) {
-  if (unix_ms == 0) return std::nullopt;
-  return absl::FromUnixMillis(unix_ms);
-}
-
-// Whether it was refreshed, or put off, by a clock that was ahead: it is to be refreshed now.
-// `network` may be null.
-bool HasWrongTimes(const Network* network, const Grant& grant, absl::Time now) {
-  if (IsFromTheFuture(grant, now)) return true;
-  if (network == nullptr || grant.due_at_ms() == kNeverDue) return false;
-  const Refresh& refresh = network->refresh();
-  const absl::Time since = absl::FromUnixMillis(grant.updated_at_ms());
-  const absl::Time end = EndUnused(refresh, TimeOf(grant.access_token_expires_at_ms()),
-                                   TimeOf(grant.refresh_token_expires_at_ms()), since);
-  // Nothing is ever put off until it is dead.
-  return absl::FromUnixMillis(grant.due_at_ms()) > std::max(end, since + ShortestPause(refresh));
-}
-
-// When it is due after a refresh that failed: not before it makes sense to try again.
-std::optional<absl::Time> DueAfterFailure(const Network& network, const Grant& grant,
-                                          const absl::Status& error, absl::Time now) {
-  const std::optional<absl::Time> due_at = DueAtOf(grant);
-  if (!due_at) return std::nullopt;
-  const bool is_wrong = HasWrongTimes(&network, grant, now);
-  const absl::Duration pause =
-      absl::IsFailedPrecondition(error)
-          ? kLongPause
-          : std::max(kShortPause, RetryAfterOf(error).value_or(absl::ZeroDuration()));
-  return is_wrong ? now + pause : std::max(*due_at, now + pause);
-}
-
 }  // namespace
 
 absl::string_view UsableAccount::access_token() const {
@@ -163,21 +57,6 @@ absl::string_view UsableAccount::access_token() const {
 std::optional<absl::Time> UsableAccount::expires_at() const {
   if (!account.access_token.empty()) return std::nullopt;
   return grant->tokens.access_token_expires_at;
-}
-
-std::optional<absl::Time> NextRefresh(const Network& network, const TokenSet& tokens,
-                                      absl::Time now, const RandomSource& random) {
-  if (!CanRefresh(network, tokens)) return std::nullopt;
-  const absl::Time end = EndUnused(network.refresh(), tokens.access_token_expires_at,
-                                   tokens.refresh_token_expires_at, now);
-  if (end == absl::InfiniteFuture()) return std::nullopt;
-  return now + std::max((end - now) * PartToRefreshAt(random), ShortestPause(network.refresh()));
-}
-
-bool IsDue(const Network* network, const Grant& grant, absl::Time now) {
-  const std::optional<absl::Time> due_at = DueAtOf(grant);
-  if (grant.disconnected_at_ms() != 0 || !due_at) return false;
-  return *due_at <= now || HasWrongTimes(network, grant, now);
 }
 
 // One who asks for a token, or for a refresh of a grant that is due.
@@ -318,8 +197,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   // Whether somebody had the lease and never ended it, who may have sent the refresh token.
   bool WasAbandoned() const {
     const Grant& before = found_->grant;
-    return !before.lease_holder().empty() &&
-           before.lease_until_ms() <= absl::ToUnixMillis(tools_.clock()) &&
+    return !before.lease_holder().empty() && !IsLeased(before, tools_.clock()) &&
            before.generation() == leased_->grant.generation();
   }
 
@@ -357,7 +235,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     const absl::Time now = tools_.clock();
     absl::Duration doubt;
     if (network_.refresh().may_err()) {
-      doubt = owner_.Doubt(network_.id(), key_, leased_->grant.generation());
+      doubt = owner_.doubts_.Refused(network_.id(), key_, leased_->grant.generation());
     }
     if (doubt == absl::ZeroDuration()) return Die(kRefreshDead, error.message());
     EndLease(now + doubt);
@@ -365,12 +243,12 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
         absl::StatusCode::kUnavailable, "NETWORK_UNAVAILABLE",
         absl::StrCat(network_.display_name(), " says that the refresh token is dead, as it has ",
                      "said of living ones before: it will be asked again"),
-        kShortPause));
+        kShortRefreshPause));
   }
 
   void Store(TokenSet tokens) {
     const absl::Time now = tools_.clock();
-    owner_.NetworkWorks(network_.id());
+    owner_.doubts_.NetworkWorks(network_.id());
     AssumeRefreshEnd(network_.refresh(), *leased_, now, tokens);
     const std::optional<absl::Time> due_at = NextRefresh(network_, tokens, now, tools_.random);
     absl::StatusOr<Grant> stored = Insist<Grant>(storing_context_, [&] {
@@ -523,7 +401,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
 };
 
 GrantRefresher::GrantRefresher(const FlowTools& tools, Clock steady)
-    : tools_(tools), steady_(std::move(steady)) {}
+    : tools_(tools), doubts_(std::move(steady)) {}
 
 GrantRefresher::~GrantRefresher() = default;
 
@@ -605,11 +483,12 @@ void GrantRefresher::Join(std::unique_ptr<Call> call) {
 }
 
 void GrantRefresher::Land(const GrantKey& key, const Result& result, int sent) {
+  // Before another refresh of it may begin.
+  if (result.ok() && sent > 0) doubts_.Forget(key);
   std::vector<std::unique_ptr<Call>> calls;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     calls = std::move(waiting_.extract(key).mapped());
-    if (result.ok() && sent > 0) doubts_.erase(key);
   }
   // The first one last: the refresh was made with its context.
   while (!calls.empty()) {
@@ -644,28 +523,6 @@ void GrantRefresher::Bury(std::unique_ptr<Call> call) {
   if (!is_dead.ok() && !absl::IsNotFound(is_dead.status())) return call->done(is_dead.status());
   if (!is_dead.ok() || !*is_dead) return call->done(RefreshInProgress());
   call->done(NeedsReconnect(WhyReconnect(tools_.catalog, grant.network(), reason)));
-}
-
-absl::Duration GrantRefresher::Doubt(const std::string& network, const GrantKey& key,
-                                     uint64_t generation) {
-  const absl::Time now = steady_();
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (doubts_.size() >= kMaxDoubts && !doubts_.contains(key)) doubts_.clear();
-  const auto [found, is_new] = doubts_.try_emplace(key, Doubted{generation, now});
-  Doubted& doubted = found->second;
-  if (doubted.generation != generation) doubted = {generation, now};
-  const absl::Duration age = now - doubted.since;
-  const auto worked_at = worked_at_.find(network);
-  const bool works = worked_at != worked_at_.end() && worked_at->second > doubted.since;
-  if (age < (works ? kDoubt : kLongestDoubt)) return std::clamp(age, kDoubt, kLongestDoubtPause);
-  doubts_.erase(found);
-  return absl::ZeroDuration();
-}
-
-void GrantRefresher::NetworkWorks(const std::string& network) {
-  const absl::Time now = steady_();
-  const std::lock_guard<std::mutex> lock(mutex_);
-  worked_at_[network] = now;
 }
 
 }  // namespace authurl

@@ -12,10 +12,9 @@
 // anew, from the list that the account was chosen from. It is given as it is, and the grant is not
 // refreshed for it, as none of the catalog has an end of its own.
 //
-// What nobody asks for is refreshed by refresh_due.h, when NextRefresh() says.
+// What nobody asks for is refreshed by refresh_due.h, when refresh_time.h says.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,12 +28,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "authurl/catalog/v1/network.pb.h"
 #include "core/call_context.h"
-#include "core/crypto/crypto.h"
-#include "core/flow/token_response.h"
 #include "server/flow/flow_tools.h"
+#include "server/flow/refusal_doubts.h"
 #include "server/flow/token_state.h"
+#include "server/system/clock.h"
 #include "storage/account_store.h"
 #include "storage/grant_store.h"
 
@@ -52,29 +50,9 @@ struct UsableAccount {
   std::optional<absl::Time> expires_at() const;
 };
 
-// When a grant with these tokens is to be refreshed though nobody asks for a token, so that it does
-// not die of that: at half of its time, or up to a tenth of it sooner or later, by chance, so that
-// those that were connected together do not come due together. Nothing where it does not die, or no
-// refresh prolongs it.
-std::optional<absl::Time> NextRefresh(const catalog::v1::Network& network, const TokenSet& tokens,
-                                      absl::Time now, const RandomSource& random);
-
-// Whether a grant is due. So is one whose tokens were got at a time that is yet to come, or that
-// was put off until it is dead: the clock was ahead, and how long they are good still nobody knows.
-// `network`: the grant's; null where it has left the catalog.
-bool IsDue(const catalog::v1::Network* network, const record::v1::Grant& grant, absl::Time now);
-
 // Safe to use from many threads at once. Must outlive what it was asked for.
 class GrantRefresher final {
  public:
-  // Where a network has said of living grants that they are dead, as some do while they have an
-  // outage, it is believed once it says so again, so much later at the soonest, and has refreshed
-  // another grant meanwhile; or after what would be a very long outage. Until then it is asked ever
-  // more seldom.
-  static constexpr absl::Duration kDoubt = absl::Hours(1);
-  static constexpr absl::Duration kLongestDoubtPause = absl::Hours(6);
-  static constexpr absl::Duration kLongestDoubt = absl::Hours(4 * 24);
-
   using Done = absl::AnyInvocable<void(absl::StatusOr<UsableAccount>)>;
   // `sent`: how many requests were sent for it.
   using DueDone = absl::AnyInvocable<void(const absl::Status& status, int sent)>;
@@ -107,15 +85,10 @@ class GrantRefresher final {
                   DueDone done);
 
  private:
-  // Organisation and id.
-  using GrantKey = std::pair<std::string, std::string>;
+  using GrantKey = RefusalDoubts::GrantKey;
   using Result = absl::StatusOr<std::shared_ptr<const OpenedGrant>>;
   struct Call;
   class Flight;
-  struct Doubted {
-    uint64_t generation;
-    absl::Time since;  // By the steady clock.
-  };
 
   void LookAt(std::unique_ptr<Call> call);
   void LookAtDue(std::unique_ptr<Call> call);
@@ -125,19 +98,12 @@ class GrantRefresher final {
   void Land(const GrantKey& key, const Result& result, int sent);
   // Its token has ended for ever.
   void Bury(std::unique_ptr<Call> call);
-  // How long to wait until a network that may err is asked again about a grant that it says is
-  // dead; zero where it is to be believed. Remembers that it said so.
-  absl::Duration Doubt(const std::string& network, const GrantKey& key, uint64_t generation);
-  // It has refreshed a grant.
-  void NetworkWorks(const std::string& network);
 
   const FlowTools tools_;
-  const Clock steady_;
+  RefusalDoubts doubts_;
   std::mutex mutex_;
   // Who waits for a refresh that is under way, the one that began it first. Guarded by mutex_.
   std::map<GrantKey, std::vector<std::unique_ptr<Call>>> waiting_;
-  std::map<GrantKey, Doubted> doubts_;           // Guarded by mutex_.
-  std::map<std::string, absl::Time> worked_at_;  // By network. Guarded by mutex_.
 };
 
 }  // namespace authurl

@@ -2,12 +2,11 @@
 // waited for their end, or whose revoking was cut off.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
+#include "absl/time/time.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/revoke_grant.h"
+#include "server/system/step_thread.h"
+#include "server/system/under_way.h"
 
 namespace authurl {
 
@@ -16,22 +15,18 @@ class DueRevoker final {
  public:
   explicit DueRevoker(const FlowTools& tools);
   // Waits for those that are under way: the HTTP client that stops ends them.
-  ~DueRevoker();
+  ~DueRevoker() = default;
   DueRevoker(const DueRevoker&) = delete;
   DueRevoker& operator=(const DueRevoker&) = delete;
 
  private:
-  void Run();
-  // Returns how many were found.
-  int RevokeSome();
+  // Revokes some, and returns how long to wait until the next ones.
+  absl::Duration Step();
 
   const FlowTools tools_;
   const GrantRevoker revoker_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  int under_way_ = 0;      // Guarded by mutex_.
-  bool stopping_ = false;  // Guarded by mutex_.
-  std::thread thread_;
+  UnderWay under_way_;
+  StepThread thread_;
 };
 
 }  // namespace authurl

@@ -1,5 +1,6 @@
 #include "tests/simulation/refresher_child.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -9,6 +10,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -31,6 +34,8 @@
 
 namespace authurl::testing {
 namespace {
+
+constexpr size_t kJitterBytes = 2;
 
 // Asks the parent. What it is told is passed on by whoever reads from the wire.
 class WireClient final : public HttpClient {
@@ -186,7 +191,17 @@ int RunRefresherChild(const ChildOptions& options) {
   std::atomic<int64_t> clock_error_ms = 0;
   const Clock steady = [&] { return absl::FromUnixMillis(now_ms); };
   const Clock clock = [&] { return absl::FromUnixMillis(now_ms + clock_error_ms); };
-  const RandomSource random = FillRandom;
+  // The jitter is the seed's and the time's: it does not depend on which thread comes first. It is
+  // two bytes; ids, which have more, must be different, and nothing else depends on them.
+  const RandomSource random = [&](std::span<uint8_t> bytes) {
+    FillRandom(bytes);
+    const int64_t now = now_ms;
+    std::seed_seq seed{int64_t{options.seed}, now >> 32, now & 0xffff'ffff};
+    std::mt19937 dice(seed);
+    for (size_t i = 0; i < std::min(kJitterBytes, bytes.size()); ++i) {
+      bytes[i] = static_cast<uint8_t>(dice());
+    }
+  };
   FlowMetrics metrics;
   ThreadPool pool(8);
   Busy busy;

@@ -10,6 +10,7 @@
 // there is no more to do and when there will be. It may be killed at any time.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace authurl::testing {
@@ -18,6 +19,7 @@ struct ChildOptions {
   int fd = -1;
   std::string database;
   std::string key_ring_file;
+  uint32_t seed = 0;  // Of the jitter.
   // Of one network.
   double refreshes_per_second = 5;
 };

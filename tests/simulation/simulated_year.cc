@@ -19,6 +19,7 @@
 #include <queue>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,7 +33,7 @@
 #include "core/crypto/key_ring.h"
 #include "core/crypto/sealer.h"
 #include "server/flow/needs_reconnect.h"
-#include "server/flow/refresh_grant.h"
+#include "server/flow/refresh_time.h"
 #include "storage/credential_store.h"
 #include "storage/digest_id.h"
 #include "storage/sqlite/sqlite_backend.h"
@@ -44,7 +45,7 @@
 
 ABSL_FLAG(int, grants, 1000, "Grants, shared by all networks that have a refresh");
 ABSL_FLAG(int, kills, 100, "About how often the refresher is killed");
-ABSL_FLAG(uint32_t, seed, 1, "Of the networks' dice and the world's");
+ABSL_FLAG(uint32_t, seed, 1, "Of all dice: the networks', the world's, the refresher's");
 ABSL_FLAG(double, rate, 5, "Requests a second that the background may make to one network");
 ABSL_FLAG(int, child_fd, -1, "For the program itself");
 ABSL_FLAG(std::string, child_database, "", "For the program itself");
@@ -101,13 +102,13 @@ void FailNow(const absl::Status& status) {
   std::exit(1);
 }
 
-void AddNetworks(World& world, std::mt19937& dice) {
+void AddNetworks(World& world, Dice& dice) {
   std::set<std::string> seen;
   for (const Vector& vector : AllVectors()) {
     const VectorFlow flow(vector);
     if (!flow.network().has_refresh() || !seen.insert(vector.name).second) continue;
     world.networks.push_back(
-        std::make_unique<YearNetwork>(vector, YearOptions(), kYearBegins, dice()));
+        std::make_unique<YearNetwork>(vector, YearOptions(), kYearBegins, Dice(dice())));
   }
   world.connections.resize(world.networks.size());
 }
@@ -127,7 +128,8 @@ void AddConfiguration(CredentialStore& store, const World& world, size_t index) 
 }
 
 // A person consents, as AuthCompleter stores it.
-void Connect(CredentialStore& store, World& world, size_t index, absl::Time now) {
+void Connect(CredentialStore& store, World& world, size_t index, absl::Time now,
+             const RandomSource& random) {
   YearNetwork& network = *world.networks[index];
   const record::v1::SocialNetworkSettings& settings = network.flow().settings();
   const std::string org_id = World::OrgOf(index);
@@ -156,7 +158,7 @@ void Connect(CredentialStore& store, World& world, size_t index, absl::Time now)
   account.set_variant(grant.variant());
   account.set_account_type(record::v1::ACCOUNT_TYPE_PERSONAL);
   account.set_network_unique_id(tokens.subject);
-  const auto due_at = NextRefresh(network.network(), tokens, now, FillRandom);
+  const auto due_at = NextRefresh(network.network(), tokens, now, random);
   const auto connected = store.flows().Complete(
       kNoLimit, org_id, flow.id(), {.grant = grant, .tokens = tokens, .due_at = due_at},
       {{account, ""}}, now);
@@ -175,7 +177,7 @@ struct Totals {
 // The refresher's process.
 class Child final {
  public:
-  Child(const std::string& database, const std::string& key_ring, double rate) {
+  Child(const std::string& database, const std::string& key_ring, uint32_t seed, double rate) {
     std::array<int, 2> ends = {};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
       FailNow(absl::ErrnoToStatus(errno, "socketpair"));
@@ -183,9 +185,11 @@ class Child final {
     pid_ = fork();
     if (pid_ == 0) {
       const int fd = dup(ends[1]);  // Without SOCK_CLOEXEC.
-      const std::vector<std::string> arguments = {"simulated_year", absl::StrCat("--child_fd=", fd),
+      const std::vector<std::string> arguments = {"simulated_year",
+                                                  absl::StrCat("--child_fd=", fd),
                                                   absl::StrCat("--child_database=", database),
                                                   absl::StrCat("--child_key_ring=", key_ring),
+                                                  absl::StrCat("--seed=", seed),
                                                   absl::StrCat("--rate=", rate)};
       std::vector<char*> argv;
       for (const std::string& argument : arguments) {
@@ -218,7 +222,7 @@ class Child final {
 
 class Year final {
  public:
-  Year(World& world, std::mt19937& dice, std::string database, std::string key_ring,
+  Year(World& world, Dice& dice, std::string database, std::string key_ring,
        std::function<std::unique_ptr<CredentialStore>()> open)
       : world_(world),
         dice_(dice),
@@ -231,7 +235,8 @@ class Year final {
     kill_chance_ = absl::GetFlag(FLAGS_kills) / (15.0 * absl::GetFlag(FLAGS_grants));
     for (size_t network = 0; network < world.networks.size(); ++network) {
       for (size_t grant = 0; grant < world.connections[network].size(); ++grant) {
-        if (Chance(kUsedPart)) PlanUse({kYearBegins + kConsents, network, grant});
+        if (std::bernoulli_distribution(kUsedPart)(dice_))
+          PlanUse({kYearBegins + kConsents, network, grant});
       }
     }
   }
@@ -257,10 +262,18 @@ class Year final {
     bool operator<(const PlannedUse& other) const { return at > other.at; }
   };
 
-  bool Chance(double probability) { return std::bernoulli_distribution(probability)(dice_); }
+  // Of a grant's request, the first, the second and so on: its own, so that what comes of it does
+  // not depend on which of the refresher's threads asked first.
+  Dice DiceOf(size_t network, std::optional<size_t> grant) {
+    const size_t number = grant.value_or(world_.connections[network].size());
+    std::seed_seq seed{size_t{absl::GetFlag(FLAGS_seed)}, network, number,
+                       ++requests_[{network, number}]};
+    return Dice(seed);
+  }
   void Restart() {
     child_.reset();
-    child_ = std::make_unique<Child>(database_, key_ring_, absl::GetFlag(FLAGS_rate));
+    child_ = std::make_unique<Child>(database_, key_ring_, absl::GetFlag(FLAGS_seed),
+                                     absl::GetFlag(FLAGS_rate));
   }
   void PlanUse(PlannedUse use) {
     std::exponential_distribution<double> days(1 / kDaysBetweenUses);
@@ -331,16 +344,19 @@ class Year final {
           {{"answer", ask.at("ask")}, {"kind", "answered"}, {"status", 200}, {"body", "{}"}});
       return true;
     }
-    CheckRate(index, network.GrantOf(request));
-    const bool is_killed = Chance(kill_chance_);
-    const int when = std::uniform_int_distribution<int>(0, 2)(dice_);
+    const std::optional<size_t> grant = network.GrantOf(request);
+    CheckRate(index, grant);
+    Dice dice = DiceOf(index, grant);
+    const bool is_killed = std::bernoulli_distribution(kill_chance_)(dice);
+    const int when = std::uniform_int_distribution<int>(0, 2)(dice);
+    const int kill_after_us = std::uniform_int_distribution<int>(0, 5000)(dice);
     if (is_killed && when == 0) {
       ++totals_.kills_before;
       Kill();
       return false;
     }
-    const YearAnswer answer = network.Ask(request, now_, ClockError() != absl::ZeroDuration());
-    const std::optional<size_t> grant = network.GrantOf(request);
+    const YearAnswer answer =
+        network.Ask(request, now_, ClockError() != absl::ZeroDuration(), dice);
     if (grant) answered_.emplace_back(&network, *grant);
     if (is_killed && when == 1) {
       ++totals_.kills_unanswered;
@@ -357,8 +373,7 @@ class Year final {
                          {"body", answer.body}});
     if (!is_killed) return true;
     // Somewhere between the answer and the end of the commit.
-    std::this_thread::sleep_for(
-        std::chrono::microseconds(std::uniform_int_distribution<int>(0, 5000)(dice_)));
+    std::this_thread::sleep_for(std::chrono::microseconds(kill_after_us));
     ++totals_.kills_after;
     Kill();
     return false;
@@ -402,7 +417,8 @@ class Year final {
   }
 
   World& world_;
-  std::mt19937& dice_;
+  Dice& dice_;                                            // Of the plans.
+  std::map<std::pair<size_t, size_t>, size_t> requests_;  // By network and grant.
   const std::function<std::unique_ptr<CredentialStore>()> open_;
   std::vector<std::pair<YearNetwork*, size_t>> answered_;
   const std::string database_;
@@ -483,30 +499,35 @@ void Judge(CredentialStore& store, World& world, size_t index, size_t number, Ve
 int RunYear() {
   FailNow(InitCrypto());
   const auto began = std::chrono::steady_clock::now();
-  std::mt19937 dice(absl::GetFlag(FLAGS_seed));
+  Dice dice(absl::GetFlag(FLAGS_seed));
   const TempDir folder;
   const std::string database = folder.File("year.db");
   const std::string key_ring = folder.Write("keys", NewKeyRingText(FillRandom));
   const KeyRing ring = KeyRing::Parse(ReadFile(key_ring)).value();
   const Sealer sealer(ring);
-  const auto open = [&] {
+  const auto open_with = [&](const RandomSource& random) {
     auto backend = OpenSqliteBackend(database);
     FailNow(backend.status());
-    auto store = CredentialStore::Open(*std::move(backend), sealer, FillRandom);
+    auto store = CredentialStore::Open(*std::move(backend), sealer, random);
     FailNow(store.status());
     return *std::move(store);
   };
+  const auto open = [&] { return open_with(FillRandom); };
 
   World world;
   AddNetworks(world, dice);
   const int grants = absl::GetFlag(FLAGS_grants);
   {
-    const auto store = open();
+    // The accounts' ids too are the seed's, as what is due together is refreshed in their order.
+    const RandomSource random = [&dice](std::span<uint8_t> bytes) {
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(dice());
+    };
+    const auto store = open_with(random);
     for (size_t i = 0; i < world.networks.size(); ++i) AddConfiguration(*store, world, i);
     for (int i = 0; i < grants; ++i) {
       const absl::Duration after = std::uniform_real_distribution<double>(0, 1)(dice) * kConsents;
       Connect(*store, world, i % world.networks.size(),
-              kYearBegins + absl::Floor(after, absl::Milliseconds(1)));
+              kYearBegins + absl::Floor(after, absl::Milliseconds(1)), random);
     }
   }
   const Totals totals = Year(world, dice, database, key_ring, open).Run();
@@ -578,5 +599,6 @@ int main(int argc, char** argv) {
   return authurl::testing::RunRefresherChild({.fd = absl::GetFlag(FLAGS_child_fd),
                                               .database = absl::GetFlag(FLAGS_child_database),
                                               .key_ring_file = absl::GetFlag(FLAGS_child_key_ring),
+                                              .seed = absl::GetFlag(FLAGS_seed),
                                               .refreshes_per_second = absl::GetFlag(FLAGS_rate)});
 }

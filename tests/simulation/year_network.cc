@@ -41,6 +41,10 @@ std::optional<std::string> FindToken(absl::string_view kind, absl::string_view r
   return std::nullopt;
 }
 
+bool Chance(double probability, Dice& dice) {
+  return std::bernoulli_distribution(probability)(dice);
+}
+
 void Put(Json& body, const google::protobuf::RepeatedPtrField<std::string>& selectors,
          const Json& value) {
   if (!selectors.empty()) body[Json::json_pointer(selectors[0])] = value;
@@ -49,18 +53,18 @@ void Put(Json& body, const google::protobuf::RepeatedPtrField<std::string>& sele
 }  // namespace
 
 YearNetwork::YearNetwork(const Vector& vector, const YearOptions& options, absl::Time from,
-                         uint32_t seed)
-    : flow_(vector), name_(vector.name), options_(options), dice_(seed) {
+                         Dice dice)
+    : flow_(vector), name_(vector.name), options_(options) {
   const absl::Duration year = absl::Hours(365 * 24);
   // Of those that err while they have one there are few.
   const double outages_per_year = options.outages_per_year * (refresh().may_err() ? 2 : 1);
   std::exponential_distribution<double> between(outages_per_year);
   std::uniform_real_distribution<double> length(std::log(options.shortest_outage / absl::Hours(1)),
                                                 std::log(options.longest_outage / absl::Hours(1)));
-  for (absl::Time at = from + between(dice_) * year; at < from + year;) {
-    const absl::Time until = at + absl::Hours(std::exp(length(dice_)));
+  for (absl::Time at = from + between(dice) * year; at < from + year;) {
+    const absl::Time until = at + absl::Hours(std::exp(length(dice)));
     outages_.push_back({at, until});
-    at = until + between(dice_) * year;
+    at = until + between(dice) * year;
   }
   counts_.outages = static_cast<int>(outages_.size());
 
@@ -93,10 +97,6 @@ absl::Duration YearNetwork::AccessLife() const {
                             ? refresh().access_token_lifetime_s()
                             : network().exchange().access_token_lifetime_s();
   return told == 0 ? absl::Hours(2) : absl::Seconds(told);
-}
-
-bool YearNetwork::Chance(double probability) {
-  return std::bernoulli_distribution(probability)(dice_);
 }
 
 bool YearNetwork::HasOutage(absl::Time now) const {
@@ -170,13 +170,13 @@ std::optional<size_t> YearNetwork::GrantOf(absl::string_view request) const {
   return index;
 }
 
-YearAnswer YearNetwork::AskInOutage() {
+YearAnswer YearNetwork::AskInOutage(Dice& dice) {
   ++counts_.in_outages;
-  if (refresh().may_err() && Chance(0.5)) {
+  if (refresh().may_err() && Chance(0.5, dice)) {
     ++counts_.false_refusals;
     return Refuse();
   }
-  switch (std::uniform_int_distribution<int>(0, 2)(dice_)) {
+  switch (std::uniform_int_distribution<int>(0, 2)(dice)) {
     case 0:
       return {.kind = YearAnswer::Kind::kUnsent, .status = 0, .body = ""};
     case 1:
@@ -210,7 +210,8 @@ YearAnswer YearNetwork::Success(const YearGrant& grant, bool with_refresh_token,
   return {.status = 200, .body = body.dump()};
 }
 
-YearAnswer YearNetwork::Ask(absl::string_view request, absl::Time now, bool clock_is_wrong) {
+YearAnswer YearNetwork::Ask(absl::string_view request, absl::Time now, bool clock_is_wrong,
+                            Dice& dice) {
   ++counts_.requests;
   const std::optional<size_t> index = GrantOf(request);
   if (!index) {
@@ -218,18 +219,18 @@ YearAnswer YearNetwork::Ask(absl::string_view request, absl::Time now, bool cloc
     return Refuse();
   }
   if (HasOutage(now)) {
-    YearAnswer answer = AskInOutage();
+    YearAnswer answer = AskInOutage(dice);
     if (answer.kind == YearAnswer::Kind::kLost && ReuseEndsGrant()) {
       grants_[*index].may_be_given_up = true;
     }
     return answer;
   }
-  const bool is_lost = Chance(options_.lost_answers);
+  const bool is_lost = Chance(options_.lost_answers, dice);
   counts_.lost += is_lost ? 1 : 0;
   if (is_lost && ReuseEndsGrant()) grants_[*index].may_be_given_up = true;
   const YearAnswer lost = {.kind = YearAnswer::Kind::kLost, .status = 0, .body = ""};
   // Lost on the way there.
-  if (is_lost && Chance(0.5)) return lost;
+  if (is_lost && Chance(0.5, dice)) return lost;
 
   YearGrant& grant = grants_[*index];
   Look(*index, now);
@@ -263,7 +264,7 @@ YearAnswer YearNetwork::Ask(absl::string_view request, absl::Time now, bool cloc
       grant.refresh_end - now < absl::Seconds(refresh().refresh_token_lifetime_s()) / 2;
   const bool rotates =
       refresh().rotation() == Refresh::ROTATION_ALWAYS ||
-      (refresh().rotation() == Refresh::ROTATION_SOMETIMES && (is_half_over || Chance(0.3)));
+      (refresh().rotation() == Refresh::ROTATION_SOMETIMES && (is_half_over || Chance(0.3, dice)));
   ++grant.refreshes;
   ++counts_.refreshed;
   grant.refreshed_at = now;

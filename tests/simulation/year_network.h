@@ -22,6 +22,8 @@
 
 namespace authurl::testing {
 
+using Dice = std::mt19937;
+
 struct YearOptions {
   double lost_answers = 0.01;  // Of all requests.
   double outages_per_year = 6;
@@ -64,7 +66,7 @@ struct YearGrant {
 class YearNetwork final {
  public:
   // `vector` outlives it.
-  YearNetwork(const Vector& vector, const YearOptions& options, absl::Time from, uint32_t seed);
+  YearNetwork(const Vector& vector, const YearOptions& options, absl::Time from, Dice dice);
   YearNetwork(const YearNetwork&) = delete;
   YearNetwork& operator=(const YearNetwork&) = delete;
 
@@ -76,9 +78,9 @@ class YearNetwork final {
   std::pair<size_t, TokenSet> Consent(absl::Time now);
   // Whether a request, which begins with its URL, is a refresh; others get an empty answer.
   bool IsRefresh(absl::string_view request) const;
-  // A refresh that was sent. `clock_is_wrong`: whoever sent it has another time, and may come too
-  // early.
-  YearAnswer Ask(absl::string_view request, absl::Time now, bool clock_is_wrong);
+  // A refresh that was sent, with dice of its own. `clock_is_wrong`: whoever sent it has another
+  // time, and may come too early.
+  YearAnswer Ask(absl::string_view request, absl::Time now, bool clock_is_wrong, Dice& dice);
   // The grant that a request is about.
   std::optional<size_t> GrantOf(absl::string_view request) const;
 
@@ -108,10 +110,9 @@ class YearNetwork final {
   const catalog::v1::Refresh& refresh() const { return network().refresh(); }
   bool HasRefreshToken() const;
   absl::Duration AccessLife() const;
-  bool Chance(double probability);
   void GiveAccessToken(size_t index, absl::Time now);
   void GiveRefreshToken(size_t index, absl::Time now);
-  YearAnswer AskInOutage();
+  YearAnswer AskInOutage(Dice& dice);
   YearAnswer Refuse();
   YearAnswer Success(const YearGrant& grant, bool with_refresh_token, absl::Time now);
 
@@ -119,7 +120,6 @@ class YearNetwork final {
   const std::string name_;
   std::string refresh_url_;  // Without its query.
   const YearOptions options_;
-  std::mt19937 dice_;
   std::vector<Outage> outages_;
   std::vector<YearGrant> grants_;
   std::vector<std::string> violations_;

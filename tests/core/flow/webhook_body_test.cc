@@ -12,7 +12,7 @@ TEST(WebhookBodyTest, TheBodyHasWhatIsSetAndNothingElse) {
   event.set_instance("a\"b\\\xff");
   event.add_changed("username");
   event.add_changed("scopes");
-  EXPECT_EQ(WebhookBody("ev_1", "account.updated", event),
+  EXPECT_EQ(WebhookBody("ev_1", "account.updated", "", event),
             R"({"type":"account.updated","timestamp":"2027-01-15T08:00:00.123Z","data":)"
             R"({"id":"ev_1","type":"account.updated","createdAt":"2027-01-15T08:00:00.123Z",)"
             "\"accountId\":\"sa_1\",\"instance\":\"a\\\"b\\\\\xef\xbf\xbd\","
@@ -31,11 +31,12 @@ TEST(WebhookBodyTest, EveryMemberHasItsRestName) {
   event.set_flow_id("g");
   event.set_reason("h");
   event.set_webhook_id("i");
-  EXPECT_EQ(WebhookBody("ev_1", "t", event),
+  event.add_changed("k");
+  EXPECT_EQ(WebhookBody("ev_1", "t", "j", event),
             R"({"type":"t","timestamp":"1970-01-01T00:00:00.000Z","data":{"id":"ev_1","type":"t",)"
             R"("createdAt":"1970-01-01T00:00:00.000Z","accountId":"a","socialNetworkId":"b",)"
             R"("network":"c","instance":"d","variant":"e","tenantId":"f","flowId":"g",)"
-            R"("reason":"h","webhookId":"i"}})");
+            R"("reason":"h","webhookId":"i","changed":["k"],"message":"j"}})");
 }
 
 }  // namespace

@@ -71,6 +71,7 @@ TEST_F(EventServiceTest, WhatHappenedIsListedInItsOrder) {
     const v1::Event& event = all.events(i);
     EXPECT_EQ(event.type(), "connection.failed");
     EXPECT_EQ(event.reason(), "USER_DENIED");
+    EXPECT_EQ(event.message(), "The person did not allow the connection at GitHub");
     EXPECT_EQ(event.network(), "github");
     EXPECT_EQ(event.tenant_id(), std::string(1, static_cast<char>('a' + i)));
     EXPECT_EQ(event.flow_id(), flows[static_cast<size_t>(i)]);
@@ -121,6 +122,10 @@ TEST_F(EventServiceTest, WhatIsWrongIsSaid) {
            {"after: 'ev_ffffffffffffffff'", "is not the id of an event"},
            {"page_size: -1", "must not be negative"},
            {"types: 'account.conquered'", "is not a type of events"},
+           {"account_id: ''", "account_id"},
+           {"account_id: 'a\\n'", "account_id"},
+           {"tenant_id: ''", "tenant_id"},
+           {"tenant_id: 'a b'", "tenant_id"},
            {"wait { seconds: 16 }", "must be from 0 to 15 s"},
            {"wait { seconds: -1 }", "must be from 0 to 15 s"},
            {"wait { seconds: 315576000000 }", "must be from 0 to 15 s"}}) {

@@ -16,21 +16,26 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "authurl/v1/social_account_service.pb.h"
 #include "core/catalog/endpoint.h"
 #include "core/errors.h"
 #include "core/flow/authorization_response.h"
+#include "server/observe/log.h"
 #include "tests/core/flow/vectors.h"
 #include "tests/server/api/social_account_fixture.h"
 #include "tests/support/equals_proto.h"
 #include "tests/support/eventually.h"
 #include "tests/support/network_simulator.h"
+#include "tests/support/stderr_pipe.h"
 #include "tests/support/temp_dir.h"
 
 namespace authurl::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -523,6 +528,64 @@ TEST_F(SocialAccountTest, ATokenThatWasReadIsReadAgainWithoutTheDatabase) {
   EXPECT_THAT(Call<v1::GetAccessTokenResponse>(
                   "GetAccessToken", absl::StrCat("account_id: '", accounts[0].id(), "'")),
               HasReason("ROLE_NOT_ALLOWED"));
+  std::filesystem::rename(path + ".away", path);
+}
+
+// Who read which token is told by the log alone.
+TEST_F(SocialAccountTest, AReadIsLoggedWithKeyAndAccountAlsoWhereMemoryAnswersIt) {
+  const std::vector<v1::SocialAccount> accounts = Connect(Configured(VectorNamed("x")));
+  ASSERT_THAT(accounts, SizeIs(1));
+  ASSERT_OK_AND_ASSIGN(const auto key,
+                       CallAsAdmin<v1::CreateApiKeyResponse>(
+                           "CreateApiKey", "org_id: 'acme' role: ROLE_ORG read_tokens: true"));
+  StderrPipe log;
+  StartLog("info");
+  std::string token;
+  const auto read = [&](const std::string& request_id) {
+    RawMetadata metadata = Bearer(key.key());
+    metadata.emplace("x-request-id", request_id);
+    auto told = server_->Call<v1::GetAccessTokenResponse>(
+        "GetAccessToken", absl::StrCat("account_id: '", accounts[0].id(), "'"), metadata);
+    if (told.ok()) token = told->access_token();
+    return told.status();
+  };
+  // The line comes once the reply is on its way.
+  const auto line_of = [&](const std::string& request_id) {
+    const std::string id = absl::StrCat("\"request_id\":\"", request_id, "\"");
+    std::string found;
+    EXPECT_TRUE(Eventually([&] {
+      for (const absl::string_view line : absl::StrSplit(log.Text(), '\n')) {
+        if (absl::StrContains(line, id) && absl::EndsWith(line, "}")) found = std::string(line);
+      }
+      return !found.empty();
+    })) << request_id;
+    return found;
+  };
+  const auto is_audited = AllOf(
+      HasSubstr(R"("event":"call","method":"/authurl.v1.SocialAccountService/GetAccessToken")"),
+      HasSubstr(R"("code":"OK")"),
+      HasSubstr(absl::StrCat(R"("key_id":")", key.api_key().key_id(), R"(")")),
+      HasSubstr(R"("org_id":"acme")"),
+      HasSubstr(absl::StrCat(R"("target":")", accounts[0].id(), R"(")")));
+  EXPECT_OK(read("from-the-database"));
+  EXPECT_THAT(line_of("from-the-database"), is_audited);
+  // From now on memory is all that there is.
+  const std::string path = server_->folder().database();
+  std::filesystem::rename(path, path + ".away");
+  int asked = 0;
+  EXPECT_TRUE(Eventually([&] {
+    log.Text();  // So that there is room for what comes.
+    const std::string unknown = absl::StrCat("account_id: 'sa_unknown", ++asked, "'");
+    return ReasonOf(
+               server_
+                   ->Call<v1::GetAccessTokenResponse>("GetAccessToken", unknown, Bearer(key.key()))
+                   .status()) == "STORAGE_UNAVAILABLE";
+  }));
+  EXPECT_OK(read("from-memory"));
+  EXPECT_THAT(line_of("from-memory"), is_audited);
+  EXPECT_THAT(token, Not(IsEmpty()));
+  EXPECT_THAT(log.Text(), Not(HasSubstr(token)));
+  StopLog();
   std::filesystem::rename(path + ".away", path);
 }
 

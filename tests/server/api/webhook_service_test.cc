@@ -186,6 +186,7 @@ TEST_F(WebhookServiceTest, ATestTellsHowItWent) {
   EXPECT_EQ(delivery.type(), "webhook.test");
   EXPECT_EQ(delivery.Data("webhookId"), created.webhook().id());
   EXPECT_EQ(delivery.Data("id"), delivery.id);
+  EXPECT_EQ(delivery.Data("message"), "This is a test of the webhook: nothing has happened");
   const std::string key = KeyOf(created.secret());
   EXPECT_EQ(delivery.signature,
             WebhookSignatures({absl::string_view(key)}, delivery.id,

@@ -82,6 +82,7 @@ class DeliverEventsTest : public StoredGrantTest {
     deliverer_ =
         std::make_unique<EventDeliverer>(EventDeliverer::Tools{.http = *curl_,
                                                                .store = *store_,
+                                                               .catalog = catalog_,
                                                                .clock = clock_,
                                                                .random = random_,
                                                                .metrics = webhook_metrics_},
@@ -179,8 +180,11 @@ TEST_F(DeliverEventsTest, DeliversWhatHappensSignedAndInOrder) {
                    R"("id":")", taken[0].id,
                    R"(","type":"account.connected","createdAt":"2027-01-15T08:00:00.000Z",)",
                    R"("accountId":")", account_id_,
-                   R"(","socialNetworkId":"sn_1","network":"net","tenantId":"tenant"}})"));
+                   R"(","socialNetworkId":"sn_1","network":"net","tenantId":"tenant",)",
+                   R"("message":"An account of Net was connected"}})"));
   EXPECT_EQ(taken[1].Data("reason"), "GRANT_REVOKED");
+  EXPECT_EQ(taken[1].Data("message"),
+            "The connection to Net no longer works. The person must connect again");
   for (const Delivery& delivery : taken) {
     EXPECT_EQ(delivery.timestamp, absl::StrCat(absl::ToUnixSeconds(Now())));
     EXPECT_EQ(delivery.signature, WebhookSignatures({absl::string_view(kKey)}, delivery.id,
