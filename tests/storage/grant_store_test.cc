@@ -124,17 +124,6 @@ TEST_F(GrantStoreTest, OwnTokensAreThoseOfTheGrantsTokensOfNow) {
   EXPECT_TRUE(accounts.records[0].has_own_token() != accounts.records[1].has_own_token());
 }
 
-// The process was killed before the clock was put right: nobody is to wait for weeks.
-TEST_F(GrantStoreTest, ALeaseOfAClockThatWasAheadIsTaken) {
-  ASSERT_OK(TakeLease("h1", kNow + absl::Hours(40 * 24)));
-  ASSERT_OK_AND_ASSIGN(const GrantStore::Lease second, TakeLease("h2"));
-  EXPECT_TRUE(second.is_taken);
-  // That of another server whose clock is a little ahead is not.
-  ASSERT_OK(TakeLease("h2", kNow + absl::Minutes(9)));
-  ASSERT_OK_AND_ASSIGN(const GrantStore::Lease third, TakeLease("h3"));
-  EXPECT_FALSE(third.is_taken);
-}
-
 TEST_F(GrantStoreTest, ALeaseEndsByItselfOrByItsHolder) {
   ASSERT_OK(TakeLease("h1"));
   ASSERT_OK_AND_ASSIGN(const GrantStore::Lease second, TakeLease("h2", kNow + kRefreshLease));
