@@ -16,6 +16,8 @@ fail() {
   exit 1
 }
 
+# A release is not made of programs of another commit.
+cmake --build "$1" --target authurl-server authurl-keygen authurl-call >/dev/null
 deploy/release.sh --allow-dirty --build "$1"
 cd build/dist
 sha256sum --check --quiet SHA256SUMS
