@@ -510,7 +510,6 @@ void App::Stop(absl::string_view why) {
   // These may have to wait for the disk, so they come last.
   waiting_for_ = "the outcomes of the last flows to be stored";
   due_revoker_.reset();
-  organization_purger_.reset();
   due_refresher_.reset();
   due_checker_.reset();
   grant_watcher_.reset();
@@ -522,6 +521,7 @@ void App::Stop(absl::string_view why) {
   waiting_for_ = "the last calls' writes to the database";
   if (lanes_ != nullptr) lanes_->Stop();
   waiting_for_ = "the upkeep's last write to the database";
+  organization_purger_.reset();
   upkeep_.reset();
   waiting_for_ = "the database to close";
   store_.reset();
