@@ -12,6 +12,13 @@ fail() {
   echo "proto-bundle.sh: $*" >&2
   exit 1
 }
+case ${1:-} in
+  -*)
+    sed -n 's/^# \{0,1\}//p' "$0" | sed '1d'
+    [[ $1 == -h || $1 == --help ]] || exit 2
+    exit
+    ;;
+esac
 output=$(realpath -m "${1:-$(dirname "$0")/../build/dist/authurl-protos.tar.gz}")
 cd "$(dirname "$0")/.."
 googleapis=${GOOGLEAPIS_DIR:-/usr/share/gocode/src/github.com/gogo/googleapis}

@@ -31,6 +31,10 @@ while [ $# -gt 0 ]; do
     --allow-dirty) allow_dirty=yes ;;
     --deb-only) deb_only=yes ;;
     --without-gateway) gateway= ;;
+    -h | --help)
+      sed -n '2,/^set -/s/^# \{0,1\}//p' deploy/release.sh
+      exit
+      ;;
     --build) [ $# -ge 2 ] || fail "--build needs a folder"; build=$2; shift ;;
     *) fail "$1 is not known: --allow-dirty, --deb-only, --without-gateway and --build FOLDER are" ;;
   esac

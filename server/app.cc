@@ -287,7 +287,7 @@ void App::CheckRollback() {
        {"number_seen", found->in_file},
        {"message",
         "API keys that were revoked and what was deleted since may be back: revoke and delete "
-        "again; see Backup in deploy/README.md"}});
+        "again; see Restore in deploy/manual/backup.md"}});
 }
 
 absl::Status App::StartServing() {

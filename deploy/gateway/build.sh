@@ -18,6 +18,10 @@ fail() {
   exit 1
 }
 command -v go >/dev/null || fail "there is no Go: install 1.26 or newer, see https://go.dev/doc/install"
+# The `tool` lines of go.mod are nothing that an older one can read. From 1.21 on, Go may fetch a newer one.
+[[ $(cd / && go env GOVERSION) =~ ^go1\.([0-9]+) ]] || fail "\"go env GOVERSION\" does not say a version of Go"
+[ "${BASH_REMATCH[1]}" -ge 26 ] || { [ "${BASH_REMATCH[1]}" -ge 21 ] && [ "$(cd / && go env GOTOOLCHAIN)" != local ]; } ||
+  fail "this is Go 1.${BASH_REMATCH[1]}: install 1.26 or newer, see https://go.dev/doc/install"
 command -v protoc >/dev/null || fail "there is no protoc: apt-get install protobuf-compiler libprotobuf-dev"
 googleapis=${GOOGLEAPIS_DIR:-/usr/share/gocode/src/github.com/gogo/googleapis}
 [ -f "$googleapis/google/rpc/status.proto" ] ||

@@ -82,12 +82,20 @@ void CompleteDetached(AuthCompleter& completer, Admission& admission, const Call
       });
 }
 
-absl::StatusOr<v1::CompleteAuthResponse> Told(const NetworkCatalog& catalog,
-                                              CompletedAuth& completed) {
+// How long the database may take to say what need not be said.
+constexpr absl::Duration kTimeToTell = absl::Seconds(2);
+
+absl::StatusOr<v1::CompleteAuthResponse> Told(const FlowTools& tools, CompletedAuth& completed) {
   if (!completed.status.ok()) return completed.status;
   v1::CompleteAuthResponse response;
-  for (const SocialAccount& account : completed.accounts)
-    ShowAccount(catalog, account, *response.add_accounts());
+  const CallContext context(absl::Now() + kTimeToTell);
+  TokenEnds ends(tools.store, context, completed.org_id);
+  for (const SocialAccount& account : completed.accounts) {
+    v1::SocialAccount& shown = *response.add_accounts();
+    ShowAccount(tools.catalog, account, shown);
+    // It is connected, whatever else can't be said.
+    ends.AddTo(account, shown).IgnoreError();
+  }
   if (completed.pending) {
     Copy(*completed.pending, *response.mutable_pending());
     response.mutable_pending()->set_session_token(completed.session_token);
@@ -169,7 +177,7 @@ void FlowCompletion::CompleteAuth(const Caller& caller, const v1::CompleteAuthRe
   if (!received.ok()) return completion(received.status());
   CompleteDetached<v1::CompleteAuthResponse>(
       completer_, admission_, caller, *std::move(received), std::move(completion),
-      [this](CompletedAuth& completed) { return Told(tools_.catalog, completed); });
+      [this](CompletedAuth& completed) { return Told(tools_, completed); });
 }
 
 void FlowCompletion::CompleteHostedAuth(

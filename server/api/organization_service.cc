@@ -48,7 +48,10 @@ absl::Status ValidateNewKey(const v1::CreateApiKeyRequest& request) {
   const bool of_organization = request.role() == v1::ROLE_ORG || request.role() == v1::ROLE_MINT;
   const bool of_none = request.role() == v1::ROLE_ADMIN || request.role() == v1::ROLE_SERVICE;
   if (!of_organization && !of_none) {
-    violations.Add("role", "Required: ROLE_ADMIN, ROLE_ORG, ROLE_MINT or ROLE_SERVICE");
+    // The others belong to no organisation.
+    violations.Add("role", request.has_org_id()
+                               ? "Required: ROLE_ORG or ROLE_MINT"
+                               : "Required: ROLE_ADMIN, ROLE_ORG, ROLE_MINT or ROLE_SERVICE");
   }
   if (of_none && request.has_org_id()) {
     violations.Add("org_id", "must be left out: a key of this role belongs to no organisation");

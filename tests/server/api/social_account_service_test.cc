@@ -135,6 +135,17 @@ TEST_F(SocialAccountTest, AFlowIsToldStepByStep) {
               HasReason("INVALID_PAYLOAD"));
 }
 
+// When its token ends is in the grant.
+TEST_F(SocialAccountTest, WhatAFlowHasConnectedIsShownAsItIsListed) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  const std::vector<v1::SocialAccount> connected = Connect(network);
+  ASSERT_THAT(connected, SizeIs(1));
+  EXPECT_TRUE(connected[0].has_access_token_expires_at());
+  const std::vector<v1::SocialAccount> listed = List();
+  ASSERT_THAT(listed, SizeIs(1));
+  EXPECT_THAT(connected[0], EqualsProto(listed[0]));
+}
+
 TEST_F(SocialAccountTest, ACallerWhoHangsUpAfterTheSpendLosesNoConsent) {
   SimulatedNetwork& network = Configured(VectorNamed("x"));
   const v1::GetAuthUrlResponse url = UrlFor(network);
