@@ -272,7 +272,7 @@ void App::CheckRollback() {
   const std::string file = config_.rollback_file.empty()
                                ? absl::StrCat(config_.key_ring_file, ".rollback")
                                : config_.rollback_file;
-  const absl::StatusOr<RollbackCheck::Found> found = store_->StartRollbackCheck(file);
+  const absl::StatusOr<RollbackCheck::Found> found = store_->StartRollbackCheck(file, clock_());
   if (!found.ok()) {
     Log(LogLevel::kInfo, "rollback_is_not_noticed", {{"cause", CauseOf(found.status())}});
     return;
