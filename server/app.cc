@@ -321,9 +321,12 @@ absl::Status App::StartServing() {
   social_accounts_ = std::make_unique<SocialAccountService>(
       tools, sealer_, *auth_completer_, *grant_refresher_, admission_,
       SocialAccountService::Options{.public_base_url = config_.public_base_url});
+  const int max_waiting = std::max(1, config_.max_outbound_calls / 2);
   event_waiters_ = std::make_unique<EventWaiters>(
       store_->events(), *flow_threads_,
-      EventWaiters::Limits{.all = std::max(1, config_.max_outbound_calls / 2)});
+      EventWaiters::Limits{
+          .per_organization = std::max(EventWaiters::Limits().per_key, max_waiting / 4),
+          .all = max_waiting});
   events_ = std::make_unique<EventService>(*store_, *event_waiters_, *flow_threads_);
   account_transfer_ =
       std::make_unique<AccountTransfer>(tools, sealer_, *grant_refresher_, admission_);
