@@ -274,7 +274,7 @@ void App::CheckRollback() {
   const std::string file = config_.rollback_file.empty()
                                ? absl::StrCat(config_.key_ring_file, ".rollback")
                                : config_.rollback_file;
-  const absl::StatusOr<RollbackCheck::Found> found = store_->StartRollbackCheck(file);
+  const absl::StatusOr<RollbackCheck::Found> found = store_->StartRollbackCheck(file, clock_());
   if (!found.ok()) {
     Log(LogLevel::kInfo, "rollback_is_not_noticed", {{"cause", CauseOf(found.status())}});
     return;
@@ -326,9 +326,12 @@ absl::Status App::StartServing() {
       FlowCompletion::Options{.public_base_url = config_.public_base_url});
   social_accounts_ =
       std::make_unique<SocialAccountService>(tools, sealer_, *grant_refresher_, admission_);
+  const int max_waiting = std::max(1, config_.max_outbound_calls / 2);
   event_waiters_ = std::make_unique<EventWaiters>(
       store_->events(), *event_threads_,
-      EventWaiters::Limits{.all = std::max(1, config_.max_outbound_calls / 2)});
+      EventWaiters::Limits{
+          .per_organization = std::max(EventWaiters::Limits().per_key, max_waiting / 4),
+          .all = max_waiting});
   events_ = std::make_unique<EventService>(*store_, catalog_, *event_waiters_, *event_threads_);
   account_transfer_ =
       std::make_unique<AccountTransfer>(tools, sealer_, *grant_refresher_, admission_);

@@ -206,6 +206,9 @@ class Backend {
   virtual absl::StatusOr<std::optional<int64_t>> HighestNumber(const CallContext& context,
                                                                const Table& table,
                                                                absl::string_view org_id) = 0;
+  // No row that is inserted from now on, in whichever process, gets a number below `from`. Durable;
+  // it never goes back.
+  virtual absl::Status RaiseNumbers(const Table& table, int64_t from) = 0;
   // The values that the rows of an organisation have in the first column of a lookup, each once, in
   // ascending order. REQUIRES: a text. Takes time for the number of values, however many rows there
   // are.

@@ -309,10 +309,12 @@ absl::Status CredentialStore::SetStatesNotBefore(absl::Time time) {
 
 absl::StatusOr<ResealStep> CredentialStore::ResealNext(int batch) { return resealer_.Next(batch); }
 
-absl::StatusOr<RollbackCheck::Found> CredentialStore::StartRollbackCheck(const std::string& file) {
+absl::StatusOr<RollbackCheck::Found> CredentialStore::StartRollbackCheck(const std::string& file,
+                                                                         absl::Time now) {
   rollback_check_ = std::make_unique<RollbackCheck>(records_.backend(), sealer_, random_, file);
   const uint64_t writes = records_.backend().Stats().writes;
-  absl::StatusOr<RollbackCheck::Found> found = rollback_check_->Start();
+  absl::StatusOr<RollbackCheck::Found> found =
+      rollback_check_->Start([&] { return events_.SkipLostNumbers(now); });
   if (!found.ok()) rollback_check_ = nullptr;
   writes_checked_ = writes + 1;
   return found;

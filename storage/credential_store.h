@@ -181,9 +181,9 @@ class CredentialStore final {
   absl::StatusOr<ResealStep> ResealNext(int batch);
 
   // Whether the database is an older copy of itself, as far as `file` knows; from now on it is
-  // kept up to date. Errors: RollbackCheck::Start()'s, and then nothing is noticed. To be called
-  // once, before the rest.
-  absl::StatusOr<RollbackCheck::Found> StartRollbackCheck(const std::string& file);
+  // kept up to date. In an older copy new events get ids that were never given to others. Errors:
+  // RollbackCheck::Start()'s, and then nothing is noticed. To be called once, before the rest.
+  absl::StatusOr<RollbackCheck::Found> StartRollbackCheck(const std::string& file, absl::Time now);
   // Brings it up to date where something was written since. For one thread at a time.
   absl::Status AdvanceRollbackCheck();
 

@@ -102,16 +102,27 @@ std::unique_ptr<EventStore::Subscription> EventStore::Subscribe(Listener listene
 
 absl::StatusOr<EventPage> EventStore::List(const CallContext& context, absl::string_view org_id,
                                            int64_t after, PageLimit limit) const {
+  absl::StatusOr<EventPage> page = ListKept(context, org_id, after, limit);
+  if (!page.ok() || after == 0 || limit.rows <= 0) return page;
+  if (page->last == after) {
+    const absl::StatusOr<int64_t> last = Last(context, org_id);
+    if (!last.ok()) return last.status();
+    if (after > *last) return EventsExpired();
+  } else if (page->first != after + 1) {
+    return EventsExpired();
+  }
+  return page;
+}
+
+absl::StatusOr<EventPage> EventStore::ListKept(const CallContext& context, absl::string_view org_id,
+                                               int64_t after, PageLimit limit) const {
   EventPage listed;
   listed.last = after;
   if (limit.rows <= 0) return listed;
   const absl::StatusOr<RowPage> page =
       records_.FetchNumbered(context, kEvents, org_id, after, limit, 1);
   if (!page.ok()) return page.status();
-  if (after != 0 && !page->rows.empty() &&
-      page->rows.front().integer(EventColumn::kNumber) != after + 1) {
-    return EventsExpired();
-  }
+  if (!page->rows.empty()) listed.first = page->rows.front().integer(EventColumn::kNumber);
   listed.has_more = !page->next.empty();
   for (const Row& row : page->rows) {
     listed.last = row.integer(EventColumn::kNumber);
@@ -142,6 +153,10 @@ absl::StatusOr<int64_t> EventStore::Last(const CallContext& context,
       records_.backend().HighestNumber(context, kEvents, org_id);
   if (!highest.ok()) return highest.status();
   return highest->value_or(0);
+}
+
+absl::Status EventStore::SkipLostNumbers(absl::Time now) {
+  return records_.backend().RaiseNumbers(kEvents, absl::ToUnixMicros(now));
 }
 
 absl::StatusOr<int> EventStore::Purge(absl::Time now, int limit) {

@@ -5,8 +5,9 @@
 // An event is a part of the commit of the change that it tells of: whoever makes that commit adds
 // NewEvent() to it, and calls Committed() once it was done. Its number comes from the database:
 // those of an organisation follow each other without a gap, so whoever reads them on can tell that
-// some are no longer kept. Therefore the last one of each organisation is kept, however old it is.
-// Those of an organisation that is made anew are above those of the one before.
+// some are no longer kept, or that an older copy of the database was put back: then there is a gap.
+// Therefore the last one of each organisation is kept, however old it is. An organisation's first
+// number is the time in microseconds: those of one that is made anew are above those of before.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +56,8 @@ struct EventPage {
   std::vector<NumberedEvent> events;
   // Those among them that do not open.
   int unreadable = 0;
+  // Of the first one, readable or not; 0 of an empty page.
+  int64_t first = 0;
   // Of the last one, readable or not; of an empty page, where it began.
   int64_t last = 0;
   bool has_more = false;
@@ -97,14 +100,22 @@ class EventStore final {
   std::unique_ptr<Subscription> Subscribe(Listener listener);
 
   // Those whose numbers are above `after`; none where the organisation is gone.
-  // OUT_OF_RANGE EVENTS_EXPIRED: behind `after`, which is not 0, some are no longer kept.
+  // OUT_OF_RANGE EVENTS_EXPIRED: behind `after`, which is not 0, some are no longer kept, or it is
+  // above all that there are: this database does not know it.
   absl::StatusOr<EventPage> List(const CallContext& context, absl::string_view org_id,
                                  int64_t after, PageLimit limit) const;
+  // The same, passing over those that are no longer kept.
+  absl::StatusOr<EventPage> ListKept(const CallContext& context, absl::string_view org_id,
+                                     int64_t after, PageLimit limit) const;
   // EVENT_NOT_FOUND.
   absl::StatusOr<record::v1::Event> Get(const CallContext& context, absl::string_view org_id,
                                         int64_t number) const;
   // The number of the last one; 0 where there is none.
   absl::StatusOr<int64_t> Last(const CallContext& context, absl::string_view org_id) const;
+
+  // For a database that is an older copy of itself: no new event gets a number that was given since
+  // to one that is lost, as long as no clock was ahead of `now` then.
+  absl::Status SkipLostNumbers(absl::Time now);
 
   // Removes events that were kept long enough, looking at `limit` of them at most, in one small
   // transaction. Returns how many it looked at; fewer than `limit` once none is left.

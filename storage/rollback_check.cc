@@ -59,7 +59,8 @@ absl::Status Replace(const std::string& file, const std::string& content) {
 
 }  // namespace
 
-absl::StatusOr<RollbackCheck::Found> RollbackCheck::Start() {
+absl::StatusOr<RollbackCheck::Found> RollbackCheck::Start(
+    absl::FunctionRef<absl::Status()> when_older) {
   absl::StatusOr<Mark> in_database = InDatabase();
   if (!in_database.ok()) return in_database.status();
   absl::StatusOr<Mark> in_file = InFile();
@@ -76,9 +77,13 @@ absl::StatusOr<RollbackCheck::Found> RollbackCheck::Start() {
   } else if (in_file->database_id != in_database->database_id) {
     in_file->number = 0;
   }
+  const Found found = {in_database->number, in_file->number};
+  if (found.is_older()) {
+    if (const absl::Status status = when_older(); !status.ok()) return status;
+  }
   last_ = {in_database->database_id, std::max(in_database->number, in_file->number)};
   if (const absl::Status status = Advance(); !status.ok()) return status;
-  return Found{in_database->number, in_file->number};
+  return found;
 }
 
 absl::Status RollbackCheck::Advance() {

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/crypto/crypto.h"
@@ -35,9 +36,10 @@ class RollbackCheck final {
     bool is_older() const { return in_database < in_file; }
   };
   // At the start, before anything is written. What it finds is found once: the next number is
-  // higher than both. Errors: that of the file (UNAVAILABLE, or INVALID_ARGUMENT where it is no
-  // such file), or of the database.
-  absl::StatusOr<Found> Start();
+  // higher than both. So where it is an older copy `when_older` is called before that is stored.
+  // Errors: that of the file (UNAVAILABLE, or INVALID_ARGUMENT where it is no such file), of the
+  // database, or of `when_older`.
+  absl::StatusOr<Found> Start(absl::FunctionRef<absl::Status()> when_older);
   // The next number. REQUIRES: Start() returned OK.
   absl::Status Advance();
 

@@ -183,9 +183,10 @@ absl::Status EventNotFound(absl::string_view id) {
 }
 
 absl::Status EventsExpired() {
-  return MakeError(absl::StatusCode::kOutOfRange, "EVENTS_EXPIRED",
-                   "events behind `after` are no longer kept; list the accounts, then begin anew "
-                   "without `after`");
+  return MakeError(
+      absl::StatusCode::kOutOfRange, "EVENTS_EXPIRED",
+      "events behind `after` are no longer kept, or the server's database was put back "
+      "to a state of before it; list the accounts, then begin anew without `after`");
 }
 
 absl::Status SessionAlreadyUsed() {

@@ -62,9 +62,10 @@ struct Table {
   // An integer column by which the rows of all organisations come due.
   std::optional<size_t> due = {};
   // An integer column that the database fills in when a row is inserted: one more than the highest
-  // of the organisation's rows; where it has none, what the row has there. So the rows of an
-  // organisation are numbered without a gap, in the order in which they were committed, as long as
-  // the last one is not deleted. REQUIRES: ids that are unique in one organisation only.
+  // of the organisation's rows; where it has none, what the row has there; but no less than
+  // Backend::RaiseNumbers() says. So the rows of an organisation are numbered in the order in which
+  // they were committed, and without a gap but for one behind a RaiseNumbers(), as long as the last
+  // one is not deleted. REQUIRES: ids that are unique in one organisation only.
   std::optional<size_t> number = {};
   // The first is what lists read. Those behind it are read only where they are asked for.
   absl::Span<const Part> parts;

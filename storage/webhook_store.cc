@@ -54,17 +54,19 @@ void ForgetFailures(Webhook& webhook) {
   webhook.clear_failures();
   webhook.clear_first_failed_at_ms();
   webhook.clear_first_failed_number();
+  webhook.clear_refused();
+  webhook.clear_passed_up_to();
 }
 
 bool IsEnabled(const Webhook& webhook) { return webhook.disabled_reason().empty(); }
 
 bool IsLeased(const Webhook& webhook, absl::Time now) {
-  return !webhook.lease_holder().empty() && absl::ToUnixMillis(now) < webhook.lease_until_ms();
+  return !webhook.lease_holder().empty() && IsAhead(webhook.lease_until_ms(), now, kDeliveryLease);
 }
 
 // Due at once, unless somebody is at it or it has failed.
 void SetDueNow(absl::Time now, Webhook& webhook) {
-  if (!IsEnabled(webhook) || IsLeased(webhook, now) || webhook.failures() > 0) return;
+  if (!IsEnabled(webhook) || IsLeased(webhook, now) || IsLeftAlone(webhook, now)) return;
   webhook.set_due_at_ms(absl::ToUnixMillis(now));
 }
 
@@ -90,6 +92,8 @@ void Apply(const DeliveryEnd& end, absl::Time now, Webhook& webhook) {
     webhook.set_first_failed_number(end.failure->first_number);
     webhook.set_last_failure_at_ms(absl::ToUnixMillis(end.failure->last_at));
     webhook.set_last_failure(end.failure->last);
+    webhook.mutable_refused()->Assign(end.failure->refused.begin(), end.failure->refused.end());
+    webhook.set_passed_up_to(end.failure->passed_up_to);
   } else {
     ForgetFailures(webhook);
   }
@@ -102,6 +106,20 @@ void Apply(const DeliveryEnd& end, absl::Time now, Webhook& webhook) {
 }
 
 }  // namespace
+
+bool IsAhead(int64_t stored_ms, absl::Time now, absl::Duration at_most) {
+  const absl::Time stored = absl::FromUnixMillis(stored_ms);
+  return now < stored && stored <= now + at_most + kClockMargin;
+}
+
+bool IsLeftAlone(const Webhook& webhook, absl::Time now) {
+  return webhook.failures() > 0 && webhook.passed_up_to() == 0 && !HasFailedLater(webhook, now) &&
+         IsAhead(webhook.due_at_ms(), now, kLongestPause);
+}
+
+bool HasFailedLater(const Webhook& webhook, absl::Time now) {
+  return absl::FromUnixMillis(webhook.last_failure_at_ms()) > now + kClockMargin;
+}
 
 WebhookStore::Fetched::~Fetched() { WipeSecrets(secrets); }
 
@@ -316,9 +334,8 @@ absl::StatusOr<WebhookStore::Lease> WebhookStore::TakeLease(const CallContext& c
   const auto why_not = [&](const Webhook& webhook) -> std::optional<LeaseResult> {
     if (!IsEnabled(webhook)) return LeaseResult::kNotDue;
     if (IsLeased(webhook, now) && webhook.lease_holder() != holder) return LeaseResult::kHeld;
-    const bool is_left_alone =
-        webhook.failures() > 0 && absl::ToUnixMillis(now) < webhook.due_at_ms();
-    if (is_left_alone && webhook.lease_holder().empty()) return LeaseResult::kNotDue;
+    // While it is leased it is due when that ends.
+    if (webhook.lease_holder().empty() && IsLeftAlone(webhook, now)) return LeaseResult::kNotDue;
     return std::nullopt;
   };
   std::optional<LeaseResult> refused;

@@ -34,6 +34,12 @@ inline constexpr int kMaxReplays = 1'000;
 // Behind one that can't be delivered, so many others may be.
 inline constexpr size_t kMaxDeliveredBeyond = 1'000;
 inline constexpr absl::Duration kDeliveryLease = absl::Seconds(60);
+// A lease or a pause that ends later than any can was stored while a clock was ahead, and is none.
+// Clocks of processes may differ by as much as the margin.
+inline constexpr absl::Duration kLongestPause = absl::Hours(24);
+inline constexpr absl::Duration kClockMargin = absl::Minutes(1);
+// Accounts of which one webhook refuses an event while it takes those of others.
+inline constexpr size_t kMaxRefusedLines = 100;
 inline constexpr absl::Duration kMaxSecretOverlap = absl::Hours(24 * 7);
 
 // In the due column: nothing to do until there is a new event. One that is disabled is never due.
@@ -93,6 +99,9 @@ struct DeliveryEnd {
     int64_t first_number;  // and which one that is.
     absl::Time last_at;
     std::string last;  // One sentence.
+    // As in the record (record.proto).
+    std::vector<record::v1::Webhook::RefusedLine> refused = {};
+    int64_t passed_up_to = 0;
   };
   // Which it was delivered to: whatever failed there says nothing of another one.
   absl::string_view url;
@@ -103,6 +112,13 @@ struct DeliveryEnd {
   // Not empty: it is disabled, with the event.
   absl::string_view disabled_reason = "";
 };
+
+// Nothing is delivered to it now, as it has failed.
+bool IsLeftAlone(const record::v1::Webhook& webhook, absl::Time now);
+// It can't have failed in times to come: a clock was ahead.
+bool HasFailedLater(const record::v1::Webhook& webhook, absl::Time now);
+// Whether a stored time is ahead of `now`, by as much as it may be.
+bool IsAhead(int64_t stored_ms, absl::Time now, absl::Duration at_most);
 
 // Safe to use from many threads at once. All functions that name a webhook: WEBHOOK_NOT_FOUND where
 // there is none of that id in the organisation.

@@ -123,7 +123,7 @@ void EventService::ListEvents(const Caller& caller, const v1::ListEventsRequest&
   call->context = caller.context;
   if (wait > absl::ZeroDuration()) {
     call->until = std::min(absl::Now() + wait, caller.context->deadline() - kTimeToAnswer);
-    auto place = waiters_.Enter(caller.key_id);
+    auto place = waiters_.Enter(caller.key_id, caller.org_id);
     if (!place.ok()) return call->completion(place.status());
     call->place = *std::move(place);
     call->completion.WhenCallerGoes([weak = std::weak_ptr<EventWaiters::Place>(call->place)] {

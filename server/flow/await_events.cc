@@ -12,6 +12,26 @@ namespace {
 // How often it is looked for those whose time is over, where no event comes first.
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 
+using Counts = absl::flat_hash_map<std::string, int>;
+
+int CountOf(absl::string_view name, const Counts& counts) {
+  const auto found = counts.find(name);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void CountDown(absl::string_view name, Counts& counts) {
+  const auto found = counts.find(name);
+  if (--found->second == 0) counts.erase(found);
+}
+
+absl::Status TooManyWaiting(int count, absl::string_view of) {
+  return MakeRetryableError(
+      absl::StatusCode::kResourceExhausted, "TOO_MANY_WAITING",
+      absl::StrCat(count, " calls of this ", of,
+                   " wait for events already; wait in one place and pass the events on"),
+      absl::Seconds(1));
+}
+
 }  // namespace
 
 EventWaiters::EventWaiters(EventStore& events, ThreadPool& pool, Limits limits)
@@ -25,33 +45,31 @@ EventWaiters::~EventWaiters() {
   clock_.join();
 }
 
-absl::StatusOr<std::shared_ptr<EventWaiters::Place>> EventWaiters::Enter(absl::string_view key_id) {
+absl::StatusOr<std::shared_ptr<EventWaiters::Place>> EventWaiters::Enter(absl::string_view key_id,
+                                                                         absl::string_view org_id) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (CountOf(key_id, of_key_) >= limits_.per_key)
+      return TooManyWaiting(limits_.per_key, "API key");
+    if (CountOf(org_id, entered_of_organization_) >= limits_.per_organization) {
+      return TooManyWaiting(limits_.per_organization, "organization");
+    }
     if (all_ >= limits_.all) {
       return MakeRetryableError(absl::StatusCode::kResourceExhausted, "OVERLOADED",
                                 "too many calls wait for events; try again later",
                                 absl::Seconds(1));
     }
-    int& of_key = of_key_[key_id];
-    if (of_key >= limits_.per_key) {
-      return MakeRetryableError(
-          absl::StatusCode::kResourceExhausted, "TOO_MANY_WAITING",
-          absl::StrCat(limits_.per_key,
-                       " calls of this API key wait for events already; wait in one place and pass "
-                       "the events on"),
-          absl::Seconds(1));
-    }
-    ++of_key;
+    ++of_key_[key_id];
+    ++entered_of_organization_[org_id];
     ++all_;
   }
-  return std::make_shared<Place>(*this, key_id);
+  return std::make_shared<Place>(*this, key_id, org_id);
 }
 
 void EventWaiters::Leave(Place& place) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = of_key_.find(place.key_id_);
-  if (--found->second == 0) of_key_.erase(found);
+  CountDown(place.key_id_, of_key_);
+  CountDown(place.counted_org_id_, entered_of_organization_);
   --all_;
 }
 

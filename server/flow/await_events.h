@@ -1,6 +1,6 @@
 // await_events.h: calls that wait until an organisation has new events, without a thread for each.
 //
-//   place = Enter(key)        refused where too many wait
+//   place = Enter(key, org)   refused where too many wait
 //   seen = NewsOf(org)        before it is looked for events
 //   … there are none …
 //   place->Wait(org, seen, until, again)
@@ -37,6 +37,7 @@ class EventWaiters final {
 
   struct Limits {
     int per_key = 4;
+    int per_organization = 128;  // It may have many keys.
     int all = 512;
   };
 
@@ -44,7 +45,8 @@ class EventWaiters final {
   // the waiters.
   class Place final {
    public:
-    Place(EventWaiters& waiters, absl::string_view key_id) : waiters_(waiters), key_id_(key_id) {}
+    Place(EventWaiters& waiters, absl::string_view key_id, absl::string_view org_id)
+        : waiters_(waiters), key_id_(key_id), counted_org_id_(org_id) {}
     ~Place() { waiters_.Leave(*this); }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
@@ -63,6 +65,7 @@ class EventWaiters final {
     friend class EventWaiters;
     EventWaiters& waiters_;
     const std::string key_id_;
+    const std::string counted_org_id_;
     // All guarded by the waiters' lock.
     std::string org_id_;
     absl::Time until_;
@@ -77,9 +80,9 @@ class EventWaiters final {
   EventWaiters(const EventWaiters&) = delete;
   EventWaiters& operator=(const EventWaiters&) = delete;
 
-  // RESOURCE_EXHAUSTED TOO_MANY_WAITING where as many of this key as may, OVERLOADED where as many
-  // of all keys as may.
-  absl::StatusOr<std::shared_ptr<Place>> Enter(absl::string_view key_id);
+  // RESOURCE_EXHAUSTED TOO_MANY_WAITING where as many wait as may of this key, or of this
+  // organisation, for which it asks; OVERLOADED where as many as may of all.
+  absl::StatusOr<std::shared_ptr<Place>> Enter(absl::string_view key_id, absl::string_view org_id);
 
   // Grows with news of the organisation, and of some others.
   uint64_t NewsOf(absl::string_view org_id) const;
@@ -115,6 +118,7 @@ class EventWaiters final {
   std::condition_variable wake_;
   // All guarded by mutex_. The last two have those who wait.
   absl::flat_hash_map<std::string, int> of_key_;
+  absl::flat_hash_map<std::string, int> entered_of_organization_;
   int all_ = 0;
   bool stopping_ = false;
   OfOrganization of_organization_;

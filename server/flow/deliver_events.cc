@@ -172,8 +172,9 @@ void EventDeliverer::LookAtAll() {
   if (!walk_) {
     if (absl::Now() < next_walk_at_) return;
     next_walk_at_ = absl::Now() + options_.walk_interval;
-    // Those that are due by themselves are found without it.
-    walk_ = DuePosition{.due = kDueWithEvents};
+    // Those that are due by themselves are found without it, but for those that were left alone by
+    // a clock that was ahead.
+    walk_ = DuePosition{.due = absl::ToUnixMillis(tools_.clock() + kDeliveryLease + kClockMargin)};
     ReportFailing();
   }
   {

@@ -94,10 +94,18 @@ bool WebhookRun::HasNothingToDo() {
       tools_.store.webhooks().Get(context_, org_id_, webhook_id_);
   if (!webhook.ok()) return absl::IsNotFound(webhook.status());
   if (!webhook->disabled_reason().empty()) return true;
-  if (webhook->due_at_ms() != kDueWithEvents || webhook->replays_size() > 0) return false;
+  if (webhook->replays_size() > 0) return false;
+  const EventStore& events = tools_.store.events();
+  if (webhook->due_at_ms() != kDueWithEvents) {
+    const absl::Time now = tools_.clock();
+    const bool is_due = !webhook->lease_holder().empty() || HasFailedLater(*webhook, now) ||
+                        !IsAhead(webhook->due_at_ms(), now, kLongestPause);
+    if (is_due || webhook->passed_up_to() == 0) return false;
+    const absl::StatusOr<int64_t> last = events.Last(context_, org_id_);
+    return last.ok() && *last == webhook->passed_up_to();
+  }
   const int64_t after = webhook->delivered_up_to();
-  const absl::StatusOr<EventPage> page =
-      tools_.store.events().List(context_, org_id_, after, kEventsAtATime);
+  const absl::StatusOr<EventPage> page = events.ListKept(context_, org_id_, after, kEventsAtATime);
   if (!page.ok() || page->has_more || page->unreadable > 0) return false;
   return page->last - after < kPassedOverAtATime &&
          std::none_of(page->events.begin(), page->events.end(), [&](const NumberedEvent& numbered) {
@@ -120,6 +128,7 @@ void WebhookRun::Begin() {
       lease_until_ = now + kDeliveryLease;
       read_up_to_ = webhook_.delivered_up_to();
       delivered_.insert(webhook_.delivered_beyond().begin(), webhook_.delivered_beyond().end());
+      refused_ = RefusedLines(webhook_, now);
     }
     return taken;
   }();
@@ -142,21 +151,20 @@ void WebhookRun::Begin() {
 }
 
 void WebhookRun::Add(int64_t number, Event event) {
-  const std::string account_id = event.account_id();
-  if (!account_id.empty() && blocked_.contains(account_id)) return;
-  if (account_id.empty()) {
-    auto line = std::make_shared<Line>();
-    line->items.push_back({number, std::move(event)});
-    ready_.push_back(std::move(line));
-    return;
-  }
-  std::shared_ptr<Line>& line = lines_[account_id];
+  const std::string id = event.account_id().empty() ? EventIdOf(number) : event.account_id();
+  if (refused_.HoldsBack(id)) return;
+  std::shared_ptr<Line>& line = lines_[id];
   if (line == nullptr) {
     line = std::make_shared<Line>();
-    line->account_id = account_id;
+    line->id = id;
     ready_.push_back(line);
   }
   line->items.push_back({number, std::move(event)});
+}
+
+bool WebhookRun::ComesAnyway(int64_t number, const Event& event) const {
+  return number > webhook_.delivered_up_to() && !delivered_.contains(number) &&
+         IsWanted(webhook_, event);
 }
 
 bool WebhookRun::ReadReplays() {
@@ -170,7 +178,10 @@ bool WebhookRun::ReadReplays() {
   for (const int64_t number : numbers) {
     absl::StatusOr<Event> event = tools_.store.events().Get(context_, org_id_, number);
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (event.ok()) {
+    if (event.ok() && ComesAnyway(number, *event)) {
+      // Now it would come in front of those before it.
+      replayed_.push_back(number);
+    } else if (event.ok()) {
       replays_open_.insert(number);
       Add(number, *std::move(event));
     } else if (absl::IsNotFound(event.status()) || absl::IsInternal(event.status())) {
@@ -192,9 +203,8 @@ bool WebhookRun::ReadPage(bool& is_last) {
     after = read_up_to_;
   }
   const EventStore& events = tools_.store.events();
-  absl::StatusOr<EventPage> page = events.List(context_, org_id_, after, kEventsAtATime);
-  // It stood still for so long that some are no longer kept: on with those that are.
-  if (absl::IsOutOfRange(page.status())) page = events.List(context_, org_id_, 0, kEventsAtATime);
+  // Where it stood still for so long that some are no longer kept: on with those that are.
+  absl::StatusOr<EventPage> page = events.ListKept(context_, org_id_, after, kEventsAtATime);
   const std::lock_guard<std::mutex> lock(mutex_);
   is_replay_ = false;
   if (!page.ok()) {
@@ -223,9 +233,12 @@ void WebhookRun::NextBatch() {
     bool reads_replays = false;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      is_full_ = delivered_.size() >= kMaxDeliveredBeyond && read_up_to_ >= *delivered_.rbegin();
+      const bool is_read = is_last_page_ || is_full_;
+      const bool is_done = is_read || !MaySend();
+      is_cut_ = is_done && (!is_read || !ready_.empty());
       lines_.clear();
       ready_.clear();
-      const bool is_done = !MaySend() || is_last_page_ || delivered_.size() >= kMaxDeliveredBeyond;
       if (is_done) break;
       reads_replays = !are_replays_read_ && webhook_.replays_size() > 0;
     }
@@ -236,6 +249,8 @@ void WebhookRun::NextBatch() {
       if (is_last) is_last_page_ = true;
       // Lest the same few that it does not take come first each time.
       if (webhook_.failures() > 0) Shuffle(tools_.random, ready_);
+      std::stable_partition(ready_.begin(), ready_.end(),
+                            [this](const auto& line) { return !refused_.WasRefused(line->id); });
       if (has_some) is_going_on_ = false;
     }
     if (has_some) return Pump();
@@ -253,7 +268,9 @@ bool WebhookRun::MaySend() const {
 
 int WebhookRun::WantedSlots() const {
   if (!MaySend()) return 0;
-  const bool is_tried_out = !has_delivered_ && (webhook_.failures() > 0 || failed_.has_value());
+  const bool may_be_down =
+      refused_.were_some() ? refused_.has_new() : webhook_.failures() > 0 || failed_.has_value();
+  const bool is_tried_out = !has_delivered_ && may_be_down;
   const int more = (is_tried_out ? 1 : kMaxInFlight) - in_flight_ - asked_slots_;
   return std::clamp(static_cast<int>(ready_.size()) - asked_slots_, 0, std::max(more, 0));
 }
@@ -325,16 +342,18 @@ void WebhookRun::OnAnswer(const std::shared_ptr<Line>& line,
         open_.erase(number);
         delivered_.insert(number);
       }
+      refused_.Delivered(line->id);
       line->items.pop_front();
       if (!line->items.empty()) ready_.push_back(line);
     } else if (!is_cut_off_) {
       tools_.metrics.Delivered(result.outcome);
-      ++failed_in_a_row_;
-      if (!line->account_id.empty()) blocked_.insert(line->account_id);
+      if (!refused_.WasRefused(line->id)) ++failed_in_a_row_;
+      refused_.Failed(line->id, number, now);
       if (!failed_) failed_.emplace().first_at = now;
       failed_->last_at = now;
       failed_->last = std::move(result.message);
       failed_->is_gone |= result.outcome == DeliveryOutcome::kGone;
+      failed_->is_unreachable |= result.outcome == DeliveryOutcome::kUnreachable;
       if (result.retry_after) {
         failed_->retry_after =
             std::max(failed_->retry_after.value_or(absl::ZeroDuration()), *result.retry_after);
@@ -405,50 +424,113 @@ void WebhookRun::Save() {
   }
 }
 
-DeliveryEnd WebhookRun::HowItEnds() {
+bool WebhookRun::TakesOthers(const std::vector<RefusedLines::Line>& refused) const {
+  if (refused.size() > kMaxRefusedLines) return false;
+  if (!failed_) return !refused.empty();
+  if (failed_->is_gone || failed_->retry_after) return false;
+  if (has_delivered_) return failed_in_a_row_ < kMaxInFlight;
+  // Only what it refused before was tried.
+  if (!refused_.has_new()) return true;
+  if (failed_->is_unreachable) return false;
+  const auto is_since_last_success = [this](const RefusedLines::Line& line) {
+    return line.first_failed_at_ms() > webhook_.last_success_at_ms();
+  };
+  return std::count_if(refused.begin(), refused.end(), is_since_last_success) <
+         kFailuresOfOneThatIsDown;
+}
+
+DeliveryEnd WebhookRun::HowItEndsWithoutFailure() const {
   DeliveryEnd end;
   end.url = webhook_.url();
-  const absl::Time now = tools_.clock();
-  const bool has_failed_before = webhook_.failures() > 0;
   const int64_t failing = webhook_.first_failed_number();
-  if (!failed_) {
-    // Cut off before it could be tried again: it goes on where it stood.
-    const bool is_still_failing =
-        has_failed_before && (open_.contains(failing) || failing > read_up_to_ || !is_last_page_);
-    if (is_still_failing && !has_delivered_) {
-      end.failure =
-          DeliveryEnd::Failure{.in_a_row = webhook_.failures(),
-                               .first_at = absl::FromUnixMillis(webhook_.first_failed_at_ms()),
-                               .first_number = failing,
-                               .last_at = absl::FromUnixMillis(webhook_.last_failure_at_ms()),
-                               .last = webhook_.last_failure()};
-    }
-    if (!is_last_page_ || !open_.empty()) end.due_at = now;
-    return end;
+  // Cut off before it could be tried again: it goes on where it stood.
+  const bool is_still_failing =
+      webhook_.failures() > 0 &&
+      (open_.contains(failing) || failing > read_up_to_ || !is_last_page_);
+  if (is_still_failing && !has_delivered_) {
+    end.failure =
+        DeliveryEnd::Failure{.in_a_row = webhook_.failures(),
+                             .first_at = absl::FromUnixMillis(webhook_.first_failed_at_ms()),
+                             .first_number = failing,
+                             .last_at = absl::FromUnixMillis(webhook_.last_failure_at_ms()),
+                             .last = webhook_.last_failure()};
   }
+  if (!is_last_page_ || !open_.empty()) end.due_at = tools_.clock();
+  return end;
+}
+
+DeliveryEnd::Failure WebhookRun::FailureOfLines(std::vector<RefusedLines::Line> refused) const {
   DeliveryEnd::Failure failure;
-  failure.in_a_row = has_delivered_ ? 1 : webhook_.failures() + 1;
+  if (failed_) {
+    failure.last_at = failed_->last_at;
+    failure.last = failed_->last;
+  } else {
+    failure.last_at = absl::FromUnixMillis(webhook_.last_failure_at_ms());
+    failure.last = webhook_.last_failure();
+  }
+  failure.in_a_row = 0;
+  failure.first_at = absl::InfiniteFuture();
+  failure.first_number = 0;
+  for (const RefusedLines::Line& line : refused) {
+    failure.in_a_row = std::max(failure.in_a_row, line.failures());
+    const absl::Time first_at = absl::FromUnixMillis(line.first_failed_at_ms());
+    if (first_at >= failure.first_at) continue;
+    failure.first_at = first_at;
+    failure.first_number = line.number();
+  }
+  failure.refused = std::move(refused);
+  // Where it is cut off, it is known of no event that all up to it were.
+  if (!is_full_) failure.passed_up_to = is_cut_ ? 1 : read_up_to_;
+  return failure;
+}
+
+DeliveryEnd::Failure WebhookRun::FailureOfAll() const {
+  const int64_t failing = webhook_.first_failed_number();
   const bool is_same =
-      has_failed_before && (open_.contains(failing) || replays_open_.contains(failing));
-  failure.first_at =
-      is_same ? absl::FromUnixMillis(webhook_.first_failed_at_ms()) : failed_->first_at;
+      webhook_.failures() > 0 && (open_.contains(failing) || replays_open_.contains(failing));
   const int64_t first_open = !open_.empty()           ? *open_.begin()
                              : !replays_open_.empty() ? *replays_open_.begin()
                                                       : 0;
+  DeliveryEnd::Failure failure;
+  failure.in_a_row = has_delivered_ || refused_.were_some() ? 1 : webhook_.failures() + 1;
+  failure.first_at = failed_->first_at;
+  // A clock may have been ahead.
+  if (is_same) {
+    failure.first_at =
+        std::min(failure.first_at, absl::FromUnixMillis(webhook_.first_failed_at_ms()));
+  }
   failure.first_number = is_same ? failing : first_open;
   failure.last_at = failed_->last_at;
   failure.last = failed_->last;
-  const absl::Time give_up_at = failure.first_at + kMaxFailingTime;
-  if (failed_->is_gone) {
+  return failure;
+}
+
+DeliveryEnd WebhookRun::HowItEnds() {
+  const absl::Time now = tools_.clock();
+  const auto chance = [this] { return Chance(tools_.random); };
+  std::vector<RefusedLines::Line> refused = refused_.Now(now, is_last_page_, chance);
+  if (!failed_ && refused.empty()) return HowItEndsWithoutFailure();
+  DeliveryEnd end;
+  end.url = webhook_.url();
+  bool is_over = refused_.has_given_up();
+  if (TakesOthers(refused)) {
+    int64_t next_ms = refused.front().next_attempt_at_ms();
+    for (const RefusedLines::Line& line : refused) {
+      next_ms = std::min(next_ms, line.next_attempt_at_ms());
+    }
+    end.failure = FailureOfLines(std::move(refused));
+    end.due_at = is_cut_ ? now : absl::FromUnixMillis(next_ms);
+  } else {
+    end.failure = FailureOfAll();
+    end.due_at = NextAttempt(now, end.failure->first_at, end.failure->in_a_row, chance(),
+                             failed_->retry_after);
+    is_over |= failed_->last_at >= end.failure->first_at + kMaxFailingTime;
+  }
+  if (failed_ && failed_->is_gone) {
     end.disabled_reason = kGone;
-  } else if (failed_->last_at >= give_up_at) {
+  } else if (is_over) {
     end.disabled_reason = kDeliveryFailed;
   }
-  const absl::Duration pause = std::max(PauseAfter(failure.in_a_row, Chance(tools_.random)),
-                                        failed_->retry_after.value_or(absl::ZeroDuration()));
-  // One last time when the three days are over.
-  end.due_at = std::min(now + pause, std::max(give_up_at, now + PauseAfter(1, 0)));
-  end.failure = std::move(failure);
   return end;
 }
 

@@ -1,10 +1,11 @@
 // deliver_webhook.h: one go at delivering to one webhook what is behind its cursor, as far as that
 // is possible now. deliver_events.h says when there is one.
 //
-// The events of one account are delivered one after the other; where one fails, the later ones of
-// its account wait for the next go, and others are delivered. A receiver that fails several times
-// in a row is left alone for now. While it failed before, only one delivery is under way at a time
-// until it takes one.
+// The events of one account, a line, are delivered one after the other; where one fails, the later
+// ones of its line wait for the next go, and others are delivered. A receiver that takes others, or
+// has refused few lines so far, gets what is new at once, and what it refused is tried again line
+// by line (refused_lines.h). One that fails several times in a row, can't be reached, or asks for
+// time, is left alone as a whole; then only one delivery is under way at a time until it takes one.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@
 #include "core/catalog/network_catalog.h"
 #include "core/crypto/crypto.h"
 #include "server/flow/delivery_slots.h"
+#include "server/flow/refused_lines.h"
 #include "server/flow/webhook_delivery.h"
 #include "server/flow/webhook_metrics.h"
 #include "server/outbound/http_client.h"
@@ -54,6 +56,7 @@ struct FailedAttempts {
   std::string last;
   std::optional<absl::Duration> retry_after;
   bool is_gone = false;
+  bool is_unreachable = false;  // No answer came, once at least.
 };
 
 // Lives until it has ended, by itself. Safe to use from many threads at once.
@@ -86,7 +89,7 @@ class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
   };
   // Events of one account, in their order; each without an account stands by itself.
   struct Line {
-    std::string account_id;
+    std::string id;  // As in the record's RefusedLine.
     std::deque<Item> items;
   };
 
@@ -96,6 +99,8 @@ class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
   bool HasNothingToDo();
   void NextBatch();
   bool ReadReplays();
+  // Whether an event is sent anyway, in its place behind the cursor.
+  bool ComesAnyway(int64_t number, const record::v1::Event& event) const;
   // Whether there is something to send; `is_last` where no page is left.
   bool ReadPage(bool& is_last);
   void Save();
@@ -109,6 +114,11 @@ class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
   bool IsBatchOver() const;
   DeliveryProgress Progress() const;
   DeliveryEnd HowItEnds();
+  DeliveryEnd HowItEndsWithoutFailure() const;
+  // What is refused is tried again by itself: nothing says that the receiver is down.
+  bool TakesOthers(const std::vector<RefusedLines::Line>& refused) const;
+  DeliveryEnd::Failure FailureOfLines(std::vector<RefusedLines::Line> refused) const;
+  DeliveryEnd::Failure FailureOfAll() const;
 
   // Asks for as many slots as may be used now.
   void Pump();
@@ -137,7 +147,7 @@ class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
 
   // The batch. Lines whose first event may be sent; those of which one is under way are not here.
   std::deque<std::shared_ptr<Line>> ready_;
-  std::map<std::string, std::shared_ptr<Line>> lines_;  // By account.
+  std::map<std::string, std::shared_ptr<Line>> lines_;  // By id.
   bool is_replay_ = false;
   bool is_last_page_ = false;
   bool are_replays_read_ = false;
@@ -154,10 +164,12 @@ class WebhookRun final : public std::enable_shared_from_this<WebhookRun> {
   std::set<int64_t> delivered_;  // Behind the first that is open.
   std::set<int64_t> replays_open_;
   std::vector<int64_t> replayed_;
-  std::set<std::string> blocked_;  // Accounts of which an event has failed.
+  RefusedLines refused_;
 
   bool has_delivered_ = false;
-  int failed_in_a_row_ = 0;
+  bool is_cut_ = false;      // There is something that was not tried,
+  bool is_full_ = false;     // or was not looked at: too much is delivered behind what is not.
+  int failed_in_a_row_ = 0;  // Of lines that were not refused before.
   std::optional<absl::Time> last_success_at_;
   std::optional<FailedAttempts> failed_;
 };

@@ -115,4 +115,11 @@ absl::Duration PauseAfter(int failures, double chance) {
   return kPauses[step - 1] * (0.9 + 0.2 * std::clamp(chance, 0.0, 1.0));
 }
 
+absl::Time NextAttempt(absl::Time now, absl::Time first_failed_at, int failures, double chance,
+                       std::optional<absl::Duration> retry_after) {
+  const absl::Duration pause =
+      std::max(PauseAfter(failures, chance), retry_after.value_or(absl::ZeroDuration()));
+  return std::min(now + pause, std::max(first_failed_at + kMaxFailingTime, now + PauseAfter(1, 0)));
+}
+
 }  // namespace authurl

@@ -25,7 +25,7 @@ inline constexpr char kWebhookTarget[] = "webhook";
 inline constexpr absl::string_view kTestEventType = "webhook.test";
 // For how long deliveries fail before the webhook is disabled.
 inline constexpr absl::Duration kMaxFailingTime = absl::Hours(24 * 3);
-inline constexpr absl::Duration kLongestRetryAfter = absl::Hours(24);
+inline constexpr absl::Duration kLongestRetryAfter = kLongestPause;
 inline constexpr size_t kMaxWebhookUrlBytes = 2048;
 
 // Where receivers may be, as far as a URL shows it.
@@ -58,5 +58,9 @@ DeliveryResult ReadDelivery(const absl::StatusOr<HttpAnswer>& answer, absl::Time
 // How long to wait after so many failures in a row, at least 1. `chance`, from 0 to 1, makes it up
 // to a tenth shorter or longer, so that many that failed together don't come back together.
 absl::Duration PauseAfter(int failures, double chance);
+// When the next attempt is made, after `failures` in a row since `first_failed_at`: after the
+// pause, no sooner than the receiver asks for, and one last time when kMaxFailingTime is over.
+absl::Time NextAttempt(absl::Time now, absl::Time first_failed_at, int failures, double chance,
+                       std::optional<absl::Duration> retry_after = {});
 
 }  // namespace authurl

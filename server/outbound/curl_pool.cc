@@ -29,6 +29,10 @@ constexpr long kMaxIdleConnections = 256;
 // servers that do so on purpose.
 constexpr int kResolverThreads = 8;
 constexpr int kResolverThreadsForStrangers = 32;
+constexpr int kResolverThreadsOfOneOrganization = 4;  // Of those.
+// Of a receiver nothing but the head of its answer matters; where the body is not over soon, the
+// connection is not worth keeping.
+constexpr absl::Duration kPatienceWithBodies = absl::Seconds(1);
 // Hosts that are known to fail.
 constexpr size_t kMaxBreakers = 4096;
 
@@ -56,10 +60,13 @@ CurlPool::CurlPool(HostTrust trust, const OutboundOptions& options, OutboundMetr
                 [&metrics](absl::string_view network, int change) {
                   metrics.BreakerChanged(network, change);
                 }),
-      resolver_({.threads =
-                     trust == HostTrust::kCatalog ? kResolverThreads : kResolverThreadsForStrangers,
-                 .max_waiting = static_cast<size_t>(options.max_calls)},
-                options.lookup) {}
+      resolver_(
+          {.threads =
+               trust == HostTrust::kCatalog ? kResolverThreads : kResolverThreadsForStrangers,
+           .threads_per_organization =
+               trust == HostTrust::kCatalog ? kResolverThreads : kResolverThreadsOfOneOrganization,
+           .max_waiting = static_cast<size_t>(options.max_calls)},
+          options.lookup) {}
 
 CurlPool::~CurlPool() {
   BeginStop(absl::InfinitePast());
@@ -165,6 +172,7 @@ void CurlPool::Run() {
       }
     }
     const absl::Time now = absl::Now();
+    EndThoseWithHead(now);
     EndThoseWithoutCaller(now);
     const absl::Time stop_at = mail.stop_at.value_or(absl::InfiniteFuture());
     if (stop_at <= now) EndAll(CallFailure::kStopping);
@@ -190,7 +198,9 @@ void CurlPool::Accept(std::unique_ptr<CurlTransfer> owned) {
   const bool is_address =
       transfer.proxy != nullptr ? transfer.proxy->is_address : transfer.to.is_address;
   if (is_address || !options_.connect_to.empty()) return Begin(transfer, {});
-  resolver_.Resolve(host, transfer.resolve_by,
+  // The proxy's name is everybody's.
+  const std::string org_id = transfer.proxy != nullptr ? "" : transfer.target.org_id;
+  resolver_.Resolve(host, org_id, transfer.resolve_by,
                     [mailbox = mailbox_, id = transfer.id](const auto& addresses) {
                       mailbox->Post(CurlMailbox::Resolved{id, addresses});
                     });
@@ -219,12 +229,9 @@ void CurlPool::Finish(CurlTransfer& transfer, CURLcode code) {
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   // A connection that ends within the head is an answer to libcurl.
-  if (code == CURLE_OK && status >= 200 && transfer.is_head_whole) {
-    transfer.answer.status = static_cast<int>(status);
-    metrics_.CallAnswered(transfer.target.network, transfer.answer.status,
-                          absl::Now() - transfer.started);
-    return End(transfer, std::move(transfer.answer),
-               status >= 500 ? HostResult::kFails : HostResult::kWorks);
+  const bool is_over = code == CURLE_OK || !transfer.is_body_wanted();
+  if (is_over && status >= 200 && transfer.is_head_whole) {
+    return Answered(transfer, static_cast<int>(status));
   }
   // libcurl's clock may be a little ahead of the context's.
   const bool is_over_for_caller = code == CURLE_OPERATION_TIMEDOUT &&
@@ -232,6 +239,27 @@ void CurlPool::Finish(CurlTransfer& transfer, CURLcode code) {
   const CallFailure failure =
       is_over_for_caller ? CallFailure::kCallerGone : FailureOf(transfer, code);
   Fail(transfer, failure, curl_easy_strerror(code));
+}
+
+void CurlPool::Answered(CurlTransfer& transfer, int status) {
+  transfer.answer.status = status;
+  metrics_.CallAnswered(transfer.target.network, status, absl::Now() - transfer.started);
+  End(transfer, std::move(transfer.answer),
+      status >= 500 ? HostResult::kFails : HostResult::kWorks);
+}
+
+void CurlPool::EndThoseWithHead(absl::Time now) {
+  std::vector<CurlTransfer*> over;
+  for (const auto& [id, transfer] : transfers_) {
+    const bool is_known = !transfer->is_body_wanted() && transfer->is_head_whole;
+    if (is_known && now > transfer->head_came + kPatienceWithBodies) over.push_back(transfer.get());
+  }
+  // Not an interim one's: it ends otherwise, or in time.
+  for (CurlTransfer* const transfer : over) {
+    long status = 0;
+    curl_easy_getinfo(transfer->easy.get(), CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 200) Answered(*transfer, static_cast<int>(status));
+  }
 }
 
 void CurlPool::EndThoseWithoutCaller(absl::Time now) {

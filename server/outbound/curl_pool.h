@@ -66,8 +66,11 @@ class CurlPool final {
   void Begin(CurlTransfer& transfer, const HostAddresses& addresses);
   void ReadResults();
   void Finish(CurlTransfer& transfer, CURLcode code);
+  // Whose body is not wanted, and takes its time.
+  void EndThoseWithHead(absl::Time now);
   void EndThoseWithoutCaller(absl::Time now);
   void EndAll(CallFailure failure);
+  void Answered(CurlTransfer& transfer, int status);
   void Fail(CurlTransfer& transfer, CallFailure failure, absl::string_view cause);
   void End(CurlTransfer& transfer, absl::StatusOr<HttpAnswer> result, HostResult host);
   absl::Duration TimeToWait(absl::Time now, absl::Time stop_at) const;

@@ -87,7 +87,7 @@ bool SetUpHandle(CurlTransfer& transfer, const HostAddresses& addresses,
       .Set(CURLOPT_FOLLOWLOCATION, 0L)
       .Set(CURLOPT_HTTPHEADER, transfer.headers.get())
       .Set(CURLOPT_USERAGENT, user_agent.c_str())
-      .Set(CURLOPT_ACCEPT_ENCODING, "gzip, deflate")
+      .Set(CURLOPT_ACCEPT_ENCODING, transfer.is_body_wanted() ? "gzip, deflate" : nullptr)
       .Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS))
       // Whom. The empty texts keep libcurl from reading the environment.
       .Set(CURLOPT_PROXY, transfer.proxy != nullptr ? options.proxy.c_str() : "")
@@ -111,7 +111,8 @@ bool SetUpHandle(CurlTransfer& transfer, const HostAddresses& addresses,
       // For how long, and how much.
       .Set(CURLOPT_CONNECTTIMEOUT_MS, ToMilliseconds(options.connect_timeout))
       .Set(CURLOPT_TIMEOUT_MS, ToMilliseconds(transfer.ends_at - absl::Now()))
-      .Set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(CurlTransfer::kMaxBodyBytes))
+      .Set(CURLOPT_MAXFILESIZE_LARGE,
+           static_cast<curl_off_t>(transfer.is_body_wanted() ? CurlTransfer::kMaxBodyBytes : 0))
       .Set(CURLOPT_PREREQFUNCTION, &CurlTransfer::BeforeSending)
       .Set(CURLOPT_PREREQDATA, &transfer)
       .Set(CURLOPT_HEADERFUNCTION, &CurlTransfer::TakeHeader)

@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "core/crypto/crypto.h"
 
 namespace authurl {
@@ -80,6 +81,10 @@ size_t CurlTransfer::TakeHeader(const char* data, size_t size, size_t count, voi
 size_t CurlTransfer::TakeBody(const char* data, size_t size, size_t count, void* self) {
   auto& transfer = *static_cast<CurlTransfer*>(self);
   const absl::string_view more(data, size * count);
+  if (!transfer.is_body_wanted()) {
+    transfer.dropped_bytes += more.size();
+    return transfer.dropped_bytes > kMaxDroppedBytes ? 0 : more.size();
+  }
   if (transfer.answer.body.size() + more.size() > kMaxBodyBytes) {
     transfer.is_too_large = true;
     return 0;
@@ -107,12 +112,15 @@ bool CurlTransfer::ReadHeader(absl::string_view line) {
     is_head_whole = false;
     return true;
   }
-  if (absl::StripAsciiWhitespace(line).empty()) is_head_whole = true;
+  if (absl::StripAsciiWhitespace(line).empty()) {
+    is_head_whole = true;
+    if (!is_body_wanted()) head_came = absl::Now();
+  }
   const size_t colon = line.find(':');
   if (colon == absl::string_view::npos) return true;
   const absl::string_view name = line.substr(0, colon);
   const absl::string_view value = absl::StripAsciiWhitespace(line.substr(colon + 1));
-  const bool is_encoding = absl::EqualsIgnoreCase(name, "Content-Encoding");
+  const bool is_encoding = is_body_wanted() && absl::EqualsIgnoreCase(name, "Content-Encoding");
   if (is_encoding || absl::EqualsIgnoreCase(name, "Transfer-Encoding")) {
     if (IsAnyOf(value, {"", "identity", "chunked"})) return true;
     // One inside of another, a kilobyte would become a gigabyte before the body's size is seen.

@@ -25,6 +25,8 @@ namespace authurl {
 struct CurlTransfer {
   // Of an answer, decoded.
   static constexpr size_t kMaxBodyBytes = size_t{1} << 20;
+  // Of one that is not wanted: what is read so that the connection can be used again.
+  static constexpr size_t kMaxDroppedBytes = size_t{64} << 10;
 
   // What the transfers of a pool share; it outlives them.
   const DestinationRules* rules = nullptr;
@@ -52,10 +54,12 @@ struct CurlTransfer {
   HttpAnswer answer;
   int header_lines = 0;
   size_t header_bytes = 0;
-  size_t held_bytes = 0;  // Of the body.
+  size_t held_bytes = 0;     // Of the body.
+  size_t dropped_bytes = 0;  // Of one that is not wanted.
   int encodings = 0;
   int sendings = 0;
   bool is_head_whole = false;
+  absl::Time head_came;  // Where the body is not wanted.
   bool is_too_large = false;
   // Of the addresses that were tried, with has_no_room: one was refused, and one was gone on with.
   bool is_refused_address = false;
@@ -63,6 +67,8 @@ struct CurlTransfer {
   bool has_no_room = false;  // Of ours.
 
   bool is_begun() const { return easy != nullptr; }
+  // Of receivers: an answer is what its head says, whatever comes behind it.
+  bool is_body_wanted() const { return target.trust != HostTrust::kReceiver; }
   bool may_have_been_sent() const { return sendings > 0; }
   // RFC 9110 section 9.2.1: as often as one likes.
   bool may_be_sent_twice() const { return IsAnyOf(request.method, {"GET", "HEAD"}); }

@@ -29,8 +29,8 @@ enum class HostTrust : uint8_t {
   // address, and port 443.
   kStranger,
   // An organisation, for its webhooks. As a stranger's, but it may be in a network that the
-  // operator
-  // has named for them, on any port there.
+  // operator has named for them, on any port there. Its answers have no body: they are what their
+  // heads say, however large or slow the rest is.
   kReceiver,
 };
 

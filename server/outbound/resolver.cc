@@ -70,7 +70,8 @@ class Resolver::State final {
  public:
   State(const Options& options, Lookup lookup) : options_(options), lookup_(std::move(lookup)) {}
 
-  void Resolve(const std::string& host, absl::Time deadline, Callback callback);
+  void Resolve(const std::string& host, absl::string_view org_id, absl::Time deadline,
+               Callback callback);
   size_t waiting() const {
     const std::lock_guard lock(mutex_);
     return waiting_;
@@ -85,6 +86,7 @@ class Resolver::State final {
  private:
   using Result = absl::StatusOr<HostAddresses>;
   struct Waiter {
+    std::string org_id;
     absl::Time deadline;
     Callback callback;
   };
@@ -93,7 +95,17 @@ class Resolver::State final {
     absl::Time until;
   };
 
+  struct Job {
+    std::string host;
+    std::string org_id;  // Whose share it takes.
+  };
+
   // All of these REQUIRE the lock.
+  // Takes the first name out of the queue that is waited for by somebody whose share has room.
+  // Those that nobody waits for any more are taken out as well, and their waiters moved into
+  // `gone`, to be destroyed without the lock.
+  std::optional<Job> NextJob(absl::Time now, std::vector<Waiter>& gone);
+  bool HasRoom(const std::string& org_id) const;
   std::optional<Result> Recall(const std::string& host, absl::Time now);
   void Remember(const std::string& host, const Result& result, absl::Time now);
   // Moves those that nobody waits for any more into `gone`, to be destroyed without the lock.
@@ -112,9 +124,11 @@ class Resolver::State final {
   bool stopping_ = false;
   int threads_ = 0;
   int threads_in_lookup_ = 0;
+  absl::flat_hash_map<std::string, int> lookups_of_;  // By organisation: those under way.
 };
 
-void Resolver::State::Resolve(const std::string& host, absl::Time deadline, Callback callback) {
+void Resolver::State::Resolve(const std::string& host, absl::string_view org_id,
+                              absl::Time deadline, Callback callback) {
   const absl::Time now = options_.clock();
   std::optional<Result> result;
   std::vector<Waiter> gone;
@@ -131,7 +145,7 @@ void Resolver::State::Resolve(const std::string& host, absl::Time deadline, Call
         if (waiters.empty() && std::find(queue_.begin(), queue_.end(), host) == queue_.end()) {
           queue_.push_back(host);
         }
-        waiters.push_back({deadline, std::exchange(callback, nullptr)});
+        waiters.push_back({std::string(org_id), deadline, std::exchange(callback, nullptr)});
         ++waiting_;
       }
     }
@@ -143,38 +157,71 @@ void Resolver::State::Resolve(const std::string& host, absl::Time deadline, Call
   callback(*result);
 }
 
+bool Resolver::State::HasRoom(const std::string& org_id) const {
+  if (org_id.empty()) return true;
+  const auto found = lookups_of_.find(org_id);
+  return found == lookups_of_.end() || found->second < options_.threads_per_organization;
+}
+
+std::optional<Resolver::State::Job> Resolver::State::NextJob(absl::Time now,
+                                                             std::vector<Waiter>& gone) {
+  for (auto queued = queue_.begin(); queued != queue_.end();) {
+    const auto waiters = waiters_.find(*queued);
+    bool is_waited_for = false;
+    if (waiters != waiters_.end()) {
+      for (const Waiter& waiter : waiters->second) {
+        if (waiter.deadline <= now) continue;
+        is_waited_for = true;
+        if (!HasRoom(waiter.org_id)) continue;
+        Job job = {std::move(*queued), waiter.org_id};
+        queue_.erase(queued);
+        return job;
+      }
+    }
+    if (is_waited_for) {
+      ++queued;
+      continue;
+    }
+    if (waiters != waiters_.end()) {
+      waiting_ -= waiters->second.size();
+      std::move(waiters->second.begin(), waiters->second.end(), std::back_inserter(gone));
+      waiters_.erase(waiters);
+    }
+    queued = queue_.erase(queued);
+  }
+  return std::nullopt;
+}
+
 void Resolver::State::Work() {
   std::unique_lock lock(mutex_);
-  while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    if (stopping_) break;
-    const std::string host = std::move(queue_.front());
-    queue_.pop_front();
-    const auto waiters = waiters_.find(host);
-    const absl::Time now = options_.clock();
-    const bool is_waited_for =
-        waiters != waiters_.end() &&
-        std::any_of(waiters->second.begin(), waiters->second.end(),
-                    [now](const Waiter& waiter) { return waiter.deadline > now; });
+  while (!stopping_) {
     std::vector<Waiter> told;
-    if (!is_waited_for) {
-      if (waiters != waiters_.end()) told = std::move(waiters_.extract(waiters).mapped());
-      waiting_ -= told.size();
+    const std::optional<Job> job = NextJob(options_.clock(), told);
+    if (!told.empty()) {
       lock.unlock();
       told.clear();
       lock.lock();
+      if (!job.has_value()) continue;
+      if (stopping_) break;
+    }
+    if (!job.has_value()) {
+      wake_.wait(lock);
       continue;
     }
     ++threads_in_lookup_;
+    ++lookups_of_[job->org_id];
     // Stop() counts threads that hang here as ended.
     thread_ended_.notify_all();
     lock.unlock();
-    const Result result = lookup_(host);
+    const Result result = lookup_(job->host);
     lock.lock();
     --threads_in_lookup_;
+    if (const auto share = lookups_of_.find(job->org_id); --share->second == 0) {
+      lookups_of_.erase(share);
+    }
     if (stopping_) break;
-    Remember(host, result, options_.clock());
-    if (auto node = waiters_.extract(host)) told = std::move(node.mapped());
+    Remember(job->host, result, options_.clock());
+    if (auto node = waiters_.extract(job->host)) told = std::move(node.mapped());
     waiting_ -= told.size();
     lock.unlock();
     for (Waiter& waiter : told) waiter.callback(result);
@@ -251,8 +298,9 @@ Resolver::Resolver(const Options& options, Lookup lookup)
 
 Resolver::~Resolver() { state_->Stop(); }
 
-void Resolver::Resolve(const std::string& host, absl::Time deadline, Callback callback) {
-  state_->Resolve(host, deadline, std::move(callback));
+void Resolver::Resolve(const std::string& host, absl::string_view org_id, absl::Time deadline,
+                       Callback callback) {
+  state_->Resolve(host, org_id, deadline, std::move(callback));
 }
 
 size_t Resolver::waiting() const { return state_->waiting(); }

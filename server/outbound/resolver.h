@@ -1,8 +1,9 @@
 // resolver.h: looks up host names on threads of its own, so that nobody who waits for a name waits
 // for the system's resolver, which can't be interrupted and may hang for half a minute.
 //
-// Threads, waiting callers and remembered names are bounded. Answers are remembered for a short
-// while.
+// Threads, waiting callers and remembered names are bounded, and so is how many threads look names
+// up for one organisation: it may have chosen names whose servers hang on purpose. Answers are
+// remembered for a short while.
 #pragma once
 
 #include <functional>
@@ -12,6 +13,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/system/clock.h"
@@ -33,6 +35,7 @@ class Resolver final {
 
   struct Options {
     int threads = 8;
+    int threads_per_organization = 8;
     size_t max_waiting = 1024;  // Callers.
     size_t max_remembered = 1024;
     absl::Duration remember_for = absl::Seconds(30);
@@ -52,7 +55,9 @@ class Resolver final {
   // Calls back once: at once on this thread where the answer is remembered or too many wait
   // (ResourceExhaustedError), else on a thread of the resolver's. Callers of one name share one
   // look-up. Nobody may be waiting any more after `deadline`, so then it may never call back.
-  void Resolve(const std::string& host, absl::Time deadline, Callback callback);
+  // `org_id`: whose share of the threads it takes; empty: nobody's.
+  void Resolve(const std::string& host, absl::string_view org_id, absl::Time deadline,
+               Callback callback);
 
   // How many callers wait.
   size_t waiting() const;

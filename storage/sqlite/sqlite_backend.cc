@@ -280,6 +280,18 @@ class SqliteBackend final : public Backend {
     return highest;
   }
 
+  absl::Status RaiseNumbers(const Table& table, int64_t from) override {
+    return writes_.Write(CallContext::Background(), [&](SqliteConnection& db) {
+      const std::string name = LeastNumberName(table);
+      const std::string value = absl::StrCat(from);
+      return db.Run(
+          "INSERT INTO meta (name, value) VALUES (?1, ?2)"
+          " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+          " WHERE CAST(value AS INTEGER) < CAST(excluded.value AS INTEGER)",
+          {Text{name}, Blob{value}});
+    });
+  }
+
   absl::StatusOr<std::vector<std::string>> ListValues(const CallContext& context,
                                                       const Table& table, size_t lookup,
                                                       absl::string_view org_id) override {

@@ -42,8 +42,10 @@ bool IsNumber(const Table& table, const Column& column) {
 // In an INSERT, whose first parameter is the organisation.
 std::string NextNumber(const Table& table) {
   const char* const number = table.columns[*table.number].name;
-  return absl::StrCat("coalesce((SELECT max(", number, ") + 1 FROM ", table.name,
-                      " WHERE org_id = ?1), ?)");
+  return absl::StrCat("max(coalesce((SELECT max(", number, ") + 1 FROM ", table.name,
+                      " WHERE org_id = ?1), ?), coalesce((SELECT CAST(value AS INTEGER) FROM meta"
+                      " WHERE name = '",
+                      LeastNumberName(table), "'), 0))");
 }
 
 // Tables of short rows have no rowid.
@@ -100,6 +102,10 @@ TableSql::OfLookup LookupSql(const Table& table, const Lookup& lookup) {
 }
 
 }  // namespace
+
+std::string LeastNumberName(const Table& table) {
+  return absl::StrCat("least_number_of_", table.name);
+}
 
 std::string CreateTableSql(const Table& table) {
   std::string sql = absl::StrCat(

@@ -11,6 +11,10 @@ namespace authurl {
 // What makes the table: CREATE statements, each ended by ";\n".
 std::string CreateTableSql(const Table& table);
 
+// The name in the table "meta" of the least number that a new row of a numbered table may have, in
+// decimal digits.
+std::string LeastNumberName(const Table& table);
+
 // The statements over one table. Their parameters come in the order in which they are named here;
 // "key" is the id, behind its organisation where ids are unique in one only. A statement that reads
 // rows exists once for each number of parts: its columns are org_id, generation, id, version, the

@@ -583,6 +583,18 @@ TEST_P(BackendConformanceTest, RowsAreNumberedInTheOrderInWhichTheyWereCommitted
   ASSERT_OK(Commit({Update{&kLog, changed, 1}}).status);
   ASSERT_OK(InsertRow(kLog, LogLine("acme", "u")));
   EXPECT_EQ(listed("acme", 0, {.rows = 10}), "y101 x102 v103 u104 .");
+
+  // Numbers that were given in a database that is no longer this one are not given again.
+  ASSERT_OK(backend_->RaiseNumbers(kLog, 300));
+  ASSERT_OK(backend_->RaiseNumbers(kLog, 200));
+  EXPECT_THAT(backend_->HighestNumber(NoLimit(), kLog, "acme"), IsOkAndHolds(104));
+  ASSERT_OK(InsertRow(kLog, LogLine("acme", "t")));
+  ASSERT_OK(InsertRow(kLog, LogLine("acme", "s")));
+  EXPECT_EQ(listed("acme", 103, {.rows = 10}), "u104 t300 s301 .");
+  ASSERT_OK(InsertRow(kLog, LogLine("new", "z", 5)));
+  ASSERT_OK(InsertRow(kLog, LogLine("newer", "z", 500)));
+  EXPECT_EQ(listed("new", 0, {.rows = 10}), "z300 .");
+  EXPECT_EQ(listed("newer", 0, {.rows = 10}), "z500 .");
 }
 
 TEST_P(BackendConformanceTest, ABatchIsDoneAsAWholeOrNotAtAll) {

@@ -156,7 +156,7 @@ TEST_F(CredentialStoreTest, RecordsOfAnOlderDatabaseComeBackAsTheyWereCreated) {
 TEST_F(CredentialStoreTest, AWriteDuringAStepOfTheRollbackCheckNeedsTheNextOne) {
   LateBackend& backend = ReopenOverLateBackend();
   const std::string file = folder_.File("ring.rollback");
-  ASSERT_OK(store_->StartRollbackCheck(file));
+  ASSERT_OK(store_->StartRollbackCheck(file, kNow));
   const std::string at_start = ReadFile(file);
   ASSERT_OK(store_->AdvanceRollbackCheck());
   EXPECT_EQ(ReadFile(file), at_start);

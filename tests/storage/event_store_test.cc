@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@ using ::testing::_;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::Eq;
+using ::testing::Ge;
 using ::testing::Gt;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -278,6 +280,72 @@ TEST_F(EventStoreTest, WhoFollowsThemIsToldThatSomeAreGoneAndNeverWithoutReason)
   EXPECT_EQ(seen, first + 1);
   ASSERT_OK(Connect("b", "bob", {"p3"}));
   EXPECT_THAT(Told(seen), ElementsAre("account.connected"));
+}
+
+// An older copy of the database is put back: what is new in it has ids of its own, and nobody
+// follows on in silence.
+TEST_F(EventStoreTest, NumbersOfEventsThatAreLostAreNotGivenAgain) {
+  const std::string file = folder_.File("ring.rollback");
+  const std::string kept = path_ + ".kept";
+  ASSERT_OK(store_->StartRollbackCheck(file, kNow));
+  ASSERT_OK(Connect("a", "ann", {"p1", "p2"}));
+  const int64_t before = Last();
+  store_.reset();
+  std::filesystem::copy_file(path_, kept);
+  Reopen();
+  ASSERT_OK(store_->StartRollbackCheck(file, kNow));
+  ASSERT_OK(Connect("b", "bob", {"p3", "p4", "p5"}));
+  ASSERT_OK(Connect("c", "cat", {"p6"}, "tenant", "other"));
+  ASSERT_OK(store_->AdvanceRollbackCheck());
+  const int64_t lost = Last();
+  ASSERT_EQ(lost, before + 3);
+  const int64_t lost_of_other = Last("other");
+
+  store_.reset();
+  std::filesystem::copy_file(kept, path_, std::filesystem::copy_options::overwrite_existing);
+  Reopen();
+  const absl::Time later = kNow + absl::Minutes(1);
+  ASSERT_OK_AND_ASSIGN(const RollbackCheck::Found found, store_->StartRollbackCheck(file, later));
+  ASSERT_TRUE(found.is_older());
+  EXPECT_EQ(Last(), before);
+  // Even before there is something new.
+  EXPECT_THAT(store_->events().List(kNoLimit, "acme", lost, {.rows = 10}),
+              AllOf(StatusIs(absl::StatusCode::kOutOfRange, _), HasReason("EVENTS_EXPIRED")));
+  ASSERT_OK(Connect("d", "dan", {"p7", "p8", "p9", "p10"}));
+  ASSERT_OK(Connect("e", "eve", {"p11"}, "tenant", "other"));
+  EXPECT_THAT(Last(), Ge(lost + 4));
+  EXPECT_THAT(Last("other"), Gt(lost_of_other));
+  const EventPage all = Page();
+  ASSERT_THAT(all.events, SizeIs(6));
+  EXPECT_EQ(all.events[1].number, before);
+  EXPECT_THAT(all.events[2].number, Gt(lost));
+  for (int64_t after = before; after <= lost; ++after) {
+    EXPECT_THAT(store_->events().List(kNoLimit, "acme", after, {.rows = 10}),
+                HasReason("EVENTS_EXPIRED"));
+  }
+  // Whoever has no use for what is lost goes on behind it.
+  ASSERT_OK_AND_ASSIGN(const EventPage behind,
+                       store_->events().ListKept(kNoLimit, "acme", before, {.rows = 10}));
+  EXPECT_THAT(behind.events, SizeIs(4));
+  EXPECT_THAT(Page(all.last).events, IsEmpty());
+
+  // Another start changes nothing.
+  const int64_t last = Last();
+  Reopen();
+  ASSERT_OK(store_->StartRollbackCheck(file, later + absl::Hours(1)));
+  ASSERT_OK(Connect("f", "fay", {"p12"}));
+  EXPECT_EQ(Last(), last + 1);
+}
+
+TEST_F(EventStoreTest, NothingIsKnownBehindWhatThereIs) {
+  EXPECT_THAT(store_->events().List(kNoLimit, "acme", 1, {.rows = 10}),
+              HasReason("EVENTS_EXPIRED"));
+  ASSERT_OK(Connect("a", "ann", {"p1"}));
+  EXPECT_THAT(Page(Last()).events, IsEmpty());
+  for (const int64_t after : {Last() + 1, kNeverDue}) {
+    EXPECT_THAT(store_->events().List(kNoLimit, "acme", after, {.rows = 10}),
+                HasReason("EVENTS_EXPIRED"));
+  }
 }
 
 TEST_F(EventStoreTest, ThoseOfALaterOrganizationAreAboveThoseOfTheOneBefore) {

@@ -73,6 +73,9 @@ class ForwardingBackend : public Backend {
                                                        absl::string_view org_id) override {
     return backend_->HighestNumber(context, table, org_id);
   }
+  absl::Status RaiseNumbers(const Table& table, int64_t from) override {
+    return backend_->RaiseNumbers(table, from);
+  }
   absl::StatusOr<std::vector<std::string>> ListValues(const CallContext& context,
                                                       const Table& table, size_t lookup,
                                                       absl::string_view org_id) override {

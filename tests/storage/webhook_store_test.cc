@@ -168,6 +168,57 @@ TEST_F(WebhookStoreTest, OneThatFailedIsLeftAloneUntilItIsDue) {
   EXPECT_EQ(Stored().last_failure(), "it was down");
 }
 
+TEST_F(WebhookStoreTest, WhatAClockThatWasAheadHasStoredHoldsUpNothing) {
+  const absl::Time ahead = kNow + absl::Hours(24 * 365);
+  ASSERT_OK(Create());
+  ASSERT_EQ(Take("killed", ahead), Result::kTaken);
+  ASSERT_OK(Webhooks().Update(kNoLimit, "acme", "wh_1", kNow, [](Webhook& webhook) {
+    webhook.set_url("https://new.example/");
+    return absl::OkStatus();
+  }));
+  EXPECT_EQ(Stored().due_at_ms(), absl::ToUnixMillis(kNow));
+  EXPECT_EQ(Take("two"), Result::kTaken);
+  // It failed a year, or some hours, ahead.
+  for (const absl::Time failed_at : {ahead, kNow + absl::Hours(3)}) {
+    ASSERT_EQ(Take("two", ahead), Result::kTaken);
+    DeliveryEnd end = Failed(1, failed_at + absl::Seconds(5));
+    end.url = "https://new.example/";
+    end.failure->last_at = failed_at;
+    ASSERT_OK(Store("two", {.delivered_up_to = 5}, end, failed_at));
+    EXPECT_EQ(Take("two"), Result::kTaken);
+  }
+  // Clocks that differ a little are right, and so is a day's pause that a receiver asked for.
+  EXPECT_EQ(Take("two", kNow + absl::Seconds(30)), Result::kTaken);
+  EXPECT_EQ(Take("three"), Result::kHeld);
+  DeliveryEnd end = Failed(1, kNow + kLongestPause);
+  end.url = "https://new.example/";
+  ASSERT_OK(Store("two", {.delivered_up_to = 5}, end));
+  EXPECT_EQ(Take("three"), Result::kNotDue);
+  EXPECT_EQ(Take("three", kNow + kLongestPause), Result::kTaken);
+}
+
+TEST_F(WebhookStoreTest, OneThatTakesOthersIsNotLeftAlone) {
+  ASSERT_OK(Create());
+  ASSERT_EQ(Take("one"), Result::kTaken);
+  DeliveryEnd end = Failed(3, kNow + absl::Minutes(2));
+  Webhook::RefusedLine line;
+  line.set_line("sa_1");
+  line.set_number(7);
+  line.set_failures(3);
+  end.failure->refused = {line};
+  end.failure->passed_up_to = 9;
+  ASSERT_OK(Store("one", {.delivered_up_to = 6}, end));
+  EXPECT_THAT(Stored().refused(), ElementsAre(EqualsProto(line)));
+  EXPECT_EQ(Stored().due_at_ms(), absl::ToUnixMillis(kNow + absl::Minutes(2)));
+  EXPECT_EQ(Take("two"), Result::kTaken);
+  ASSERT_OK(Webhooks().Update(kNoLimit, "acme", "wh_1", kNow, [](Webhook& webhook) {
+    webhook.set_url("https://new.example/");
+    return absl::OkStatus();
+  }));
+  EXPECT_THAT(Stored().refused(), IsEmpty());
+  EXPECT_EQ(Stored().passed_up_to(), 0);
+}
+
 TEST_F(WebhookStoreTest, DisablingIsAnEventInTheSameCommit) {
   ASSERT_OK(Create());
   ASSERT_EQ(Take("one"), Result::kTaken);

@@ -134,7 +134,11 @@ TEST_F(EventServiceTest, WhatIsWrongIsSaid) {
         << request;
   }
   Deny();
-  EXPECT_THAT(List("after: 'ev_0000000000000001'"), HasReason("EVENTS_EXPIRED"));
+  for (const char* after : {"ev_0000000000000001", "ev_7fffffffffffffff"}) {
+    EXPECT_THAT(List(absl::StrCat("after: '", after, "'")), HasReason("EVENTS_EXPIRED"));
+    EXPECT_THAT(List(absl::StrCat("after: '", after, "' wait { seconds: 15 }")),
+                HasReason("EVENTS_EXPIRED"));
+  }
 }
 
 TEST_F(EventServiceTest, WhoWaitsIsToldAsSoonAsThereIsNews) {

@@ -419,6 +419,145 @@ TEST_F(DeliverEventsTest, OneEventThatIsRefusedHoldsUpItsAccountAlone) {
   EXPECT_THAT(Stored().delivered_beyond(), IsEmpty());
 }
 
+// It is the only one there is when it is refused, and is refused again and again.
+TEST_F(DeliverEventsTest, OneEventThatIsRefusedDelaysNoOtherAccount) {
+  WebhookReceiver receiver;
+  std::atomic<bool> takes_all = false;
+  Create(receiver.Url());
+  Connect(Tokens("a"), {"refused"});
+  const std::string refused = account_id_;
+  receiver.AnswerBy([&](const Delivery& delivery) -> std::string {
+    if (delivery.Data("accountId") == refused && !takes_all) {
+      return "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
+    }
+    return "HTTP/1.1 204 No Content\r\n\r\n";
+  });
+  Start();
+  for (int failures = 1; failures <= 4; ++failures) {
+    ASSERT_TRUE(Eventually([&] { return Stored().failures() == failures && IsAtRest(); }));
+    if (failures < 4) Advance(failures == 1 ? absl::Seconds(6) : absl::Minutes(3));
+  }
+  EXPECT_THAT(receiver.received(), SizeIs(4));
+  // While that waits for ten minutes no time has to go by for the others,
+  for (size_t i = 1; i <= 5; ++i) {
+    Connect(Tokens("b"), {absl::StrCat("other-", i)});
+    ASSERT_TRUE(receiver.WaitForTaken(i));
+  }
+  ASSERT_TRUE(Eventually([&] { return IsAtRest(); }));
+  absl::SleepFor(kAWhile);
+  // and it is not tried more often.
+  EXPECT_THAT(receiver.received(), SizeIs(9));
+  EXPECT_EQ(Stored().failures(), 4);
+  EXPECT_EQ(Stored().first_failed_at_ms(), absl::ToUnixMillis(kStart));
+  ASSERT_THAT(Stored().refused(), SizeIs(1));
+  EXPECT_EQ(Stored().refused(0).line(), refused);
+  // More of the same account wait behind it.
+  Connect(Tokens("c"), {"refused"});
+  absl::SleepFor(kAWhile);
+  EXPECT_THAT(receiver.received(), SizeIs(9));
+  takes_all = true;
+  Advance(absl::Minutes(12));
+  ExpectAllTaken(receiver);
+  ASSERT_TRUE(Eventually([&] { return Stored().failures() == 0 && IsAtRest(); }));
+  EXPECT_THAT(Stored().refused(), IsEmpty());
+  EXPECT_THAT(Stored().delivered_beyond(), IsEmpty());
+  EXPECT_THAT(receiver.taken(), SizeIs(AllEvents().size()));
+}
+
+// One after the other, with nothing that is taken between them.
+TEST_F(DeliverEventsTest, AReceiverThatRefusesEverythingIsLeftAlone) {
+  WebhookReceiver receiver;
+  receiver.AnswerWith(500);
+  Create(receiver.Url());
+  Start();
+  for (size_t i = 1; i <= 3; ++i) {
+    Connect(Tokens("a"), {absl::StrCat("person-", i)});
+    ASSERT_TRUE(receiver.WaitForReceived(i));
+    ASSERT_TRUE(Eventually([&] { return IsAtRest(); }));
+  }
+  for (int i = 4; i <= 20; ++i) Connect(Tokens("a"), {absl::StrCat("person-", i)});
+  absl::SleepFor(kAWhile);
+  EXPECT_THAT(receiver.received(), SizeIs(3));
+  receiver.TakeAll();
+  Advance(absl::Seconds(6));
+  ExpectAllTaken(receiver);
+}
+
+TEST_F(DeliverEventsTest, WhatIsRefusedIsTriedAgainAlsoWithTooMuchDeliveredBehindIt) {
+  WebhookReceiver receiver;
+  Create(receiver.Url());
+  MakeEvents(1);
+  const int64_t last = *EventNumberOf(AllEvents().back());
+  std::vector<int64_t> beyond(kMaxDeliveredBeyond);
+  for (size_t i = 0; i < beyond.size(); ++i) beyond[i] = last + 1 + static_cast<int64_t>(i);
+  ASSERT_OK(store_->webhooks().TakeLease(kNoLimit, "acme", "wh_1", "killed", Now()));
+  ASSERT_OK(store_->webhooks().StoreProgress(
+      kNoLimit, "acme", "wh_1", "killed", {.delivered_up_to = last - 1, .delivered_beyond = beyond},
+      std::nullopt, Now()));
+  Advance(kDeliveryLease);
+  Start();
+  ASSERT_TRUE(receiver.WaitForTaken(1));
+  EXPECT_THAT(IdsOf(receiver.taken()), ElementsAre(EventIdOf(last)));
+}
+
+TEST_F(DeliverEventsTest, AClockThatWasAheadHoldsUpNothing) {
+  constexpr absl::Duration kYear = absl::Hours(24 * 365);
+  WebhookReceiver failed;
+  WebhookReceiver killed;
+  failed.AnswerWith(503);
+  Create(failed.Url(), "wh_1");
+  Create(killed.Url(), "wh_2");
+  Advance(kYear);
+  ASSERT_OK(store_->webhooks().TakeLease(kNoLimit, "acme", "wh_2", "killed", Now()));
+  Start();
+  MakeEvents(1);
+  ASSERT_TRUE(Eventually([&] { return Stored("wh_1").failures() == 1 && IsAtRest("wh_1"); }));
+  EXPECT_THAT(killed.received(), IsEmpty());
+  failed.TakeAll();
+  // Without anything that is new.
+  Advance(-kYear);
+  ExpectAllTaken(failed);
+  ExpectAllTaken(killed);
+  EXPECT_TRUE(Eventually([&] { return Stored("wh_1").failures() == 0; }));
+}
+
+// As after an older copy of the database was put back.
+TEST_F(DeliverEventsTest, BehindAGapItGoesOnAndNotFromTheStart) {
+  WebhookReceiver receiver;
+  MakeEvents(1);
+  Create(receiver.Url());
+  ASSERT_OK(store_->events().SkipLostNumbers(Now() + absl::Hours(1)));
+  Start();
+  const size_t before = AllEvents().size();
+  MakeEvents(2);
+  const std::vector<std::string> all = AllEvents();
+  ASSERT_TRUE(receiver.WaitForTaken(all.size() - before));
+  absl::SleepFor(kAWhile);
+  EXPECT_THAT(receiver.received(), SizeIs(all.size() - before));
+  EXPECT_THAT(IdsOf(receiver.taken()), Each(Ge(all[before])));
+}
+
+TEST_F(DeliverEventsTest, ALargeOrSlowBodyBehindA200IsNone) {
+  WebhookReceiver receiver;
+  const std::string large(size_t{2} << 20, 'a');
+  receiver.AnswerBy([&](const Delivery& delivery) {
+    // One that has no end, or a large one.
+    return delivery.type() == "account.connected"
+               ? std::string("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\na")
+               : absl::StrCat("HTTP/1.1 200 OK\r\nContent-Length: ", large.size(), "\r\n\r\n",
+                              large);
+  });
+  Create(receiver.Url());
+  Start();
+  MakeEvents(1);
+  ExpectAllTaken(receiver);
+  ASSERT_TRUE(Eventually(
+      [&] { return IsAtRest() && EventIdOf(Stored().delivered_up_to()) == AllEvents().back(); }));
+  EXPECT_EQ(Stored().failures(), 0);
+  EXPECT_EQ(Stored().last_failure(), "");
+  EXPECT_THAT(receiver.received(), SizeIs(3));
+}
+
 TEST_F(DeliverEventsTest, WhatHappenedWhileNobodyDeliveredIsFoundAtTheStart) {
   WebhookReceiver receiver;
   Create(receiver.Url());
@@ -544,6 +683,25 @@ TEST_F(DeliverEventsTest, EventsAreReplayed) {
   EXPECT_THAT(Stored().replays(), IsEmpty());
   absl::SleepFor(kAWhile);
   EXPECT_THAT(receiver.taken(), SizeIs(before + 2));
+}
+
+// What waits to be delivered comes in its turn, whoever asks for it again.
+TEST_F(DeliverEventsTest, AReplayOfWhatWaitsDoesNotComeFirst) {
+  WebhookReceiver receiver;
+  receiver.AnswerBy([](const Delivery&) { return ""; });
+  Create(receiver.Url());
+  Start();
+  MakeEvents(1);
+  const std::vector<std::string> events = AllEvents();
+  ASSERT_TRUE(Eventually([&] { return Stored().failures() == 1 && IsAtRest(); }));
+  ASSERT_OK(store_->webhooks().AddReplays(kNoLimit, "acme", "wh_1", {*EventNumberOf(events.back())},
+                                          Now()));
+  receiver.TakeAll();
+  Advance(absl::Seconds(6));
+  ASSERT_TRUE(receiver.WaitForTaken(events.size()));
+  ASSERT_TRUE(Eventually([&] { return IsAtRest() && Stored().due_at_ms() == kDueWithEvents; }));
+  EXPECT_EQ(IdsOf(receiver.taken()), events);
+  EXPECT_THAT(Stored().replays(), IsEmpty());
 }
 
 TEST_F(DeliverEventsTest, BothKeysSignUntilTheOverlapIsOver) {

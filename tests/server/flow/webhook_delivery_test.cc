@@ -118,5 +118,15 @@ TEST(WebhookDeliveryTest, PausesGrowToTwoHoursAndVaryByATenth) {
   EXPECT_EQ(PauseAfter(1'000'000, 0.5), absl::Hours(2));
 }
 
+TEST(WebhookDeliveryTest, TheNextAttemptComesAfterThePauseAndOneLastTimeAtTheEnd) {
+  const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  EXPECT_EQ(NextAttempt(now, now, 3, 0.5), now + absl::Minutes(2));
+  EXPECT_EQ(NextAttempt(now, now, 1, 0.5, absl::Hours(1)), now + absl::Hours(1));
+  EXPECT_EQ(NextAttempt(now, now, 3, 0.5, absl::Seconds(1)), now + absl::Minutes(2));
+  const absl::Time long_ago = now - kMaxFailingTime;
+  EXPECT_EQ(NextAttempt(now, long_ago + absl::Hours(1), 9, 0.5), now + absl::Hours(1));
+  EXPECT_EQ(NextAttempt(now, long_ago - absl::Hours(1), 9, 0.5), now + PauseAfter(1, 0));
+}
+
 }  // namespace
 }  // namespace authurl::testing

@@ -391,6 +391,54 @@ TEST_F(CurlClientTest, ReceiversWithoutSuchNetworksAreStrangers) {
   EXPECT_EQ(server.connections(), 0);
 }
 
+// What a receiver says is said with the head; the body is its own business.
+TEST_F(CurlClientTest, AnswersOfReceiversAreTheirHeads) {
+  options_.allow_local = true;
+  options_.timeout = absl::Seconds(20);
+  CallTarget receiver = Stranger();
+  receiver.trust = HostTrust::kReceiver;
+  const std::string large(2 * kMebibyte, 'a');
+  for (const std::string& bytes :
+       {WithLength("", large), absl::StrCat("HTTP/1.1 200 OK\r\n\r\n", large),
+        std::string("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\na"),
+        std::string("HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: 1\r\n\r\na"),
+        std::string("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\na")}) {
+    HostileServer server(authority_, Answer(bytes));
+    ASSERT_OK_AND_ASSIGN(const HttpAnswer answer, Ask(Post(server.Url("/"), "event"), receiver));
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.body, "");
+  }
+  // One that never ends, and one that breaks off.
+  HostileServer slow(authority_, [](Peer& peer) {
+    if (peer.number() == 1) peer.Send("HTTP/1.1 103 Early Hints\r\n\r\n");
+    peer.Send("HTTP/1.1 200 OK\r\nRetry-After: 7\r\nContent-Length: 10\r\n\r\na");
+    peer.WaitUntilGone();
+    return false;
+  });
+  const absl::Time begun = absl::Now();
+  ASSERT_OK_AND_ASSIGN(const HttpAnswer of_slow, Ask(Post(slow.Url("/"), "event"), receiver));
+  EXPECT_EQ(of_slow.status, 200);
+  EXPECT_EQ(of_slow.Header("Retry-After"), "7");
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(15));
+  HostileServer broken(authority_, [](Peer& peer) {
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\na");
+    return false;
+  });
+  EXPECT_OK(Ask(Post(broken.Url("/"), "event"), receiver));
+  // A head that does not end is none, and an interim one says nothing.
+  for (const char* bytes : {"HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 103 Early Hints\r\n\r\n"}) {
+    HostileServer half(authority_, [bytes](Peer& peer) {
+      peer.Send(bytes);
+      return false;
+    });
+    EXPECT_FALSE(Ask(Post(half.Url("/"), "event"), receiver).ok()) << bytes;
+  }
+  // Where it is small the connection is used again.
+  HostileServer small(authority_, Answer(kOk));
+  for (int i = 0; i < 3; ++i) EXPECT_OK(Ask(Post(small.Url("/"), "event"), receiver));
+  EXPECT_EQ(small.connections(), 1);
+}
+
 TEST_F(CurlClientTest, ReceiversThatFailAreCalledAgain) {
   options_.allow_local = true;
   options_.breaker.failures_to_open = 2;

@@ -71,9 +71,11 @@ class ResolverTest : public ::testing::Test {
     return *resolver_;
   }
   absl::Time Now() const { return absl::FromUnixSeconds(*now_); }
-  std::shared_ptr<Heard> Ask(const std::string& host, absl::Time deadline) {
+  std::shared_ptr<Heard> Ask(const std::string& host, absl::Time deadline,
+                             const std::string& org_id = "") {
     auto heard = std::make_shared<Heard>();
-    resolver_->Resolve(host, deadline, [heard](const auto& result) { heard->Hear(result); });
+    resolver_->Resolve(host, org_id, deadline,
+                       [heard](const auto& result) { heard->Hear(result); });
     return heard;
   }
   std::shared_ptr<Heard> Ask(const std::string& host) { return Ask(host, Now() + absl::Hours(1)); }
@@ -168,6 +170,27 @@ TEST_F(ResolverTest, TooManyAreRefusedAtOnceUnlessSomeWaitNoLonger) {
   EXPECT_EQ(*asked_, 3) << "what nobody waited for was not looked up";
 }
 
+// Whoever has name servers that hang on purpose.
+TEST_F(ResolverTest, AnOrganizationHoldsNoMoreThanItsShareOfTheThreads) {
+  Start({.threads = 4, .threads_per_organization = 2});
+  const absl::Time later = Now() + absl::Hours(1);
+  std::vector<std::shared_ptr<Heard>> hanging;
+  for (int i = 0; i < 10; ++i) hanging.push_back(Ask(absl::StrCat("slow", i), later, "bad"));
+  const auto own = Ask("a", later, "bad");
+  EXPECT_TRUE(Eventually([&] { return gate_->inside == 2; }));
+  EXPECT_OK(Ask("b", later, "good")->Wait());
+  EXPECT_OK(Ask("c", later)->Wait());
+  // A name that the other one waits for as well, and is not looked up for.
+  EXPECT_FALSE(own->done.HasBeenNotified());
+  EXPECT_OK(Ask("a", later, "good")->Wait());
+  EXPECT_OK(own->Wait());
+  EXPECT_EQ(gate_->inside, 2);
+  // In their turn.
+  gate_->open.Notify();
+  for (const auto& heard : hanging) EXPECT_OK(heard->Wait());
+  EXPECT_EQ(resolver_->waiting(), 0u);
+}
+
 TEST_F(ResolverTest, RemembersNoMoreNamesThanItMay) {
   Start({.threads = 1, .max_remembered = 10});
   for (int i = 0; i < 100; ++i) EXPECT_OK(Ask(absl::StrCat("a", i))->Wait());
@@ -183,14 +206,14 @@ TEST_F(ResolverTest, RemembersNoMoreNamesThanItMay) {
 }
 
 TEST_F(ResolverTest, IsUsedByManyThreads) {
-  Start({.threads = 4, .max_waiting = 16, .max_remembered = 4});
+  Start({.threads = 4, .threads_per_organization = 2, .max_waiting = 16, .max_remembered = 4});
   std::atomic<int> heard = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       for (int j = 0; j < 200; ++j) {
-        resolver_->Resolve(absl::StrCat("a", (i + j) % 10), absl::InfiniteFuture(),
-                           [&](const auto&) { ++heard; });
+        resolver_->Resolve(absl::StrCat("a", (i + j) % 10), absl::StrCat(i % 3),
+                           absl::InfiniteFuture(), [&](const auto&) { ++heard; });
       }
     });
   }
