@@ -132,6 +132,9 @@ absl::Status ConnectionBatch::PutGrant(const NewGrant& made) {
   grant_.clear_lease_until_ms();
   grant_.clear_disconnected_at_ms();
   grant_.clear_refreshed_by();
+  grant_.clear_failures();
+  grant_.clear_trouble();
+  grant_.clear_trouble_version();
   DescribeTokens(made.tokens, grant_);
 
   const LookupValues subject = GrantsOfSubject(grant_);
@@ -226,14 +229,14 @@ absl::Status ConnectionBatch::UseGrant(absl::string_view grant_id) {
 }
 
 void ConnectionBatch::PutAccount(const SocialAccount& account, absl::string_view access_token,
-                                 std::optional<uint64_t> version_before) {
+                                 std::optional<uint64_t> version_before, bool must_fit) {
   std::string token = SerializeOwnToken(access_token);
   Row row = records_.sealer().Seal(account, generation_, version_before.value_or(0) + 1, token);
   Wipe(token);
   if (version_before) {
-    changes_.emplace_back(Update{&kSocialAccounts, std::move(row), *version_before});
+    changes_.emplace_back(Update{&kSocialAccounts, std::move(row), *version_before, must_fit});
   } else {
-    changes_.emplace_back(Insert{&kSocialAccounts, std::move(row)});
+    changes_.emplace_back(Insert{&kSocialAccounts, std::move(row), must_fit});
   }
 }
 
@@ -247,7 +250,8 @@ absl::Status ConnectionBatch::PutAccounts(absl::Span<const NewAccount> accounts,
     account.set_org_id(org_id_);
     account.set_grant_id(grant_.id());
     account.set_status(record::v1::ACCOUNT_STATUS_ACTIVE);
-    account.clear_status_reason();
+    // Of a grant that was there: what its others say.
+    account.set_status_reason(grant_.trouble());
     account.set_has_own_token(!made.access_token.empty());
     account.set_created_at_ms(now_ms);
     account.set_updated_at_ms(now_ms);
@@ -364,13 +368,14 @@ absl::Status ConnectionBatch::ForEachAccount(absl::string_view grant_id, ChangeA
 absl::Status ConnectionBatch::RenewOthers(absl::Span<const NewAccount> known) {
   if (grant_is_new_) return absl::OkStatus();
   return ForEachAccount(
-      grant_.id(), [&](SocialAccount& account, uint64_t version, absl::string_view) {
+      grant_.id(), [&](SocialAccount& account, uint64_t version, absl::string_view own_token) {
         if (put_.contains(account.id())) return;
         const NewAccount* same = FindSame(known, account);
         const bool is_active = account.status() == record::v1::ACCOUNT_STATUS_ACTIVE;
+        const bool is_well = is_active && account.status_reason().empty();
         // One whose token is its own, and was not given again, has lost nothing and won nothing.
-        if (same == nullptr && (is_active || account.has_own_token())) return;
-        const absl::string_view token = same == nullptr ? "" : same->access_token;
+        if (same == nullptr && (is_well || (!is_active && account.has_own_token()))) return;
+        const absl::string_view token = same == nullptr ? own_token : same->access_token;
         const SocialAccount before = account;
         account.set_status(record::v1::ACCOUNT_STATUS_ACTIVE);
         account.clear_status_reason();
@@ -405,6 +410,19 @@ absl::Status ConnectionBatch::MarkAccounts(absl::string_view grant_id, absl::str
                           PutAccount(account, token, version);
                           TellOfChange(before, account);
                         });
+}
+
+absl::Status ConnectionBatch::MarkTrouble(absl::string_view grant_id, absl::string_view reason) {
+  return ForEachAccount(
+      grant_id, [&](SocialAccount& account, uint64_t version, absl::string_view token) {
+        const bool is_active = account.status() == record::v1::ACCOUNT_STATUS_ACTIVE;
+        if (!is_active || account.status_reason() == reason) return;
+        const SocialAccount before = account;
+        account.set_status_reason(reason.data(), reason.size());
+        account.set_updated_at_ms(absl::ToUnixMillis(now_));
+        PutAccount(account, token, version, /*must_fit=*/true);
+        TellOfChange(before, account, /*is_connected_anew=*/false, /*must_fit=*/true);
+      });
 }
 
 absl::StatusOr<bool> ConnectionBatch::DisconnectIfUnused(absl::string_view grant_id,
@@ -442,7 +460,7 @@ void ConnectionBatch::AddEvent(record::v1::Event event, bool must_fit) {
 }
 
 void ConnectionBatch::TellOfChange(const SocialAccount& before, const SocialAccount& account,
-                                   bool is_connected_anew) {
+                                   bool is_connected_anew, bool must_fit) {
   if (account.status() == record::v1::ACCOUNT_STATUS_NEEDS_RECONNECT) {
     if (before.status() == account.status()) return;
     record::v1::Event event = EventOf(record::v1::EVENT_TYPE_ACCOUNT_NEEDS_RECONNECT, account);
@@ -458,13 +476,17 @@ void ConnectionBatch::TellOfChange(const SocialAccount& before, const SocialAcco
   };
   add(is_connected_anew, "connection");
   add(before.status() != account.status(), "status");
+  const bool is_another_trouble =
+      before.status() == account.status() && before.status_reason() != account.status_reason();
+  add(is_another_trouble, "status_reason");
+  if (is_another_trouble) event.set_reason(account.status_reason());
   add(before.username() != account.username(), "username");
   add(before.display_name() != account.display_name(), "display_name");
   add(before.avatar_url() != account.avatar_url(), "avatar_url");
   add(is_another(before.granted_scopes(), account.granted_scopes()) ||
           is_another(before.missing_scopes(), account.missing_scopes()),
       "scopes");
-  if (event.changed_size() > 0) AddEvent(std::move(event));
+  if (event.changed_size() > 0) AddEvent(std::move(event), must_fit);
 }
 
 void ConnectionBatch::TellOfFailure(const record::v1::Flow& flow) {

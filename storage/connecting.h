@@ -133,6 +133,9 @@ class ConnectionBatch final {
   absl::Status RenewTokens(absl::string_view grant_id, absl::Span<const NewAccount> known);
   // All accounts of a grant need to be reconnected.
   absl::Status MarkAccounts(absl::string_view grant_id, absl::string_view reason);
+  // All accounts of a grant that are active say why its tokens can't be refreshed; empty: they can.
+  // Fits on a full disk.
+  absl::Status MarkTrouble(absl::string_view grant_id, absl::string_view reason);
   // Disconnects a grant that has no account, unless another consent came since so many (nothing:
   // whatever came). Returns whether it does.
   absl::StatusOr<bool> DisconnectIfUnused(absl::string_view grant_id,
@@ -148,7 +151,8 @@ class ConnectionBatch final {
   // How an account that is put differs from the one before; nothing where callers see no
   // difference.
   void TellOfChange(const record::v1::SocialAccount& before,
-                    const record::v1::SocialAccount& account, bool is_connected_anew = false);
+                    const record::v1::SocialAccount& account, bool is_connected_anew = false,
+                    bool must_fit = false);
   // That a flow has failed, with the reason that it has by now.
   void TellOfFailure(const record::v1::Flow& flow);
 
@@ -173,7 +177,7 @@ class ConnectionBatch final {
   // Of a grant that loses so many accounts.
   absl::Status LeaveGrant(absl::string_view grant_id, int64_t accounts);
   void PutAccount(const record::v1::SocialAccount& account, absl::string_view access_token,
-                  std::optional<uint64_t> version_before);
+                  std::optional<uint64_t> version_before, bool must_fit = false);
 
   RecordStore& records_;
   const EventStore& events_;

@@ -39,6 +39,12 @@ absl::StatusOr<TokenSet> TokensOf(const Grant& grant, absl::StatusOr<std::string
   return *std::move(tokens);
 }
 
+void ClearTrouble(Grant& grant) {
+  grant.clear_failures();
+  grant.clear_trouble();
+  grant.clear_trouble_version();
+}
+
 void SetDue(std::optional<absl::Time> due_at, Grant& grant) {
   grant.set_due_at_ms(due_at ? absl::ToUnixMillis(*due_at) : kNeverDue);
 }
@@ -185,7 +191,9 @@ absl::StatusOr<Grant> GrantStore::StoreRefreshed(const CallContext& context,
         grant.set_refreshed_by(holder.data(), holder.size());
         grant.set_generation(grant.generation() + 1);
         grant.set_updated_at_ms(absl::ToUnixMillis(now));
+        const bool had_trouble = !grant.trouble().empty();
         ClearLease(grant);
+        ClearTrouble(grant);
         SetDue(due_at, grant);
         std::string bytes = SerializeTokens(tokens);
         const uint64_t version = fetched->row.version;
@@ -194,7 +202,7 @@ absl::StatusOr<Grant> GrantStore::StoreRefreshed(const CallContext& context,
         // The network has given these away for the old ones, which take as much room.
         batch.Add(Update{&kGrants, std::move(row), version, /*must_fit=*/true});
         stored = grant;
-        return absl::OkStatus();
+        return had_trouble ? batch.MarkTrouble(grant_id, "") : absl::OkStatus();
       });
   if (!status.ok()) return status;
   return stored;
@@ -238,6 +246,35 @@ absl::Status GrantStore::EndLease(const CallContext& context, absl::string_view 
       });
 }
 
+absl::StatusOr<bool> GrantStore::EndFailed(const CallContext& context, absl::string_view org_id,
+                                           absl::string_view grant_id, absl::string_view holder,
+                                           const Failure& failure, absl::Time now) {
+  const RecordLocks::Lease lock = connector_.LockGrant(context, org_id, grant_id);
+  if (lock == nullptr) return context.WhyEnded();
+  bool is_news = false;
+  const absl::Status status =
+      connector_.Commit(context, org_id, now, [&](ConnectionBatch& batch) -> absl::Status {
+        absl::StatusOr<Fetched> fetched = FetchLeased(context, org_id, grant_id, holder);
+        if (!fetched.ok()) return fetched.status();
+        Grant& grant = fetched->opened.grant;
+        const bool is_connected = grant.disconnected_at_ms() == 0;
+        is_news = is_connected && !failure.trouble.empty() && grant.trouble() != failure.trouble;
+        ClearLease(grant);
+        if (is_connected) SetDue(failure.due_at, grant);
+        grant.set_failures(failure.failures);
+        if (!failure.trouble.empty()) {
+          grant.set_trouble(failure.trouble);
+          grant.set_trouble_version(failure.trouble_version);
+        }
+        Update put_back = PutBack(*fetched, batch.generation());
+        put_back.must_fit = true;
+        batch.Add(std::move(put_back));
+        return is_news ? batch.MarkTrouble(grant_id, failure.trouble) : absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  return is_news;
+}
+
 absl::StatusOr<bool> GrantStore::MarkDead(const CallContext& context, absl::string_view org_id,
                                           absl::string_view grant_id, uint64_t generation,
                                           absl::string_view reason, absl::Time now) {
@@ -252,6 +289,7 @@ absl::StatusOr<bool> GrantStore::MarkDead(const CallContext& context, absl::stri
         is_dead = grant.generation() == generation && grant.disconnected_at_ms() == 0;
         if (!is_dead) return absl::OkStatus();
         ClearLease(grant);
+        ClearTrouble(grant);
         SetDue(std::nullopt, grant);
         batch.Add(PutBack(*fetched, batch.generation()));
         return batch.MarkAccounts(grant_id, reason);

@@ -88,7 +88,8 @@ class GrantStore final {
   absl::StatusOr<Lease> TakeLease(const CallContext& context, absl::string_view org_id,
                                   absl::string_view grant_id, absl::string_view holder,
                                   absl::Time now);
-  // Stores what a refresh gave, and ends the lease. Returns the grant as it is now; so does a
+  // Stores what a refresh gave, and ends the lease and what trouble there was, which its accounts
+  // say in the same commit. Returns the grant as it is now; so does a
   // second call of the same holder, who did not hear of the end of the first. ABORTED, without
   // reason, where `holder` has lost the lease: then the tokens are of no use.
   absl::StatusOr<record::v1::Grant> StoreRefreshed(const CallContext& context,
@@ -108,6 +109,18 @@ class GrantStore final {
   absl::Status EndLease(const CallContext& context, absl::string_view org_id,
                         absl::string_view grant_id, absl::string_view holder,
                         std::optional<absl::Time> due_at);
+  struct Failure {
+    std::optional<absl::Time> due_at = {};
+    int failures = 0;  // In a row, with this one.
+    // What the organisation's configuration is to blame for, and its version; empty: as before.
+    std::string trouble = {};
+    uint64_t trouble_version = 0;
+  };
+  // The same for one that failed. Where the trouble is news, the grant's active accounts say so in
+  // the same commit, with an event each. Returns whether it is.
+  absl::StatusOr<bool> EndFailed(const CallContext& context, absl::string_view org_id,
+                                 absl::string_view grant_id, absl::string_view holder,
+                                 const Failure& failure, absl::Time now);
   // The grant is dead at the network: all its accounts need to be reconnected, in one commit. Does
   // nothing, and returns false, where it has other tokens than those of `generation` by now.
   absl::StatusOr<bool> MarkDead(const CallContext& context, absl::string_view org_id,

@@ -77,7 +77,8 @@ size_t SharedBytes(const record::v1::Grant& grant) {
   return AllocatedBytes(kSharedCounters + sizeof(grant)) +
          SumOfBytes(grant.id(), grant.org_id(), grant.social_network_id(), grant.network(),
                     grant.instance(), grant.variant(), grant.client_id(), grant.subject(),
-                    grant.scopes(), grant.kept_names(), grant.lease_holder(), grant.refreshed_by());
+                    grant.scopes(), grant.kept_names(), grant.lease_holder(), grant.refreshed_by(),
+                    grant.trouble());
 }
 
 size_t SharedBytes(const record::v1::SocialAccount& account) {

@@ -95,6 +95,17 @@ TEST_F(GrantStoreTest, OnAFullDiskNoRefreshBeginsAndNoneIsLost) {
   ASSERT_OK(TakeLease("h2"));
   backend.is_full = true;
   EXPECT_OK(grants().EndLease(kNoLimit, "acme", grant_id_, "h2", kNow));
+  // Nor does that hinder whoever has to say what is to be mended, or that it was.
+  backend.is_full = false;
+  ASSERT_OK(TakeLease("h3"));
+  backend.is_full = true;
+  EXPECT_THAT(
+      grants().EndFailed(kNoLimit, "acme", grant_id_, "h3", {.trouble = "CLIENT_REJECTED"}, kNow),
+      IsOkAndHolds(true));
+  backend.is_full = false;
+  ASSERT_OK(TakeLease("h4"));
+  backend.is_full = true;
+  EXPECT_OK(StoreRefreshed("h4", "c"));
 }
 
 TEST_F(GrantStoreTest, OwnTokensAreThoseOfTheGrantsTokensOfNow) {
@@ -154,6 +165,54 @@ TEST_F(GrantStoreTest, OfManyAtOnceOneTakesTheLease) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(taken, 1);
+}
+
+TEST_F(GrantStoreTest, TroubleIsToldOnceWithTheChangeAndEndsWithARefreshOrAConsent) {
+  const auto fail = [this](const std::string& trouble) {
+    EXPECT_OK(TakeLease("h1"));
+    return grants().EndFailed(kNoLimit, "acme", grant_id_, "h1",
+                              {.due_at = kNow + absl::Hours(1),
+                               .failures = 2,
+                               .trouble = trouble,
+                               .trouble_version = trouble.empty() ? 0u : 3u},
+                              kNow);
+  };
+  const auto told = [this] {
+    const auto page = store_->events().List(kNoLimit, "acme", 0, {.rows = 100});
+    EXPECT_OK(page);
+    std::vector<std::string> reasons;
+    for (const auto& event : page->events) {
+      if (event.event.type() == record::v1::EVENT_TYPE_ACCOUNT_UPDATED) {
+        reasons.push_back(event.event.reason());
+      }
+    }
+    return reasons;
+  };
+  EXPECT_THAT(fail("CLIENT_REJECTED"), IsOkAndHolds(true));
+  EXPECT_THAT(fail("CLIENT_REJECTED"), IsOkAndHolds(false));
+  EXPECT_THAT(fail(""), IsOkAndHolds(false));
+  EXPECT_THAT(told(), ElementsAre("CLIENT_REJECTED", "CLIENT_REJECTED"));  // Of two accounts.
+  ASSERT_OK_AND_ASSIGN(auto grant, grants().Get(kNoLimit, "acme", grant_id_));
+  EXPECT_EQ(grant.trouble(), "CLIENT_REJECTED");
+  EXPECT_EQ(grant.trouble_version(), 3u);
+  EXPECT_EQ(grant.failures(), 2);
+  EXPECT_EQ(grant.lease_holder(), "");
+  EXPECT_EQ(grant.due_at_ms(), absl::ToUnixMillis(kNow + absl::Hours(1)));
+  const auto account = [this] { return *store_->accounts().Get(kNoLimit, "acme", account_id_); };
+  EXPECT_EQ(account().status(), record::v1::ACCOUNT_STATUS_ACTIVE);
+  EXPECT_EQ(account().status_reason(), "CLIENT_REJECTED");
+
+  ASSERT_OK(TakeLease("h2"));
+  ASSERT_OK(StoreRefreshed("h2", "b"));
+  EXPECT_EQ(account().status_reason(), "");
+  EXPECT_THAT(told(), ElementsAre("CLIENT_REJECTED", "CLIENT_REJECTED", "", ""));
+  EXPECT_THAT(fail("CLIENT_SECRET_UNUSABLE"), IsOkAndHolds(true));
+  // Also those that the consent does not name.
+  ASSERT_OK(Connect("c", "person", {"page-2"}));
+  EXPECT_EQ(account().status_reason(), "");
+  ASSERT_OK_AND_ASSIGN(grant, grants().Get(kNoLimit, "acme", grant_id_));
+  EXPECT_EQ(grant.trouble(), "");
+  EXPECT_EQ(grant.failures(), 0);
 }
 
 TEST_F(GrantStoreTest, ANewConsentTakesTheLeaseAway) {
