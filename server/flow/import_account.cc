@@ -387,7 +387,9 @@ class AccountImport final : public std::enable_shared_from_this<AccountImport> {
     }
     if (!CauseOf(status).empty()) Tell("import_failed", status);
     if (!not_stored_.ok()) Tell("imported_tokens_lost", not_stored_);
-    const bool is_retriable = IsRetriableImport(reason, client_.network);
+    // What worked once was used, and what it gave is lost.
+    const bool is_lost = !not_stored_.ok() && WorksOnce(network().refresh());
+    const bool is_retriable = !is_lost && IsRetriableImport(reason, client_.network);
     done_({.status = std::move(status), .is_retriable = is_retriable, .accounts = {}});
   }
 

@@ -95,11 +95,11 @@ absl::Status CheckImportFits(const TokenSet& tokens,
 }
 
 bool IsRetriableImport(absl::string_view reason, const Network* network) {
-  constexpr std::array<absl::string_view, 11> kForGood = {
-      kAccessTokenDead,  kAccessTokenExpired,      kRefreshAnswerLost,
-      "NEEDS_RECONNECT", "ACCOUNT_MISMATCH",       "NOT_CHECKABLE",
-      "NO_ACCOUNT",      "NOT_AN_ACCOUNT",         "SCOPE_MISSING",
-      "INVALID_PAYLOAD", "NETWORK_HAS_NO_AUTH_URL"};
+  constexpr std::array<absl::string_view, 12> kForGood = {
+      kAccessTokenDead,  kAccessTokenExpired,       kRefreshAnswerLost,
+      "NEEDS_RECONNECT", "ACCOUNT_MISMATCH",        "NOT_CHECKABLE",
+      "NO_ACCOUNT",      "NOT_AN_ACCOUNT",          "SCOPE_MISSING",
+      "INVALID_PAYLOAD", "NETWORK_HAS_NO_AUTH_URL", "ORGANIZATION_NOT_FOUND"};
   // Of a living one, too, some networks say so.
   if (reason == kRefreshDead) return network != nullptr && network->refresh().may_err();
   return std::find(kForGood.begin(), kForGood.end(), reason) == kForGood.end();

@@ -307,6 +307,25 @@ TEST_F(AccountTransferTest, ACallerWhoHangsUpAfterTheRefreshLosesNoToken) {
   EXPECT_EQ(network.requests(NetworkStep::kRefresh), 1);
 }
 
+// What it gave is lost: nothing is to be sent again.
+TEST_F(AccountTransferTest, AnOrganizationThatIsDeletedMeanwhileIsNoReasonToTryAgain) {
+  SimulatedNetwork& network = Configured(VectorNamed("x"));
+  const v1::ImportedAccount imported = Ended(network, network.GiveTokens());
+  network.SetFault(NetworkStep::kRefresh, NetworkFault::kHang, 1);
+  grpc::ClientContext context;
+  std::future<RawReply> reply = ImportMeanwhile(context, imported);
+  ASSERT_TRUE(network.WaitForRequests(NetworkStep::kRefresh, 1));
+  ASSERT_OK(Admin().DeleteOrganization("acme"));
+  network.Release();
+  const RawReply got = reply.get();
+  ASSERT_TRUE(got.status.ok()) << got.status.error_message();
+  v1::ImportSocialAccountsResponse response;
+  ASSERT_TRUE(response.ParseFromString(got.response));
+  ASSERT_THAT(response.results(), SizeIs(1));
+  EXPECT_EQ(response.results(0).reason(), "ORGANIZATION_NOT_FOUND");
+  EXPECT_FALSE(response.results(0).retriable());
+}
+
 TEST_F(AccountTransferTest, OfAListThoseThatAreNamedAreConnected) {
   SimulatedNetwork& network = Configured(VectorNamed("facebook"));
   network.SetPages(1, 3);
