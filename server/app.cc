@@ -495,24 +495,46 @@ void App::StartBackground(const FlowTools& tools) {
 }
 
 void App::QuietBackground() {
+  if (due_revoker_ != nullptr) due_revoker_->Stop();
   if (due_refresher_ != nullptr) due_refresher_->Stop();
   if (due_checker_ != nullptr) due_checker_->Stop();
   if (grant_watcher_ != nullptr) grant_watcher_->Stop();
   if (organization_purger_ != nullptr) organization_purger_->Stop();
 }
 
+void App::WaitForBackground(absl::Time until) {
+  bool has_ended = true;
+  const auto wait_for = [&](auto& worker) {
+    if (worker != nullptr) has_ended &= worker->WaitUntil(until);
+  };
+  wait_for(due_refresher_);
+  wait_for(due_checker_);
+  wait_for(due_revoker_);
+  wait_for(organization_purger_);
+  if (has_ended) return;
+  Log(LogLevel::kWarning, "background_cut_off",
+      {{"after", absl::FormatDuration(config_.shutdown_grace)}});
+}
+
 void App::Stop(absl::string_view why) {
   if (std::exchange(stopped_, true)) return;
-  if (serving_) StopServing(why);
+  absl::Time grace_end = absl::InfinitePast();
+  if (serving_) grace_end = StopServing(why);
   exposer_.reset();
   heap_trimmer_.reset();
   QuietBackground();
-  // Who waits for an answer had the whole grace for it.
-  waiting_for_ = "calls to networks that were cut off";
-  if (http_client_ != nullptr) http_client_->Stop(absl::Now());
+  // A refresh that was sent is never cut off for less than a network that hangs: its answer may be
+  // all that is left of the connection.
+  waiting_for_ = "calls of the background to networks";
+  WaitForBackground(grace_end);
+  // Deliveries are under way there alone.
+  waiting_for_ = "calls to networks and to receivers of webhooks";
+  if (http_client_ != nullptr) http_client_->Stop(std::max(grace_end, absl::Now()));
   // These may have to wait for the disk, so they come last.
-  waiting_for_ = "the outcomes of the last flows to be stored";
+  waiting_for_ = "the upkeep's last write to the database";
   due_revoker_.reset();
+  organization_purger_.reset();
+  waiting_for_ = "the outcomes of the last flows to be stored";
   due_refresher_.reset();
   due_checker_.reset();
   grant_watcher_.reset();
@@ -524,7 +546,6 @@ void App::Stop(absl::string_view why) {
   waiting_for_ = "the last calls' writes to the database";
   if (lanes_ != nullptr) lanes_->Stop();
   waiting_for_ = "the upkeep's last write to the database";
-  organization_purger_.reset();
   upkeep_.reset();
   waiting_for_ = "the database to close";
   store_.reset();
@@ -535,10 +556,12 @@ void App::Stop(absl::string_view why) {
   if (serving_) Log(LogLevel::kInfo, "stopped", {{"why", why}});
 }
 
-void App::StopServing(absl::string_view why) {
+absl::Time App::StopServing(absl::string_view why) {
   Log(LogLevel::kInfo, "draining",
       {{"why", why}, {"delay", absl::FormatDuration(config_.drain_delay)}});
   server_->GetHealthCheckService()->Shutdown();
+  // The sooner, the less is left to wait for.
+  QuietBackground();
   waiting_for_ = "the drain delay";
   absl::SleepFor(config_.drain_delay);
 
@@ -547,6 +570,7 @@ void App::StopServing(absl::string_view why) {
   if (event_deliverer_ != nullptr) event_deliverer_->BeginStop();
   admission_.Close();
   event_waiters_->Stop();
+  const absl::Time grace_end = absl::Now() + config_.shutdown_grace;
   waiting_for_ = "calls to finish";
   if (!admission_.WaitUntilEmpty(config_.shutdown_grace)) {
     Log(LogLevel::kWarning, "calls_cut_off",
@@ -558,6 +582,7 @@ void App::StopServing(absl::string_view why) {
   waiting_for_ = "calls that were cut off to notice it";
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kServerShutdown));
   server_->Wait();
+  return grace_end;
 }
 
 absl::Duration App::longest_stop() const {

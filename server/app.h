@@ -87,9 +87,10 @@ class App final {
   const std::string& metrics_address() const { return exposer_->address(); }
 
   // Leaves politely: health says NOT_SERVING; after the drain delay new calls get UNAVAILABLE;
-  // calls in flight finish; connections close; then gRPC, the lanes, the store's upkeep and the
-  // store. No accepted call ends in CANCELLED. The log says `why`. Nothing but the last steps waits
-  // for the database; those hang as long as its disk does. Idempotent.
+  // calls in flight finish, and so does what the background has sent; connections close; then gRPC,
+  // the lanes, the store's upkeep and the store. No accepted call ends in CANCELLED. The log says
+  // `why`. Nothing but the last steps waits for the database; those hang as long as its disk does.
+  // Idempotent.
   void Stop(absl::string_view why = "");
 
   // Stop() takes longer only where something hangs.
@@ -107,7 +108,8 @@ class App final {
   // Tells the operator where the database is an older copy. The server serves all the same.
   void CheckRollback();
   absl::Status StartServing();
-  void StopServing(absl::string_view why);
+  // Returns when what is under way in the background has had its time, too.
+  absl::Time StopServing(absl::string_view why);
   void AddService(const google::protobuf::ServiceDescriptor& descriptor,
                   std::vector<Method> methods);
   MetricSources SourcesOfMetrics();
@@ -115,6 +117,7 @@ class App final {
   void StartBackground(const FlowTools& tools);
   // Nothing more is begun; what is under way goes on. Waits for nothing.
   void QuietBackground();
+  void WaitForBackground(absl::Time until);
   // What each service can still do with the store like that.
   void SetHealth(StoreHealth store);
 

@@ -37,7 +37,9 @@ void ShowAccount(const NetworkCatalog& catalog, const SocialAccount& account,
   shown.set_status(static_cast<v1::SocialAccount::Status>(account.status()));
   shown.set_status_reason(account.status_reason());
   if (!account.status_reason().empty()) {
-    shown.set_status_message(WhyReconnect(catalog, account.network(), account.status_reason()));
+    const bool is_active = account.status() == record::v1::ACCOUNT_STATUS_ACTIVE;
+    shown.set_status_message((is_active ? WhyNotRefreshed : WhyReconnect)(
+        catalog, account.network(), account.status_reason()));
   }
   *shown.mutable_scopes() = account.granted_scopes();
   *shown.mutable_missing_scopes() = account.missing_scopes();

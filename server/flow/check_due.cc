@@ -11,6 +11,7 @@
 #include "core/call_context.h"
 #include "core/catalog/endpoint.h"
 #include "core/errors.h"
+#include "server/flow/refusal_doubts.h"
 
 namespace authurl {
 namespace {
@@ -31,6 +32,7 @@ constexpr int kRequestsOfCheck = 2;
 
 // What a check that was begun then says about its network.
 NetworkPace::Result PaceResultOf(const absl::StatusOr<CheckedAccount>& checked, absl::Time begun) {
+  if (IsDoubted(checked.status())) return NetworkPace::Result::kNothing;
   if (ReasonOf(checked.status()) == "NETWORK_UNAVAILABLE") return NetworkPace::Result::kFails;
   const bool is_confirmed =
       checked.ok() && checked->account.checked_at_ms() >= absl::ToUnixMillis(begun);
@@ -56,9 +58,9 @@ absl::Duration DueChecks::Step() {
   if (now < next_check_) return next_check_ - now;
   if (under_way() >= options_.max_under_way) return kLongestCheckPause;
   if (!page_.empty()) {
-    const AccountStore::UnconfirmedAccount account = std::move(page_.front());
+    const absl::Duration wait = BeginOrPass(page_.front());
+    if (wait > absl::ZeroDuration()) return wait;
     page_.pop_front();
-    BeginOrPass(account);
   }
   return absl::ZeroDuration();
 }
@@ -97,19 +99,20 @@ void DueChecks::EndRound(absl::Duration pause) {
   next_round_ = options_.steady() + pause;
 }
 
-void DueChecks::BeginOrPass(const AccountStore::UnconfirmedAccount& account) {
+absl::Duration DueChecks::BeginOrPass(const AccountStore::UnconfirmedAccount& account) {
   const std::string& org_id = account.position.org_id;
   const catalog::v1::Network* const network = tools_.catalog.Find(account.network);
-  if (network == nullptr) return;
+  if (network == nullptr) return absl::ZeroDuration();
   std::string instance;
   auto context = std::make_shared<const CallContext>(absl::Now() + kCheckTime);
   if (HasInstances(*network)) {
     const auto record = tools_.store.accounts().Get(*context, org_id, account.position.id);
-    if (!record.ok()) return;
+    if (!record.ok()) return absl::ZeroDuration();
     instance = record->instance();
   }
   const std::string name = NetworkPace::NameOf(account.network, instance);
-  if (pace_.TryBegin(name) > absl::ZeroDuration()) return;
+  const absl::Duration wait = pace_.TryBegin(name);
+  if (wait > absl::ZeroDuration()) return pace_.IsPaused(name) ? absl::ZeroDuration() : wait;
   next_check_ = options_.steady() + between_checks_;
   under_way_.Begin();
   const CallContext& work = *context;
@@ -118,6 +121,7 @@ void DueChecks::BeginOrPass(const AccountStore::UnconfirmedAccount& account) {
                   context = std::move(context)](const absl::StatusOr<CheckedAccount>& checked) {
                    OnEnd(name, PaceResultOf(checked, begun));
                  });
+  return absl::ZeroDuration();
 }
 
 void DueChecks::OnEnd(const std::string& name, NetworkPace::Result result) {

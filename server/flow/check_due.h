@@ -11,6 +11,7 @@
 #include <functional>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/flow/check_account.h"
 #include "server/flow/due_pages.h"
@@ -52,14 +53,17 @@ class DueChecks final {
   int under_way() const { return under_way_.count(); }
   // Waits for those that are under way: the HTTP client that stops ends them.
   void Wait() { under_way_.Wait(); }
+  // The same, for so long at the most. Returns whether none is left.
+  bool WaitFor(absl::Duration patience) { return under_way_.WaitFor(patience); }
 
  private:
   void BeginRound();
   void SetRate();
   void ReadPage();
   void EndRound(absl::Duration pause);
-  // Begins the check, or passes the account over where its network is not to be asked now.
-  void BeginOrPass(const AccountStore::UnconfirmedAccount& account);
+  // Begins the check, or passes the account over where its network is left alone. Returns how long
+  // to wait where it is merely not to be asked so soon.
+  absl::Duration BeginOrPass(const AccountStore::UnconfirmedAccount& account);
   void OnEnd(const std::string& name, NetworkPace::Result result);
 
   const FlowTools tools_;
@@ -89,6 +93,10 @@ class DueChecker final {
 
   // Nothing more is begun. Waits for nothing.
   void Stop() { thread_.Stop(); }
+  // Waits until nothing is under way. False where that takes longer. REQUIRES: Stop() was called.
+  bool WaitUntil(absl::Time end) {
+    return thread_.WaitFor(end - absl::Now()) && checks_.WaitFor(end - absl::Now());
+  }
 
  private:
   DueChecks checks_;

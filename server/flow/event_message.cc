@@ -78,9 +78,10 @@ constexpr std::array<Wording, 2> kDisablings = {{
 }};
 
 // What account.updated says is another now.
-constexpr std::array<Wording, 6> kChanges = {{
+constexpr std::array<Wording, 7> kChanges = {{
     {"connection", "it was connected anew"},
     {"status", "it works again"},
+    {"status_reason", "its tokens can be refreshed again"},
     {"username", "another user name"},
     {"display_name", "another name"},
     {"avatar_url", "another picture"},
@@ -110,6 +111,7 @@ std::string EventMessage(const NetworkCatalog& catalog, const Event& event) {
     case record::v1::EVENT_TYPE_ACCOUNT_CONNECTED:
       return absl::StrCat("An account of ", name, " was connected");
     case record::v1::EVENT_TYPE_ACCOUNT_UPDATED:
+      if (!event.reason().empty()) return WhyNotRefreshed(catalog, event.network(), event.reason());
       return absl::StrCat("An account of ", name, " was updated: ", WhatChanged(event));
     case record::v1::EVENT_TYPE_ACCOUNT_NEEDS_RECONNECT:
       return WhyReconnect(catalog, event.network(), event.reason());

@@ -47,6 +47,7 @@ class NetworkPace final {
   void End(const std::string& name, Result result, int requests);
 
   bool IsPaused(const std::string& name) const;
+  double per_second() const { return options_.per_second; }
 
  private:
   struct Network {

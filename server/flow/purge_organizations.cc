@@ -82,22 +82,12 @@ bool OrganizationPurger::RevokeAll(const std::vector<GrantStore::OwnedGrant>& gr
     client.settings = std::move(opened->settings);
     client.client_secret = std::move(opened->client_secret);
     if (network == nullptr) continue;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      ++under_way_;
-    }
+    under_way_.Begin();
     RevokeGrant(tools_.http, std::move(client), std::move(opened->opened.tokens), context,
-                tools_.clock, [this](RevocationResult) {
-                  const std::lock_guard<std::mutex> lock(mutex_);
-                  --under_way_;
-                  ended_.notify_all();
-                });
+                tools_.clock, [this](RevocationResult) { under_way_.End(); });
   }
-  {
-    // Each ends with the context.
-    std::unique_lock<std::mutex> lock(mutex_);
-    ended_.wait(lock, [this] { return under_way_ == 0; });
-  }
+  // Each ends with the context.
+  under_way_.Wait();
   const CallContext removing(absl::Now() + kStepTime);
   for (const GrantStore::OwnedGrant* grant : done) {
     const absl::Status status = tools_.store.deleted_organizations().RemoveGrant(removing, *grant);

@@ -2,15 +2,15 @@
 // consented to, then removes what is left of them.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/revoke_grant.h"
 #include "server/system/step_thread.h"
+#include "server/system/under_way.h"
 #include "storage/deleted_organizations.h"
 
 namespace authurl {
@@ -28,6 +28,8 @@ class OrganizationPurger final {
 
   // Nothing more is begun. Waits for nothing.
   void Stop() { thread_.Stop(); }
+  // Waits until nothing is under way. False where that takes longer. REQUIRES: Stop() was called.
+  bool WaitUntil(absl::Time end) { return thread_.WaitFor(end - absl::Now()); }
 
  private:
   // Returns the pause after it.
@@ -37,9 +39,7 @@ class OrganizationPurger final {
 
   const FlowTools tools_;
   bool has_failed_ = false;  // The last step. Of the thread.
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  int under_way_ = 0;  // Guarded by mutex_.
+  UnderWay under_way_;
   StepThread thread_;
 };
 

@@ -5,7 +5,11 @@
 // They are gone through from the one that is longest due to the last, page by page, again and
 // again. Each network has a queue of its own, of which only the front is held in memory: what is
 // found while it is full comes with a later round. So a network with an outage, one that left the
-// catalog, or a record that is damaged holds up none of the others, and takes no memory.
+// catalog, or a record that is damaged holds up none of the others, and takes no memory. In a queue
+// the organisations take turns, so that one with many grants holds up none of the others either.
+//
+// What fails for its organisation's configuration waits long; once that is another, it is tried
+// again at once (within a minute), by the process that saw it fail, or that was started since.
 //
 // Due times are by the clock, which may jump: forward, and many grants are due at once; or back,
 // and those that were refreshed meanwhile are due too late. So after that, and after a start, all
@@ -14,7 +18,7 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,8 +29,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/flow/due_pages.h"
+#include "server/flow/fair_queue.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/network_pace.h"
 #include "server/flow/refresh_grant.h"
@@ -69,16 +75,28 @@ class DueRefreshes final {
   int under_way() const { return under_way_.count(); }
   // Waits for those that are under way: the HTTP client that stops ends them.
   void Wait() { under_way_.Wait(); }
+  // The same, for so long at the most. Returns whether none is left.
+  bool WaitFor(absl::Duration patience) { return under_way_.WaitFor(patience); }
 
  private:
   using GrantKey = std::pair<std::string, std::string>;  // Organisation and id.
+  // Where the grant of a refresh belongs.
+  struct Origin {
+    std::string queue;
+    std::string social_network_id;
+    // Of the configuration before it was begun; 0: not known.
+    uint64_t version = 0;
+  };
   // One whose refreshes fail is tried ever more seldom.
   struct Failing {
     int failures = 0;
     absl::Time not_before;
+    // Where its configuration is to blame; else without a version.
+    Origin origin;
   };
   struct Queue {
-    std::deque<GrantKey> grants;
+    explicit Queue(size_t capacity) : grants(capacity) {}
+    FairQueue grants;
     bool is_overfull = false;  // There was more than it takes.
   };
 
@@ -87,13 +105,21 @@ class DueRefreshes final {
   void ReadPage();
   void EndRound();
   void Enqueue(const GrantStore::DueGrant& grant);
+  // False where something found no room by that.
+  bool Put(const std::string& queue, FairQueue::Item item);
+  // Whether nothing that the rest of the round may find has room, but for networks of which nothing
+  // was found yet, which a whole round finds now and then.
+  bool IsRestOfNoUse() const;
+  // Tries those again whose configuration was mended.
+  void LookAtConfigurations();
+  uint64_t VersionOf(const std::string& org_id, const std::string& social_network_id) const;
   bool IsDueEarly(const GrantStore::DueGrant& grant) const;
   // The network of the grant's configuration. Nothing where the record of it does not open.
   std::optional<std::string> NetworkOf(const GrantStore::DueGrant& grant);
   absl::Duration BeginWhatMay();
-  void Begin(const std::string& name, GrantKey key);
-  void Remember(const GrantKey& key, const absl::Status& status);
-  void OnEnd(const std::string& name, const GrantKey& key, const absl::Status& status, int sent);
+  void Begin(const std::string& name, const FairQueue::Item& grant);
+  void Remember(const GrantKey& key, const Origin& origin, const absl::Status& status);
+  void OnEnd(const GrantKey& key, const Origin& origin, const absl::Status& status, int sent);
   void LookAgainBy(absl::Time time);
 
   const FlowTools tools_;
@@ -108,6 +134,7 @@ class DueRefreshes final {
   bool is_in_round_ = false;
   absl::Time round_began_;
   absl::Time round_ended_ = absl::InfinitePast();
+  absl::Time whole_round_ended_ = absl::InfinitePast();
   DuePages<GrantStore::DueGrant> pages_;
   std::map<GrantKey, std::string> networks_;  // By organisation and configuration.
   std::map<std::string, Queue> queues_;       // By NetworkPace::NameOf().
@@ -117,6 +144,8 @@ class DueRefreshes final {
   std::mutex mutex_;
   // Guarded by mutex_.
   absl::Time next_round_ = absl::InfinitePast();
+  // Never, while no configuration is to blame for anything.
+  absl::Time next_look_at_configurations_ = absl::InfiniteFuture();
   std::set<GrantKey> known_;  // Those in a queue or under way.
   std::map<GrantKey, Failing> failing_;
 
@@ -132,6 +161,10 @@ class DueRefresher final {
 
   // Nothing more is begun. Waits for nothing.
   void Stop() { thread_.Stop(); }
+  // Waits until nothing is under way. False where that takes longer. REQUIRES: Stop() was called.
+  bool WaitUntil(absl::Time end) {
+    return thread_.WaitFor(end - absl::Now()) && refreshes_.WaitFor(end - absl::Now());
+  }
 
  private:
   DueRefreshes refreshes_;

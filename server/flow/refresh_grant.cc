@@ -42,6 +42,24 @@ absl::Status NetworkLeftCatalog(absl::string_view network) {
                    "network ", network, " any more; put it back into --networks_file"));
 }
 
+// Whether the organisation's configuration is to blame.
+bool IsTrouble(const absl::Status& error) {
+  const std::string reason = ReasonOf(error);
+  return reason == kClientRejected || reason == kClientSecretUnusable;
+}
+
+// Whether a refresh failed for something that is not our own: time, database or lease.
+bool IsOfNetworkOrClient(const absl::Status& error) {
+  const std::string reason = ReasonOf(error);
+  return !reason.empty() && reason != "REFRESH_IN_PROGRESS" && reason != "STORAGE_UNAVAILABLE" &&
+         !absl::IsCancelled(error) && !absl::IsDeadlineExceeded(error);
+}
+
+// Whether what it had trouble with is another by now.
+bool IsMended(const Grant& grant, const record::v1::SocialNetworkSettings& settings) {
+  return !grant.trouble().empty() && grant.trouble_version() != settings.version();
+}
+
 // Whether the accounts that are chosen from a list come with tokens of their own.
 bool GivesOwnTokens(const Network& network) {
   return network.accounts().when() == catalog::v1::Accounts::WHEN_CONNECTING &&
@@ -125,8 +143,10 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     if (!client.ok()) return End(client.status());
     client_.emplace(*std::move(client));
     no_secret_ = client_->ShowSecret(tools_.clock());
-    // Of one that is due it has to be said when it is again.
-    if (!no_secret_.ok() && !is_due_) return End(no_secret_);
+    // Of one that is due it has to be said when it is again; of any, once, that it has trouble.
+    if (!no_secret_.ok() && !is_due_ && found_->grant.trouble() == ReasonOf(no_secret_)) {
+      return End(no_secret_);
+    }
     TakeLease();
   }
   // The token is of use as long as it lasts.
@@ -145,6 +165,7 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     if (!lease->is_taken) return End(RefreshInProgress());
     leased_ = std::make_shared<const OpenedGrant>(std::move(lease->opened));
     if (is_due_ ? LeaveIfNotDue() : LeaveIfDeadOrRefreshed()) return;
+    if (!no_secret_.ok()) return GiveUp(no_secret_);
     // Where a second use ends the whole grant, none is risked.
     if (EndsByReuse(network_.refresh()) && WasAbandoned()) return Die(kRefreshAnswerLost);
     Send();
@@ -155,16 +176,13 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     const absl::Time now = tools_.clock();
     std::optional<absl::Time> due_at = DueAtOf(grant);
     // Else others were faster, or found it dead.
-    if (IsDue(&network_, grant, now)) {
+    if (IsDue(&network_, grant, now) || (client_ && IsMended(grant, client_->settings))) {
       if (!client_) {
         // At its end somebody has to find it dead.
         due_at = leased_->tokens.access_token_expires_at;
       } else if (!CanRefresh(network_, leased_->tokens)) {
         due_at = std::nullopt;
-      } else if (!no_secret_.ok()) {
-        GiveUp(no_secret_);
-        return true;
-      } else if (FirstRefresh(network_.refresh(), grant) <= now) {
+      } else if (FirstRefresh(network_.refresh(), grant) <= now || !no_secret_.ok()) {
         return false;
       } else {
         due_at = FirstRefresh(network_.refresh(), grant);
@@ -239,11 +257,11 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
     }
     if (doubt == absl::ZeroDuration()) return Die(kRefreshDead, error.message());
     EndLease(now + doubt);
-    End(MakeRetryableError(
+    End(AsDoubted(MakeRetryableError(
         absl::StatusCode::kUnavailable, "NETWORK_UNAVAILABLE",
         absl::StrCat(network_.display_name(), " says that the refresh token is dead, as it has ",
                      "said of living ones before: it will be asked again"),
-        kShortRefreshPause));
+        kShortRefreshPause)));
   }
 
   void Store(TokenSet tokens) {
@@ -349,7 +367,33 @@ class GrantRefresher::Flight final : public std::enable_shared_from_this<Flight>
   }
 
   void GiveUp(const absl::Status& error) {
-    EndLease(DueAfterFailure(network_, leased_->grant, error, tools_.clock()));
+    const Grant& grant = leased_->grant;
+    const absl::Time now = tools_.clock();
+    if (IsOfNetworkOrClient(error) && HasEnded(network_, grant, now) &&
+        owner_.doubts_.IsOver(key_, grant.generation())) {
+      return Die(kRefreshExpired);
+    }
+    GrantStore::Failure failure;
+    if (IsTrouble(error)) {
+      failure.trouble = ReasonOf(error);
+      failure.trouble_version = client_->settings.version();
+    }
+    const bool is_mended = client_ && IsMended(grant, client_->settings);
+    failure.failures = is_mended ? 0 : grant.failures();
+    failure.due_at = DueAfterFailure(network_, grant, error, failure.failures, now);
+    // Those of callers may come in any number.
+    if (is_due_ && absl::IsFailedPrecondition(error)) ++failure.failures;
+    const absl::StatusOr<bool> is_news =
+        grants().EndFailed(storing_context_, org_id(), grant_id(), holder_, failure, now);
+    // Should that fail, the lease ends by itself, and the next failure tells.
+    if (is_news.ok() && *is_news) {
+      Log(LogLevel::kWarning, "connection_in_trouble",
+          {{"network", network_.id()},
+           {"org_id", org_id()},
+           {"grant", grant_id()},
+           {"social_network_id", grant.social_network_id()},
+           {"reason", failure.trouble}});
+    }
     End(error);
   }
 
@@ -464,10 +508,19 @@ void GrantRefresher::LookAtDue(std::unique_ptr<Call> call) {
   if (!opened.ok()) return call->Fail(opened.status());
   const Grant& grant = opened->grant;
   call->network = tools_.catalog.FindVariant(grant.network(), grant.variant());
-  if (!IsDue(call->network, grant, tools_.clock())) return call->Answer(nullptr);
+  if (!IsDue(call->network, grant, tools_.clock()) && !IsToBeTriedAgain(call->context, grant)) {
+    return call->Answer(nullptr);
+  }
   if (call->network == nullptr) return call->Fail(NetworkLeftCatalog(grant.network()));
   call->grant = std::make_shared<const OpenedGrant>(*std::move(opened));
   Join(std::move(call));
+}
+
+bool GrantRefresher::IsToBeTriedAgain(const CallContext& context, const Grant& grant) const {
+  if (grant.trouble().empty() || grant.disconnected_at_ms() != 0) return false;
+  const auto settings =
+      tools_.store.social_networks().Get(context, grant.org_id(), grant.social_network_id());
+  return settings.ok() && IsMended(grant, *settings);
 }
 
 void GrantRefresher::Join(std::unique_ptr<Call> call) {

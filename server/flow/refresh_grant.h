@@ -12,6 +12,10 @@
 // anew, from the list that the account was chosen from. It is given as it is, and the grant is not
 // refreshed for it, as none of the catalog has an end of its own.
 //
+// Where the organisation's configuration is to blame that no refresh comes through, the grant's
+// accounts say so at once, with an event (account.updated), and again once one does. They die when
+// what could be refreshed has ended, so that nobody is told for ever that they live.
+//
 // What nobody asks for is refreshed by refresh_due.h, when refresh_time.h says.
 #pragma once
 
@@ -78,11 +82,15 @@ class GrantRefresher final {
 
   // Refreshes a grant that is due (GrantStore::ListDue), or moves the time at which it is: to when
   // the network takes a refresh, or away where there is nothing to refresh. OK where it is no
-  // longer due, or gone. `done`, `context` and errors as above. After those of the network, and of
-  // what is configured for it, the grant is due later; CONFIGURATION_OUTDATED, REFRESH_IN_PROGRESS
-  // and those of the store leave it as it is.
+  // longer due, or gone. One is due, too, whose refreshes failed for a configuration that is
+  // another by now. `done`, `context` and errors as above. After those of the network, and of what
+  // is configured for it, the grant is due later; CONFIGURATION_OUTDATED, REFRESH_IN_PROGRESS and
+  // those of the store leave it as it is.
   void RefreshDue(absl::string_view org_id, absl::string_view grant_id, const CallContext& context,
                   DueDone done);
+
+  // Whether it is due for that.
+  bool IsToBeTriedAgain(const CallContext& context, const record::v1::Grant& grant) const;
 
  private:
   using GrantKey = RefusalDoubts::GrantKey;

@@ -60,6 +60,12 @@ std::optional<absl::Time> TimeOf(int64_t unix_ms) {
   return absl::FromUnixMillis(unix_ms);
 }
 
+absl::Time EndUnused(const Refresh& refresh, const Grant& grant) {
+  return EndUnused(refresh, TimeOf(grant.access_token_expires_at_ms()),
+                   TimeOf(grant.refresh_token_expires_at_ms()),
+                   absl::FromUnixMillis(grant.updated_at_ms()));
+}
+
 // Whether it was refreshed, or put off, by a clock that was ahead: it is to be refreshed now.
 // `network` may be null.
 bool HasWrongTimes(const Network* network, const Grant& grant, absl::Time now) {
@@ -67,10 +73,16 @@ bool HasWrongTimes(const Network* network, const Grant& grant, absl::Time now) {
   if (network == nullptr || grant.due_at_ms() == kNeverDue) return false;
   const Refresh& refresh = network->refresh();
   const absl::Time since = absl::FromUnixMillis(grant.updated_at_ms());
-  const absl::Time end = EndUnused(refresh, TimeOf(grant.access_token_expires_at_ms()),
-                                   TimeOf(grant.refresh_token_expires_at_ms()), since);
+  const absl::Time end = EndUnused(refresh, grant);
   // Nothing is ever put off until it is dead.
   return absl::FromUnixMillis(grant.due_at_ms()) > std::max(end, since + ShortestPause(refresh));
+}
+
+absl::Duration PauseForMending(const Refresh& refresh, const Grant& grant, int failures,
+                               absl::Time now) {
+  const absl::Duration longer =
+      std::min(kLongRefreshPause * (1 << std::clamp(failures, 0, 10)), kLongestRefreshPause);
+  return std::max(kLongRefreshPause, std::min(longer, (EndUnused(refresh, grant) - now) / 2));
 }
 
 }  // namespace
@@ -96,15 +108,20 @@ std::optional<absl::Time> DueAtOf(const Grant& grant) {
 }
 
 std::optional<absl::Time> DueAfterFailure(const Network& network, const Grant& grant,
-                                          const absl::Status& error, absl::Time now) {
+                                          const absl::Status& error, int failures, absl::Time now) {
   const std::optional<absl::Time> due_at = DueAtOf(grant);
   if (!due_at) return std::nullopt;
   const bool is_wrong = HasWrongTimes(&network, grant, now);
   const absl::Duration pause =
       absl::IsFailedPrecondition(error)
-          ? kLongRefreshPause
+          ? PauseForMending(network.refresh(), grant, failures, now)
           : std::max(kShortRefreshPause, RetryAfterOf(error).value_or(absl::ZeroDuration()));
   return is_wrong ? now + pause : std::max(*due_at, now + pause);
+}
+
+bool HasEnded(const Network& network, const Grant& grant, absl::Time now) {
+  const std::optional<absl::Time> access_end = TimeOf(grant.access_token_expires_at_ms());
+  return access_end && *access_end <= now && EndUnused(network.refresh(), grant) <= now;
 }
 
 void AssumeRefreshEnd(const Refresh& refresh, const OpenedGrant& before, absl::Time now,

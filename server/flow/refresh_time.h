@@ -19,6 +19,7 @@ namespace authurl {
 // After a failure: where the network may come back, and where somebody has to do something first.
 inline constexpr absl::Duration kShortRefreshPause = absl::Minutes(1);
 inline constexpr absl::Duration kLongRefreshPause = absl::Hours(1);
+inline constexpr absl::Duration kLongestRefreshPause = absl::Hours(24);
 
 // When a grant with these tokens is to be refreshed though nobody asks for a token, so that it does
 // not die of that: at half of its time, or up to a tenth of it sooner or later, by chance, so that
@@ -35,10 +36,16 @@ bool IsDue(const catalog::v1::Network* network, const record::v1::Grant& grant, 
 // As it is stored; nothing where it never is.
 std::optional<absl::Time> DueAtOf(const record::v1::Grant& grant);
 
-// When it is due after a refresh that failed: not before it makes sense to try again.
+// When it is due after a refresh that failed: not before it makes sense to try again. Where
+// somebody has to do something first, each pause is twice as long as the one before, but half of
+// what is left at the most. `failures`: so many before this one.
 std::optional<absl::Time> DueAfterFailure(const catalog::v1::Network& network,
                                           const record::v1::Grant& grant, const absl::Status& error,
-                                          absl::Time now);
+                                          int failures, absl::Time now);
+
+// Whether all has ended that the grant could be used or refreshed with, as far as that is known: no
+// refresh can come through any more.
+bool HasEnded(const catalog::v1::Network& network, const record::v1::Grant& grant, absl::Time now);
 
 // Where a refresh token stays the same, or may, and no answer says how long it has left, its life
 // counts from when it came. `before`: the grant as it was when the refresh gave `tokens`.

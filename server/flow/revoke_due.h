@@ -2,6 +2,7 @@
 // waited for their end, or whose revoking was cut off.
 #pragma once
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/flow/flow_tools.h"
 #include "server/flow/revoke_grant.h"
@@ -18,6 +19,11 @@ class DueRevoker final {
   ~DueRevoker() = default;
   DueRevoker(const DueRevoker&) = delete;
   DueRevoker& operator=(const DueRevoker&) = delete;
+
+  // Nothing more is begun. Waits for nothing.
+  void Stop() { thread_.Stop(); }
+  // Waits until nothing is under way. False where that takes longer. REQUIRES: Stop() was called.
+  bool WaitUntil(absl::Time end) { return thread_.WaitFor(end - absl::Now()); }
 
  private:
   // Revokes some, and returns how long to wait until the next ones.

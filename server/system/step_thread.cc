@@ -34,6 +34,12 @@ void StepThread::Stop() {
   wake_.notify_all();
 }
 
+bool StepThread::WaitFor(absl::Duration patience) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return ended_.wait_for(lock, absl::ToChronoMicroseconds(std::max(patience, absl::ZeroDuration())),
+                         [this] { return has_ended_; });
+}
+
 void StepThread::Join() {
   if (thread_.joinable()) thread_.join();
 }
@@ -48,6 +54,8 @@ void StepThread::Run() {
     wake_.wait_for(lock, absl::ToChronoMicroseconds(pause),
                    [this] { return is_woken_ || stopping_; });
   }
+  has_ended_ = true;
+  ended_.notify_all();
 }
 
 }  // namespace authurl

@@ -26,6 +26,9 @@ class StepThread final {
   void Wake();
   // No other step is begun. Waits for nothing.
   void Stop();
+  // Waits for the last step, for so long at the most. Returns whether it has ended. REQUIRES:
+  // Stop() was called; not by a step.
+  bool WaitFor(absl::Duration patience);
   // Waits for the last step. REQUIRES: Stop() was called; one thread calls it, and no step.
   void Join();
 
@@ -35,8 +38,10 @@ class StepThread final {
   const Step step_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool is_woken_ = false;  // Guarded by mutex_.
-  bool stopping_ = false;  // Guarded by mutex_.
+  std::condition_variable ended_;
+  bool is_woken_ = false;   // Guarded by mutex_.
+  bool stopping_ = false;   // Guarded by mutex_.
+  bool has_ended_ = false;  // Guarded by mutex_.
   std::thread thread_;
 };
 

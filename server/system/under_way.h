@@ -2,9 +2,12 @@
 // that who owns what the work uses can wait for its end.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+
+#include "absl/time/time.h"
 
 namespace authurl {
 
@@ -38,6 +41,13 @@ class UnderWay final {
   void Wait() {
     std::unique_lock<std::mutex> lock(mutex_);
     ended_.wait(lock, [this] { return count_ == 0; });
+  }
+  // The same, for so long at the most. Returns whether none is.
+  bool WaitFor(absl::Duration patience) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return ended_.wait_for(lock,
+                           absl::ToChronoMicroseconds(std::max(patience, absl::ZeroDuration())),
+                           [this] { return count_ == 0; });
   }
 
  private:

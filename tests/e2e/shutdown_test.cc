@@ -12,14 +12,22 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/crypto/crypto.h"
+#include "core/crypto/sealer.h"
+#include "storage/credential_store.h"
+#include "storage/sqlite/sqlite_backend.h"
 #include "tests/support/build_kind.h"
 #include "tests/support/callers.h"
 #include "tests/support/local_flow_test.h"
+#include "tests/support/no_limit.h"
+#include "tests/support/notification.h"
 #include "tests/support/raw_connection.h"
 #include "tests/support/raw_rpc.h"
 #include "tests/support/server_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_client.h"
+#include "tests/support/webhook_receiver.h"
 
 namespace authurl::testing {
 namespace {
@@ -205,6 +213,110 @@ TEST_F(FlowShutdownTest, AnExchangeThatHangsIsWaitedForAndStored) {
     EXPECT_EQ(again.accounts(0).network_unique_id(), flow.person);
     EXPECT_EQ(network_.sent(flow.code), 1);
   }
+  EXPECT_EQ(*server_->Stop(), 0);
+}
+
+// Refreshes that nobody asked for: what was sent is waited for, or the connection is dead.
+class BackgroundShutdownTest : public LocalFlowTest {
+ protected:
+  // Of a server that is stopped, all grants.
+  void MakeDue() {
+    auto backend = OpenSqliteBackend(folder_.database());
+    ASSERT_OK(backend);
+    const KeyRing keys = folder_.key_ring();
+    const Sealer sealer(keys);
+    const RandomSource random = FillRandom;
+    ASSERT_OK_AND_ASSIGN(const auto store,
+                         CredentialStore::Open(*std::move(backend), sealer, random));
+    GrantStore& grants = store->grants();
+    ASSERT_OK_AND_ASSIGN(const auto accounts,
+                         store->accounts().List(kNoLimit, "acme", {}, "", {.rows = 100}));
+    for (const record::v1::SocialAccount& account : accounts.records) {
+      const std::string& id = account.grant_id();
+      ASSERT_OK(grants.TakeLease(kNoLimit, "acme", id, "test", absl::Now()));
+      ASSERT_OK(grants.EndLease(kNoLimit, "acme", id, "test", absl::Now()));
+    }
+  }
+  // Whether it is still there some time after it was told to stop.
+  bool StopsAndWaits() {
+    server_->Signal(SIGTERM);
+    return absl::IsDeadlineExceeded(server_->Wait(absl::Seconds(1)).status());
+  }
+};
+
+TEST_F(BackgroundShutdownTest, RefreshesThatHangAreWaitedForAndStored) {
+  using Step = LocalNetwork::Step;
+  constexpr int kAccounts = 3;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (int i = 0; i < kAccounts; ++i) {
+    ASSERT_OK_AND_ASSIGN(const Flow flow, Begin(*org_));
+    ASSERT_OK(Complete(*org_, flow.response));
+  }
+  ASSERT_EQ(*server_->Stop(), 0);
+  ASSERT_NO_FATAL_FAILURE(MakeDue());
+  network_.Hang(Step::kRefresh);
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_TRUE(network_.WaitForRequests(Step::kRefresh, kAccounts));
+  EXPECT_TRUE(StopsAndWaits());
+  network_.Release();
+  ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait());
+  EXPECT_EQ(exit_code, 0);
+  EXPECT_THAT(server_->Log(), Not(HasSubstr("background_cut_off")));
+
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_THAT(List(), SizeIs(kAccounts));
+  for (const v1::SocialAccount& account : List()) {
+    EXPECT_EQ(account.status(), v1::SocialAccount::STATUS_ACTIVE) << account.status_reason();
+    ASSERT_OK_AND_ASSIGN(const auto token, org_->GetAccessToken(account.id()));
+    EXPECT_EQ(token.access_token(), network_.AccessTokenOf(account.network_unique_id()));
+  }
+  EXPECT_EQ(network_.requests(Step::kRefresh), kAccounts);
+  EXPECT_EQ(*server_->Stop(), 0);
+}
+
+TEST_F(BackgroundShutdownTest, NoNetworkIsWaitedForLongerThanTheGrace) {
+  using Step = LocalNetwork::Step;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_OK_AND_ASSIGN(const Flow flow, Begin(*org_));
+  ASSERT_OK(Complete(*org_, flow.response));
+  ASSERT_EQ(*server_->Stop(), 0);
+  ASSERT_NO_FATAL_FAILURE(MakeDue());
+  network_.Hang(Step::kRefresh);
+  ASSERT_NO_FATAL_FAILURE(Start({"--shutdown_grace=1500ms"}));
+  ASSERT_TRUE(network_.WaitForRequests(Step::kRefresh, 1));
+  EXPECT_TRUE(StopsAndWaits());
+  ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait(kSoon));
+  EXPECT_EQ(exit_code, 0);
+  EXPECT_THAT(server_->Log(), HasSubstr("background_cut_off"));
+}
+
+// Who was told of an event is not told again after each deploy.
+TEST_F(BackgroundShutdownTest, ADeliveryThatHangsIsWaitedForAndNotRepeated) {
+  Notification may_answer;
+  WebhookReceiver receiver;
+  receiver.AnswerBy([&](const auto&) -> std::string {
+    EXPECT_TRUE(may_answer.WaitForNotificationWithTimeout(kPatience));
+    return "HTTP/1.1 204 No Content\r\n\r\n";
+  });
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const Rpc& rpc = FindRpc("CreateWebhook");
+  const RawReply reply =
+      CallRaw(NewChannel(server_->address()), PathOf(rpc),
+              RequestBytes(rpc, absl::StrCat("url: '", receiver.Url(), "'")), Bearer(key_));
+  ASSERT_TRUE(reply.status.ok()) << reply.status.error_message();
+  ASSERT_OK_AND_ASSIGN(const Flow flow, Begin(*org_));
+  ASSERT_OK(Complete(*org_, flow.response));
+  ASSERT_TRUE(receiver.WaitForReceived(1));
+  EXPECT_TRUE(StopsAndWaits());
+  may_answer.Notify();
+  ASSERT_OK_AND_ASSIGN(const int exit_code, server_->Wait());
+  EXPECT_EQ(exit_code, 0);
+
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_OK_AND_ASSIGN(const Flow other, Begin(*org_));
+  ASSERT_OK(Complete(*org_, other.response));
+  ASSERT_TRUE(receiver.WaitForTaken(2));
+  EXPECT_NE(receiver.received()[0].id, receiver.received()[1].id);
   EXPECT_EQ(*server_->Stop(), 0);
 }
 

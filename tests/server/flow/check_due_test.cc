@@ -87,6 +87,22 @@ TEST_F(CheckDueTest, TheyAreSpreadOverTheInterval) {
   EXPECT_GE(http_.sent().size(), 10u);
 }
 
+// Where more are to be checked than the network is asked, it is asked as often as it may be.
+TEST_F(CheckDueTest, ManyAreCheckedAtTheRateOfTheirNetwork) {
+  ConnectMany(80);
+  AnswerAll();
+  NetworkPace slow({.per_second = 1}, steady_clock_);
+  checks_ = std::make_unique<DueChecks>(
+      Tools(), *refresher_, slow,
+      DueChecks::Options{.interval = absl::Minutes(1), .steady = steady_clock_});
+  Advance(absl::Minutes(2));
+  WorkFor(absl::Seconds(100));
+  // A check is counted as two requests.
+  EXPECT_GE(http_.sent().size(), 45u);
+  EXPECT_LE(http_.sent().size(), 52u);
+  checks_.reset();
+}
+
 TEST_F(CheckDueTest, WhoIsDeadIsFoundAndNotAskedForAgain) {
   ConnectMany(1);
   Advance(absl::Hours(25));

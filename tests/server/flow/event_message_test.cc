@@ -80,6 +80,13 @@ TEST_F(EventMessageTest, WhatIsAnotherNowIsListed) {
             "name, another name, another picture, other scopes, of_a_later_version");
 }
 
+TEST_F(EventMessageTest, WhyTokensCantBeRefreshedIsSaidAsTheAccountSaysIt) {
+  EXPECT_EQ(MessageOf(record::v1::EVENT_TYPE_ACCOUNT_UPDATED, "CLIENT_REJECTED", {"status_reason"}),
+            WhyNotRefreshed(catalog_, "github", kClientRejected));
+  EXPECT_EQ(MessageOf(record::v1::EVENT_TYPE_ACCOUNT_UPDATED, "", {"status_reason"}),
+            "An account of GitHub was updated: its tokens can be refreshed again");
+}
+
 TEST_F(EventMessageTest, WhatALaterVersionStoredHasASentenceWhereItsTypeIsKnown) {
   EXPECT_EQ(MessageOf(record::v1::EVENT_TYPE_CONNECTION_FAILED, "SOMETHING_NEW"),
             MessageOf(record::v1::EVENT_TYPE_CONNECTION_FAILED, ""));

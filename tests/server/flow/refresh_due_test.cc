@@ -25,9 +25,9 @@ using ::testing::SizeIs;
 class RefreshDueTest : public StoredGrantTest {
  protected:
   struct Worker {
-    Worker(const FlowTools& tools, const Clock& steady)
+    Worker(const FlowTools& tools, const Clock& steady, double per_second = 5)
         : refresher(tools, steady),
-          pace({.per_second = 5}, steady),
+          pace({.per_second = per_second}, steady),
           refreshes(tools, refresher, pace, {.steady = steady}) {}
 
     GrantRefresher refresher;
@@ -111,6 +111,20 @@ class RefreshDueTest : public StoredGrantTest {
     for (const SentRequest& sent : http_.sent()) bodies.push_back(sent.body);
     return bodies;
   }
+  // Another organisation, of which what follows is.
+  void UseOtherOrganization() {
+    org_id_ = "zenith";
+    record::v1::Organization other;
+    other.set_org_id(org_id_);
+    ASSERT_OK(store_->CreateOrganization(kNoLimit, other));
+    record::v1::SocialNetworkSettings settings;
+    settings.set_id("sn_1");
+    settings.set_org_id(org_id_);
+    settings.set_network("net");
+    settings.set_version(1);
+    settings.set_client_key("client-1");
+    ASSERT_OK(store_->social_networks().Create(kNoLimit, settings, kOldSecret));
+  }
   int64_t SentTo(const std::string& network) const {
     const std::vector<SentRequest> sent = http_.sent();
     return std::count_if(sent.begin(), sent.end(),
@@ -156,11 +170,73 @@ TEST_F(RefreshDueTest, KeepsToTheRateHoweverManyAreDue) {
 }
 
 TEST_F(RefreshDueTest, MoreThanAQueueHoldsComesWithLaterRounds) {
-  ConnectMany(300);
+  ConnectMany(450);
   AnswerAll();
   AdvanceBoth(absl::Hours(101));
   WorkFor(absl::Minutes(2));
-  EXPECT_THAT(http_.sent(), SizeIs(300));
+  EXPECT_THAT(http_.sent(), SizeIs(450));
+}
+
+TEST_F(RefreshDueTest, AHighRateIsReached) {
+  ConnectMany(800);
+  AnswerAll();
+  worker_ = std::make_unique<Worker>(Tools(), steady_clock_, 200);
+  AdvanceBoth(absl::Hours(101));
+  WorkFor(absl::Seconds(6));
+  EXPECT_THAT(http_.sent(), SizeIs(800));
+}
+
+TEST_F(RefreshDueTest, OneOrganizationWithManyHoldsUpNoOther) {
+  ConnectMany(400);
+  AdvanceBoth(absl::Seconds(1));
+  UseOtherOrganization();
+  ConnectMany(1);
+  AnswerAll();
+  AdvanceBoth(absl::Hours(101));
+  WorkFor(absl::Seconds(3));
+  EXPECT_LE(http_.sent().size(), 17u);
+  EXPECT_EQ(StoredGrant().generation(), 2u);
+}
+
+// As Kick and Spotify say of living ones, too, so such a refusal is not believed at once.
+TEST_F(RefreshDueTest, DeadGrantsOfANetworkThatMayErrHoldUpNoLivingOne) {
+  UseEntries(
+      "refresh { rotation: ROTATION_ALWAYS refresh_token_lifetime_s: 864000 may_err: true }");
+  ConnectMany(20);
+  AdvanceBoth(absl::Seconds(1));
+  UseOtherOrganization();
+  ConnectMany(1);
+  AdvanceBoth(absl::Hours(101));
+  http_.AnswerAlwaysBy([&](const SentRequest& sent) -> std::string {
+    return absl::StrContains(sent.body, "net%2021") || absl::StrContains(sent.body, "net+21")
+               ? TokensBody("new")
+               : R"({"error":"invalid_grant"})";
+  });
+  WorkFor(absl::Seconds(10));
+  EXPECT_THAT(http_.sent(), SizeIs(21));
+  EXPECT_EQ(StoredGrant().generation(), 2u);
+  EXPECT_FALSE(worker_->pace.IsPaused("net"));
+}
+
+TEST_F(RefreshDueTest, WhatTheConfigurationIsToBlameForIsTriedAgainOnceThatIsMended) {
+  ConnectMany(3);
+  AdvanceBoth(absl::Hours(101));
+  http_.AnswerAlways([](int) { return R"({"error":"invalid_client"})"; });
+  WorkFor(absl::Hours(10));
+  // At once, and 1, 3 and 7 hours later.
+  EXPECT_EQ(SentTo("net"), 3 * 4);
+  AnswerAll();
+  ASSERT_OK(store_->social_networks().Update(
+      kNoLimit, "acme", "sn_1", Now(),
+      [](record::v1::SocialNetworkSettings&, absl::string_view) { return absl::OkStatus(); },
+      "client-secret-canary-2"));
+  WorkFor(absl::Minutes(3));
+  EXPECT_EQ(SentTo("net"), 3 * 5);
+  for (const std::string& id : grant_ids_) {
+    grant_id_ = id;
+    EXPECT_EQ(StoredGrant().generation(), 2u);
+  }
+  EXPECT_EQ(Account().status_reason(), "");
 }
 
 TEST_F(RefreshDueTest, OfTwoProcessesOneRefreshesEach) {

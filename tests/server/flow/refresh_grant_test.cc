@@ -17,6 +17,7 @@ namespace authurl::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -686,6 +687,118 @@ TEST_F(RefreshDueGrantTest, IsDueLaterAfterAFailure) {
   http_.Answer(401, R"({"error":"invalid_client"})");
   EXPECT_EQ(RefreshDue().reason, "CLIENT_REJECTED");
   EXPECT_EQ(DueIn(), absl::Hours(1));
+}
+
+TEST_F(RefreshDueGrantTest, ThatItsConfigurationIsToBlameIsToldOnceAndThatItIsMended) {
+  ConnectDue(absl::StrCat(kTenDays, "}"));
+  const int64_t changed_at = Account().updated_at_ms();
+  std::vector<absl::Duration> pauses;
+  for (int i = 0; i < 4; ++i) {
+    http_.Answer(401, R"({"error":"invalid_client"})");
+    EXPECT_EQ(RefreshDue().reason, "CLIENT_REJECTED");
+    EXPECT_EQ(Account().status(), record::v1::ACCOUNT_STATUS_ACTIVE);
+    EXPECT_EQ(Account().status_reason(), "CLIENT_REJECTED");
+    pauses.push_back(DueIn());
+    Advance(DueIn());
+  }
+  EXPECT_GT(Account().updated_at_ms(), changed_at);
+  EXPECT_THAT(pauses, ElementsAre(absl::Hours(1), absl::Hours(2), absl::Hours(4), absl::Hours(8)));
+  EXPECT_THAT(EventsOf(record::v1::EVENT_TYPE_ACCOUNT_UPDATED), ElementsAre("CLIENT_REJECTED"));
+  // An outage changes nothing of it.
+  http_.Answer(503, "");
+  EXPECT_EQ(RefreshDue().reason, "NETWORK_UNAVAILABLE");
+  EXPECT_EQ(Account().status_reason(), "CLIENT_REJECTED");
+  Advance(DueIn());
+  http_.Answer(200, TokensBody("b"));
+  EXPECT_EQ(RefreshDue().reason, "");
+  EXPECT_EQ(Account().status_reason(), "");
+  EXPECT_EQ(StoredGrant().failures(), 0);
+  EXPECT_THAT(EventsOf(record::v1::EVENT_TYPE_ACCOUNT_UPDATED), ElementsAre("CLIENT_REJECTED", ""));
+}
+
+TEST_F(RefreshDueGrantTest, CallersWhoseRefreshIsRefusedAreNotTheOnlyOnesToKnow) {
+  UseEntry(absl::StrCat(kTenDays, "}"));
+  Connect(Tokens("a"), {"page-1", "page-2"});
+  Advance(absl::Hours(2));
+  for (int i = 0; i < 3; ++i) {
+    http_.Answer(401, R"({"error":"invalid_client"})");
+    EXPECT_EQ(TokenOrReason(), "CLIENT_REJECTED");
+  }
+  EXPECT_THAT(EventsOf(record::v1::EVENT_TYPE_ACCOUNT_UPDATED),
+              ElementsAre("CLIENT_REJECTED", "CLIENT_REJECTED"));  // One for each account.
+  EXPECT_EQ(DueIn(), absl::Hours(98));
+  EXPECT_EQ(StoredGrant().failures(), 0);
+}
+
+TEST_F(RefreshDueGrantTest, OneWhoseConfigurationIsAnotherByNowIsDue) {
+  ConnectDue(absl::StrCat(kTenDays, "}"));
+  http_.Answer(401, R"({"error":"invalid_client"})");
+  EXPECT_EQ(RefreshDue().reason, "CLIENT_REJECTED");
+  EXPECT_EQ(RefreshDue().sent, 0);
+  ASSERT_OK(store_->social_networks().Update(
+      kNoLimit, "acme", "sn_1", Now(),
+      [](record::v1::SocialNetworkSettings&, absl::string_view) { return absl::OkStatus(); },
+      "client-secret-canary-2"));
+  http_.Answer(401, R"({"error":"invalid_client"})");
+  EXPECT_EQ(RefreshDue().sent, 1);
+  EXPECT_EQ(RefreshDue().sent, 0);
+  EXPECT_EQ(DueIn(), absl::Hours(1));
+}
+
+// Else nobody would ever be told.
+TEST_F(RefreshDueGrantTest, DiesWhenItHasEndedAndNoRefreshComesThrough) {
+  for (const int status : {401, 500}) {
+    subject_ = absl::StrCat("person of ", status);
+    ConnectDue("refresh { rotation: ROTATION_ALWAYS refresh_token_lifetime_s: 86400 }");
+    const std::string body = status == 401 ? R"({"error":"invalid_client"})" : "";
+    absl::Duration lived;
+    while (AccountStatus() == "ACTIVE" && lived < absl::Hours(12)) {
+      http_.Answer(status, body);
+      RefreshDue();
+      if (DueIn() == absl::InfiniteDuration()) break;
+      lived += DueIn();
+      Advance(DueIn());
+    }
+    EXPECT_EQ(AccountStatus(), "REFRESH_EXPIRED");
+    // The clock might be ahead.
+    EXPECT_EQ(lived, RefusalDoubts::kDoubtOfEnd);
+    EXPECT_EQ(DueIn(), absl::InfiniteDuration());
+    EXPECT_EQ(StoredGrant().trouble(), "");
+  }
+  EXPECT_THAT(EventsOf(record::v1::EVENT_TYPE_ACCOUNT_NEEDS_RECONNECT),
+              ElementsAre("REFRESH_EXPIRED", "REFRESH_EXPIRED"));
+}
+
+TEST_F(RefreshDueGrantTest, AClockThatIsAheadForAWhileEndsNothing) {
+  UseEntry("refresh { rotation: ROTATION_ALWAYS refresh_token_lifetime_s: 864000 }");
+  Connect(Tokens("a"));
+  jumped_ = absl::Hours(24 * 40);
+  Advance(jumped_);
+  for (int i = 0; i < 24; ++i, Advance(absl::Minutes(10))) {
+    http_.Answer(503, "");
+    EXPECT_EQ(RefreshDue().reason, "NETWORK_UNAVAILABLE");
+  }
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+  Advance(-jumped_);
+  jumped_ = absl::ZeroDuration();
+  http_.Answer(200, TokensBody("b"));
+  RefreshDue();
+  EXPECT_EQ(AccountStatus(), "ACTIVE");
+}
+
+// Of what it can still be used for nothing is taken away.
+TEST_F(RefreshDueGrantTest, LivesAsLongAsItsAccessTokenIsGood) {
+  UseEntry("refresh { rotation: ROTATION_ALWAYS refresh_token_lifetime_s: 86400 }");
+  for (const absl::Duration life : {absl::Hours(200), absl::InfiniteDuration()}) {
+    subject_ = absl::FormatDuration(life);
+    Connect(Tokens(subject_, life));
+    Advance(absl::Hours(100));
+    for (int i = 0; i < 8; ++i, Advance(absl::Hours(1))) {
+      http_.Answer(500, "");
+      EXPECT_EQ(RefreshDue().reason, "NETWORK_UNAVAILABLE");
+    }
+    EXPECT_EQ(AccountStatus(), "ACTIVE");
+  }
 }
 
 TEST_F(RefreshDueGrantTest, IsDueWhenTheNetworkTakesARefresh) {

@@ -207,7 +207,7 @@ class StoredGrantTest : public ::testing::Test {
                absl::string_view own_token = "") {
     record::v1::Flow flow;
     flow.set_id(DigestId(absl::StrCat("flow ", ++flows_)));
-    flow.set_org_id("acme");
+    flow.set_org_id(org_id_);
     flow.set_network(network_);
     flow.set_social_network_id(configuration_);
     flow.set_social_network_version(1);
@@ -215,7 +215,7 @@ class StoredGrantTest : public ::testing::Test {
     flow.set_state_expires_at_ms(absl::ToUnixMillis(Now() + absl::Minutes(20)));
     ASSERT_OK(store_->flows().Spend(kNoLimit, flow, Now()));
     record::v1::Grant grant;
-    grant.set_org_id("acme");
+    grant.set_org_id(org_id_);
     grant.set_social_network_id(configuration_);
     grant.set_social_network_version(1);
     grant.set_network(network_);
@@ -233,7 +233,7 @@ class StoredGrantTest : public ::testing::Test {
       accounts.push_back({account, own_token});
     }
     ASSERT_OK_AND_ASSIGN(const Connected connected,
-                         store_->flows().Complete(kNoLimit, "acme", flow.id(),
+                         store_->flows().Complete(kNoLimit, org_id_, flow.id(),
                                                   {grant, tokens, false, Now() + absl::Hours(100)},
                                                   accounts, Now()));
     grant_id_ = connected.grant_id;
@@ -243,7 +243,7 @@ class StoredGrantTest : public ::testing::Test {
   }
 
   record::v1::SocialAccount Account() const {
-    const auto account = store_->accounts().Get(kNoLimit, "acme", account_id_);
+    const auto account = store_->accounts().Get(kNoLimit, org_id_, account_id_);
     EXPECT_OK(account);
     return account.ok() ? *account : record::v1::SocialAccount();
   }
@@ -254,18 +254,29 @@ class StoredGrantTest : public ::testing::Test {
                                                                  : account.status_reason();
   }
   record::v1::Grant StoredGrant() const {
-    const auto grant = store_->grants().Get(kNoLimit, "acme", grant_id_);
+    const auto grant = store_->grants().Get(kNoLimit, org_id_, grant_id_);
     EXPECT_OK(grant);
     return grant.ok() ? *grant : record::v1::Grant();
   }
   std::string StoredAccessToken() const {
-    const auto opened = store_->grants().GetWithTokens(kNoLimit, "acme", grant_id_);
+    const auto opened = store_->grants().GetWithTokens(kNoLimit, org_id_, grant_id_);
     EXPECT_OK(opened);
     return opened.ok() ? opened->tokens.access_token : "";
   }
+  // What the organisation was told, as "type reason".
+  std::vector<std::string> EventsOf(record::v1::EventType type) const {
+    const auto page = store_->events().List(kNoLimit, org_id_, 0, {.rows = 1000});
+    EXPECT_OK(page);
+    std::vector<std::string> reasons;
+    if (!page.ok()) return reasons;
+    for (const auto& event : page->events) {
+      if (event.event.type() == type) reasons.push_back(event.event.reason());
+    }
+    return reasons;
+  }
   // Another process, which is to refresh the grant.
   bool AnotherTakesTheLease() {
-    const auto lease = store_->grants().TakeLease(kNoLimit, "acme", grant_id_, "another", Now());
+    const auto lease = store_->grants().TakeLease(kNoLimit, org_id_, grant_id_, "another", Now());
     EXPECT_OK(lease);
     return lease.ok() && lease->is_taken;
   }
@@ -290,6 +301,7 @@ class StoredGrantTest : public ::testing::Test {
   FlowMetrics metrics_;
 
   // Of the next flow.
+  std::string org_id_ = "acme";
   std::string network_ = "net";
   std::string configuration_ = "sn_1";
   std::string subject_ = "person";

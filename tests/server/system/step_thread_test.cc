@@ -33,6 +33,22 @@ TEST(StepThreadTest, IsWokenInItsPauseAndStopsInIt) {
   EXPECT_EQ(steps, 2);
 }
 
+TEST(StepThreadTest, TheLastStepIsWaitedForNotForEver) {
+  std::atomic<bool> may_end = false;
+  std::atomic<bool> is_in_step = false;
+  StepThread thread([&] {
+    is_in_step = true;
+    EXPECT_TRUE(Eventually([&] { return may_end.load(); }));
+    return absl::InfiniteDuration();
+  });
+  ASSERT_TRUE(Eventually([&] { return is_in_step.load(); }));
+  thread.Stop();
+  EXPECT_FALSE(thread.WaitFor(absl::Milliseconds(10)));
+  EXPECT_FALSE(thread.WaitFor(-absl::InfiniteDuration()));
+  may_end = true;
+  EXPECT_TRUE(thread.WaitFor(kPatience));
+}
+
 TEST(StepThreadTest, WakingInAStepMakesAnother) {
   std::atomic<int> steps = 0;
   StepThread* made = nullptr;
