@@ -369,7 +369,8 @@ TEST_F(DeliverEventsTest, OneThatFailsForThreeDaysIsDisabledAndGoesOnWhereItStoo
   ASSERT_NO_FATAL_FAILURE(Pass(absl::Hours(71), absl::Minutes(30)));
   EXPECT_EQ(Stored().disabled_reason(), "");
   EXPECT_THAT(other.taken(), IsEmpty());
-  ASSERT_NO_FATAL_FAILURE(Pass(absl::Hours(2), absl::Minutes(30)));
+  // Twice the longest pause: on a busy machine an attempt may be a step late.
+  ASSERT_NO_FATAL_FAILURE(Pass(absl::Hours(4), absl::Minutes(30)));
   EXPECT_EQ(Stored().disabled_reason(), "DELIVERY_FAILED");
   ASSERT_TRUE(other.WaitForTaken(1));
   EXPECT_EQ(other.taken()[0].Data("reason"), "DELIVERY_FAILED");
