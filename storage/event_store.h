@@ -100,8 +100,8 @@ class EventStore final {
   std::unique_ptr<Subscription> Subscribe(Listener listener);
 
   // Those whose numbers are above `after`; none where the organisation is gone.
-  // OUT_OF_RANGE EVENTS_EXPIRED: behind `after`, which is not 0, some are no longer kept, or it is
-  // above all that there are: this database does not know it.
+  // OUT_OF_RANGE EVENTS_EXPIRED: `after`, which is not 0, is not there any more, nor is the one
+  // behind it; or it is above all that there are: this database does not know it.
   absl::StatusOr<EventPage> List(const CallContext& context, absl::string_view org_id,
                                  int64_t after, PageLimit limit) const;
   // The same, passing over those that are no longer kept.

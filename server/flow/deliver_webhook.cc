@@ -178,14 +178,12 @@ bool WebhookRun::ReadReplays() {
   for (const int64_t number : numbers) {
     absl::StatusOr<Event> event = tools_.store.events().Get(context_, org_id_, number);
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (event.ok() && ComesAnyway(number, *event)) {
-      // Now it would come in front of those before it.
-      replayed_.push_back(number);
-    } else if (event.ok()) {
+    // One that comes anyway would come in front of those before it now.
+    if (event.ok() && !ComesAnyway(number, *event)) {
       replays_open_.insert(number);
       Add(number, *std::move(event));
-    } else if (absl::IsNotFound(event.status()) || absl::IsInternal(event.status())) {
-      // No longer kept, or it can't be read: that will not change.
+    } else if (event.ok() || absl::IsNotFound(event.status()) || absl::IsInternal(event.status())) {
+      // Nor is one sent that is no longer kept, or can't be read: that will not change.
       replayed_.push_back(number);
     } else {
       is_stopping_ = true;

@@ -32,6 +32,7 @@ for entry in json.load(open(f"{work}/compile_commands.json")):
         continue
     # GCC's precompiled headers mean nothing to Clang.
     command = re.sub(r" -Winvalid-pch -include \S*/cmake_pch\.hxx", "", entry["command"])
+    command = command.replace(" -Wno-maybe-uninitialized", "")  # As is this.
     entry["command"] = command.replace(f"{work}/proto", f"{built}/proto")
     alone.append(entry)
     # Programs have a main() each.

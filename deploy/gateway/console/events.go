@@ -32,8 +32,8 @@ type eventsFound struct {
 	Before string
 }
 
-// The numbers of an organisation's events follow each other without a gap, and their ids are these numbers
-// (storage/event_store.h): so the newest are found, though ListEvents goes from the oldest on.
+// The ids of an organisation's events are numbers that follow each other (storage/event_store.h): so the newest are found,
+// though ListEvents goes from the oldest on. There is a gap where the database was restored from an older copy.
 func numberOf(id string) (int64, bool) {
 	digits, found := strings.CutPrefix(id, "ev_")
 	number, err := strconv.ParseInt(digits, 16, 64)
@@ -43,7 +43,13 @@ func numberOf(id string) (int64, bool) {
 func idOf(number int64) string { return fmt.Sprintf("ev_%016x", number) }
 
 func (v *visit) listFrom(after string, limit int32, f eventFilter) (*authurlv1.ListEventsResponse, error) {
-	request := &authurlv1.ListEventsRequest{After: after, PageSize: limit, AccountId: f.account, TenantId: f.tenant}
+	request := &authurlv1.ListEventsRequest{After: after, PageSize: limit}
+	if f.account != "" {
+		request.AccountId = &f.account
+	}
+	if f.tenant != "" {
+		request.TenantId = &f.tenant
+	}
 	if f.kind != "" {
 		request.Types = []string{f.kind}
 	}
@@ -51,19 +57,31 @@ func (v *visit) listFrom(after string, limit int32, f eventFilter) (*authurlv1.L
 }
 
 // lastEvent is the number of the newest event; 0 where there is none. It takes one call for up to a thousand events, and
-// some fifteen for a million.
+// some fifteen for a million; as many again for each gap.
 func (v *visit) lastEvent() (int64, error) {
 	reply, err := v.listFrom("", eventsLookedAt, eventFilter{})
-	if err != nil {
-		return 0, err
+	for {
+		if err != nil {
+			return 0, err
+		}
+		low, ok := numberOf(reply.GetNextAfter())
+		if !ok || !reply.GetHasMore() {
+			return low, nil
+		}
+		if low, err = v.nearEnd(low); err == nil {
+			reply, err = v.listFrom(idOf(low), eventsLookedAt, eventFilter{})
+		}
 	}
-	low, ok := numberOf(reply.GetNextAfter())
-	if !ok || !reply.GetHasMore() {
-		return low, nil
-	}
-	// The newest is above low: by how much is tried in steps, then halved until one call tells the rest.
+}
+
+// nearEnd is a number behind which one call lists to the end, or to a gap and beyond. There are events behind `low`.
+func (v *visit) nearEnd(low int64) (int64, error) {
+	// By how much there are is tried in steps, then halved until one call tells the rest.
 	isAbove := func(number int64) (bool, error) {
 		reply, err := v.listFrom(idOf(number), 1, eventFilter{})
+		if status.Code(err) == codes.OutOfRange {
+			return false, nil // Beyond the last one, or in a gap.
+		}
 		return len(reply.GetEvents()) > 0 || reply.GetUnreadable() > 0, err
 	}
 	high := low
@@ -91,11 +109,25 @@ func (v *visit) lastEvent() (int64, error) {
 			high = middle
 		}
 	}
-	if reply, err = v.listFrom(idOf(low), eventsLookedAt, eventFilter{}); err != nil {
-		return 0, err
+	return low, nil
+}
+
+// startOf is the number behind which those before `end` begin that follow each other: `after`, or one above it.
+func (v *visit) startOf(after, end int64) (int64, error) {
+	for low, high := after, end-1; ; {
+		if high-low <= 1 {
+			return high, nil
+		}
+		middle := low + (high-low)/2
+		switch _, err := v.listFrom(idOf(middle), 1, eventFilter{}); {
+		case status.Code(err) == codes.OutOfRange:
+			low = middle
+		case err != nil:
+			return 0, err
+		default:
+			high = middle
+		}
 	}
-	last, _ := numberOf(reply.GetNextAfter())
-	return last, nil
 }
 
 // recentEvents are those before an event, or the newest ones.
@@ -119,9 +151,19 @@ func (v *visit) recentEvents(f eventFilter, before string) (eventsFound, error) 
 	}
 	reply, err := v.listFrom(cursor, int32(limit), f)
 	if status.Code(err) == codes.OutOfRange {
-		// Those behind it are no longer kept: the oldest that are.
+		// Some of these are no longer kept: the oldest that are.
+		if reply, err = v.listFrom("", int32(limit), f); err != nil {
+			return eventsFound{}, err
+		}
+		start := after
 		after = 0
-		reply, err = v.listFrom("", int32(limit), f)
+		if reached, _ := numberOf(reply.GetNextAfter()); reached < end-1 {
+			// Or they were lost with the database that was restored.
+			if start, err = v.startOf(start, end); err == nil && start < end-1 {
+				after = start
+				reply, err = v.listFrom(idOf(after), int32(limit), f)
+			}
+		}
 	}
 	if err != nil {
 		return eventsFound{}, err
