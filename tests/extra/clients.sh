@@ -13,37 +13,9 @@ languages=(python node go java)
 # These would be asked even for 127.0.0.1.
 unset http_proxy https_proxy grpc_proxy HTTP_PROXY HTTPS_PROXY
 
-data=$(mktemp -d)
-pids=()
-clean_up() {
-  local code=$? pid
-  for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null && wait "$pid"; done || true
-  [ "$code" = 0 ] || tail -n 5 "$data"/*.out "$data"/*.log || true
-  rm -rf "$data"
-  exit "$code"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
-# start NAME COMMAND...: runs it in the background until it serves; sets `address` and `pid`.
-start() {
-  local log=$data/$1.log waited
-  : >"$log"
-  "${@:2}" >>"$log" 2>&1 &
-  pid=$!
-  pids=("$pid" "${pids[@]}")
-  for ((waited = 0; waited < 300; ++waited)); do
-    address=$(sed -nE '/"event":"serving"/ s/.*"address":"([^"]*)".*/\1/p' "$log")
-    [ -z "$address" ] || return 0
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.1
-  done
-  fail "the $1 does not start"
-}
+# shellcheck source=tests/support/background.sh
+. tests/support/background.sh
+show_logs() { tail -n 5 "$data"/*.out "$data"/*.log; }
 stop() {
   kill -TERM "$1"
   wait "$1" || true

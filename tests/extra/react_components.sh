@@ -22,52 +22,10 @@ deploy/gateway/build.sh
 "$tools/node_modules/.bin/esbuild" "$tools/app.jsx" --bundle --format=esm --target=es2022 --jsx=automatic \
   --define:process.env.NODE_ENV='"production"' --log-level=warning --outfile="$tools/app.js"
 
-data=$(mktemp -d)
-pids=()
-# The youngest goes first: the browser before what it talks to, the gateway before the server.
-clean_up() {
-  local code=$? pid
-  for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null && wait "$pid"; done || true
-  [ "$code" = 0 ] || tail -n 20 "$data"/*.log || true
-  rm -rf "$data"
-  exit "$code"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
-# start NAME COMMAND...: runs it in the background until it serves; sets `address`.
-start() {
-  local log=$data/$1.log waited
-  : >"$log"
-  "${@:2}" >>"$log" 2>&1 &
-  pids=("$!" "${pids[@]}")
-  for ((waited = 0; waited < 300; ++waited)); do
-    address=$(sed -nE '/"event":"serving"/ s/.*"address":"([^"]*)".*/\1/p' "$log")
-    [ -z "$address" ] || return 0
-    kill -0 "$!" 2>/dev/null || break
-    sleep 0.1
-  done
-  fail "the $1 does not start"
-}
+# shellcheck source=tests/support/background.sh
+. tests/support/background.sh
 
-# Each must know addresses of others before those are there. Outside of the ports that the system gives to connections:
-# nobody takes them in between.
-read -r gateway_port site_port pages_port < <(node -e '
-  const servers = [];
-  const attempt = (left) => {
-    if (servers.length === 3) {
-      console.log(...servers.map((server) => server.address().port));
-      return servers.forEach((server) => server.close());
-    }
-    const server = require("node:net").createServer()
-      .on("error", (error) => { if (left === 0) throw error; attempt(left - 1); })
-      .listen(20000 + Math.floor(Math.random() * 10000), "127.0.0.1", () => { servers.push(server); attempt(left); });
-  };
-  attempt(100);')
+read -r gateway_port site_port pages_port < <(free_ports 3)
 url=http://127.0.0.1:$gateway_port
 
 node -p 'require("crypto").randomBytes(24).toString("base64url")' >"$data/client-secret"

@@ -20,36 +20,8 @@ output=$("$tools/python/bin/pip" install --quiet --disable-pip-version-check --r
   -r "$tools/requirements.txt" 2>&1) ||
   { echo "SKIPPED: PyPI's library can't be fetched: $(tail -n 1 <<<"$output")"; exit 77; }
 
-data=$(mktemp -d)
-pids=()
-clean_up() {
-  local code=$? pid
-  for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null && wait "$pid"; done || true
-  [ "$code" = 0 ] || tail -n 20 "$data"/*.log || true
-  rm -rf "$data"
-  exit "$code"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
-# start NAME COMMAND...: runs it in the background until it serves; sets `address`.
-start() {
-  local log=$data/$1.log waited
-  : >"$log"
-  "${@:2}" >>"$log" 2>&1 &
-  pids=("$!" "${pids[@]}")
-  for ((waited = 0; waited < 300; ++waited)); do
-    address=$(sed -nE '/"event":"serving"/ s/.*"address":"([^"]*)".*/\1/p' "$log")
-    [ -z "$address" ] || return 0
-    kill -0 "$!" 2>/dev/null || break
-    sleep 0.1
-  done
-  fail "the $1 does not start"
-}
+# shellcheck source=tests/support/background.sh
+. tests/support/background.sh
 # member NAME: of the JSON on the input, with dots between names.
 member() { python3 -c 'import functools, json, sys
 print(functools.reduce(lambda node, name: node[name], sys.argv[1].split("."), json.load(sys.stdin)))' "$1"; }
