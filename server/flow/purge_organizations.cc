@@ -18,12 +18,6 @@ constexpr absl::Duration kTimeToRevokeOne = absl::Seconds(15);
 constexpr absl::Duration kMorePause = absl::Milliseconds(100);
 constexpr absl::Duration kLookPause = absl::Seconds(5);
 
-// Whether the store may do later what it could not do now.
-bool IsPassing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsCancelled(status) ||
-         absl::IsDeadlineExceeded(status);
-}
-
 void LogLeft(const GrantStore::OwnedGrant& grant, const absl::Status& status) {
   Log(LogLevel::kWarning, "revocation_failed",
       {{"org_id", grant.org_id}, {"grant", grant.grant_id}, {"cause", CauseOf(status)}});
@@ -67,7 +61,7 @@ bool OrganizationPurger::RevokeAll(const std::vector<GrantStore::OwnedGrant>& gr
     if (!opened.ok()) {
       LogLeft(grant, opened.status());
       // What does not open never will.
-      if (IsPassing(opened.status())) {
+      if (IsForNow(opened.status())) {
         is_all = false;
       } else {
         done.push_back(&grant);

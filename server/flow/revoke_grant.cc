@@ -29,12 +29,6 @@ void LogUnrevoked(absl::string_view network, absl::string_view org_id, absl::str
        {"cause", CauseOf(status)}});
 }
 
-// Whether the store may do later what it could not do now.
-bool IsForNow(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsCancelled(status) ||
-         absl::IsDeadlineExceeded(status);
-}
-
 // A revocation that was asked for, with all that its answer is read with.
 struct RevocationAsked {
   RevocationAsked(GrantClient of_client, TokenSet of_tokens,
@@ -111,6 +105,11 @@ class StoredRevocation final : public std::enable_shared_from_this<StoredRevocat
 };
 
 }  // namespace
+
+bool IsForNow(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsCancelled(status) ||
+         absl::IsDeadlineExceeded(status);
+}
 
 bool OffersRevocation(const Network& network) {
   return network.has_revocation() && network.revocation().ends() == Revocation::ENDS_GRANT;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "authurl/catalog/v1/network.pb.h"
 #include "core/call_context.h"
@@ -28,6 +29,9 @@ enum class RevocationResult {
   // which.
   kFailed,
 };
+
+// Whether the store may do later what it could not do now.
+bool IsForNow(const absl::Status& status);
 
 // Whether a grant can be revoked at the network without ending others.
 bool OffersRevocation(const catalog::v1::Network& network);
